@@ -1,0 +1,71 @@
+//! Messages from outside a WebSocket handler: from an HTTP controller, to a session that was
+//! stored as a token, and from a background thread.
+//!
+//! Try it: `cargo run --example push`, open the address that it prints in two tabs, and press the
+//! buttons in one.
+
+use sockling::http::{self, Server};
+use sockling::prelude::*;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Takes sockets and says nothing by itself.
+#[derive(Default, macros::WebsocketController)]
+struct Inbox;
+
+impl WebsocketController for Inbox {}
+
+/// Sends the body to a session and answers with the number of tabs that it went to.
+fn push(id: &SessionId, request: &Request) -> Result<Response, Error> {
+    let text = String::from_utf8_lossy(request.body()).into_owned();
+    let tabs = Comms::websocket(id).send(text)?;
+    Ok(Response::new().text(tabs.to_string()))
+}
+
+fn main() -> Result<(), http::Error> {
+    let keys = SessionKeys::random()?;
+    let stored = Arc::new(Mutex::new(Vec::<String>::new()));
+
+    let to_me = |request: &Request| push(&request.session_id(), request);
+    let remember = {
+        let (keys, stored) = (keys.clone(), Arc::clone(&stored));
+        move |request: &Request| {
+            let token = request.session_id().to_token(&keys);
+            stored.lock().map_err(|_| "the store is broken")?.push(token.clone());
+            Ok(Response::new().text(token))
+        }
+    };
+    let to_stored = {
+        let keys = keys.clone();
+        move |request: &Request| match SessionId::from_token(request.parameter("token")?, &keys) {
+            Ok(id) => push(&id, request),
+            Err(error) => Ok(Response::bad_request().text(error.to_string())),
+        }
+    };
+    let page = |_: &Request| Ok(Response::new().html(include_str!("pages/push.html")));
+
+    let ticking = keys.clone();
+    thread::spawn(move || tick(&stored, &ticking));
+    let routes = vec![
+        route!("/websocket" => Inbox),
+        Handler::new("/push", to_me),
+        Handler::new("/push/:token", to_stored),
+        Handler::new("/remember", remember),
+        Handler::new("/", page),
+    ];
+    Server::new(routes).session_keys(keys).launch()
+}
+
+/// Once a second sends `tick N` to everybody who asked to be remembered.
+fn tick(stored: &Mutex<Vec<String>>, keys: &SessionKeys) -> Result<(), Error> {
+    for count in 1.. {
+        thread::sleep(Duration::from_secs(1));
+        let tokens = stored.lock().map_err(|_| "the store is broken")?.clone();
+        for token in tokens {
+            Comms::websocket(SessionId::from_token(&token, keys)?)
+                .send(format!("tick {}", count))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
+//! with the server.
+
+use crate::delivery::{deliver, flush};
+use crate::error::Error;
+use crate::outbox::Refused;
+use crate::registry::{everyone, members, Members};
+use crate::session::SessionId;
+use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::message::Message;
+
+/// The way to all clients of all servers in this process.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let id = Request::get("/").session_id();
+/// std::thread::spawn(move || {
+///     assert_eq!(Comms::websocket(&id).send("hey there")?, 0); // nobody is connected
+///     Comms::notify().send("hey all")?;
+///     Ok::<(), Error>(())
+/// })
+/// .join().unwrap()?;
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Comms;
+
+impl Comms {
+    /// Returns the handle to a session's WebSockets: by its id, or by a user's number.
+    pub fn websocket(id: impl Into<SessionId>) -> Websocket {
+        Websocket { id: id.into() }
+    }
+
+    /// Returns the handle to the WebSockets of all sessions but this one.
+    pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
+        Broadcast { except: Some(except.into()) }
+    }
+
+    /// Returns the handle to the WebSockets of all sessions.
+    pub fn notify() -> Broadcast {
+        Broadcast { except: None }
+    }
+
+    /// Writes at once what the running handler has sent. Without it, what a quick handler sends
+    /// while its client's next message is already there is written together with the answers to
+    /// that one.
+    pub fn flush() {
+        flush();
+    }
+}
+
+/// The handle to the WebSockets of one session: a browser's tabs, or all browsers of a user. It
+/// holds the name only, so it can be kept while clients come and go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Websocket {
+    id: SessionId,
+}
+
+impl Websocket {
+    /// Sends a message to each WebSocket of the session and returns how many took it; 0 when
+    /// nobody is connected. Messages of one thread to one client arrive in order, and never in
+    /// pieces of each other.
+    ///
+    /// A client that does not read is cut off when too much waits for it ([`Limits::backlog`]);
+    /// from its own handler, `send` waits instead. Error: [`Error::Full`] when nobody took the
+    /// message and somebody was cut off for it.
+    ///
+    /// [`Limits::backlog`]: crate::limits::Limits::backlog
+    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+        // Looked up first: a message to nobody is not worth encoding.
+        let members = match members(&self.id) {
+            Some(members) => members,
+            None => return Ok(0),
+        };
+        match send_to(&[members], &message.into().to_frame()) {
+            (0, Some(waiting)) => Err(Error::Full { waiting }),
+            (taken, _) => Ok(taken),
+        }
+    }
+
+    /// Ends each WebSocket of the session with a Close frame, after what was sent before, and
+    /// returns how many. A client that does not answer within [`Limits::close_timeout`] is cut
+    /// off. Error: [`Error::Close`] for a code that may not be sent (RFC 6455, 7.4.1); a reason of
+    /// more than 123 octets is cut.
+    ///
+    /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
+        let close = CloseFrame::new(code, reason)?;
+        Ok(members(&self.id).map_or(0, |members| close_all(&[members], &close)))
+    }
+
+    /// Returns whether the session has an open WebSocket.
+    pub fn is_connected(&self) -> bool {
+        members(&self.id).is_some()
+    }
+
+    /// Returns the octets that wait for the session's clients, so that a producer can pace
+    /// itself. What the system holds for a socket is not counted.
+    pub fn backlog(&self) -> usize {
+        let members = members(&self.id);
+        members.map_or(0, |members| members.iter().map(|member| member.outbox.backlog()).sum())
+    }
+}
+
+/// The handle to the WebSockets of everybody, or of everybody but one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    except: Option<SessionId>,
+}
+
+impl Broadcast {
+    /// Sends a message to each WebSocket and returns how many took it. A client that does not
+    /// read is cut off and not counted; it never makes the broadcast fail.
+    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+        Ok(send_to(&everyone(self.except.as_ref()), &message.into().to_frame()).0)
+    }
+
+    /// Ends each WebSocket with a Close frame and returns how many. Error: as for
+    /// [`Websocket::close`].
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
+        let close = CloseFrame::new(code, reason)?;
+        Ok(close_all(&everyone(self.except.as_ref()), &close))
+    }
+}
+
+/// Returns how many took the frame, and what waited for the last that did not.
+fn send_to(sessions: &[Members], frame: &[u8]) -> (usize, Option<usize>) {
+    let (mut taken, mut full) = (0, None);
+    for member in sessions.iter().flat_map(|members| members.iter()) {
+        match deliver(&member.outbox, frame) {
+            Ok(()) => taken += 1,
+            Err(Refused::Full(waiting)) => full = Some(waiting),
+            Err(Refused::Gone) => {}
+        }
+    }
+    (taken, full)
+}
+
+fn close_all(sessions: &[Members], close: &CloseFrame) -> usize {
+    let members = sessions.iter().flat_map(|members| members.iter());
+    members.filter(|member| member.outbox.send_close(close)).count()
+}

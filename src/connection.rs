@@ -1,0 +1,273 @@
+//! The life of one HTTP connection: request after request, until one side has enough.
+//!
+//! ```text
+//! read a head ── read its body ── the controller ── write the response ── again
+//!      │               │                │
+//!      └── invalid, late, too large ────┴── took the socket (a WebSocket): the connection is over
+//!          one answer, then close
+//! ```
+//!
+//! This file decides what a client is told after an error; the codes are in `error`'s table.
+
+use crate::error::Error;
+use crate::http::chunked::Chunked;
+use crate::http::head::{BodyLength, Head, HeadParser, Method};
+use crate::http::request::{unix_seconds, Live, Request, Settings};
+use crate::http::response::Response;
+use crate::http::target::Authority;
+use crate::limits::{Limits, BODY_RATE};
+use crate::log;
+use crate::outbox::Shared;
+use crate::roster::Entry;
+use crate::router::Router;
+use crate::socket::{after, write_all, write_deadline, Socket};
+use std::io::ErrorKind;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What all connections of a server are served with.
+pub(crate) struct Site {
+    pub router: Router,
+    pub settings: Arc<Settings>,
+    pub shared: Arc<Shared>,
+    /// The hosts that the server answers for; `None` is any.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// Why no further request is read.
+enum End {
+    /// The client has gone, or was silent, between two requests.
+    Quiet,
+    /// The client has gone in the middle of a request, or does not read its answer.
+    Lost,
+    /// The client is told this status and text first.
+    Told(u16, String),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        End::Told(error.status(), error.to_string())
+    }
+}
+
+/// Serves a connection until it is over.
+pub(crate) fn serve(site: &Site, mut socket: Socket, entry: &Arc<Entry>) {
+    let connection = Connection { site, entry, limits: &site.shared.limits };
+    for count in 1.. {
+        let last = count == connection.limits.requests_per_connection;
+        let answered = match connection.read_request(&mut socket, count == 1) {
+            Ok((head, body)) => connection.answer(head, body, socket, last),
+            Err(end) => return connection.end(&mut socket, end),
+        };
+        match answered {
+            Some(open) => socket = open,
+            None => return,
+        }
+    }
+}
+
+struct Connection<'a> {
+    site: &'a Site,
+    entry: &'a Arc<Entry>,
+    limits: &'a Limits,
+}
+
+impl Connection<'_> {
+    fn read_request(&self, socket: &mut Socket, first: bool) -> Result<(Head, Vec<u8>), End> {
+        let head = self.read_head(socket, first)?;
+        self.check_host(&head)?;
+        if head.expects_continue() && head.body != BodyLength::Known(0) {
+            // Without a route the body is not wanted, and whether it comes is not known.
+            if self.site.router.find(&head.path).is_none() {
+                return Err(End::Told(404, "nothing is here".to_string()));
+            }
+            self.write_bytes(socket, b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        let body = self.read_body(socket, head.body)?;
+        Ok((head, body))
+    }
+
+    /// Reads until a head is whole. The deadline is one for all of it, so a client that sends an
+    /// octet now and then gains nothing.
+    fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
+        let mut parser = HeadParser::default();
+        let mut begun = first || !socket.unread().is_empty();
+        let mut deadline =
+            after(if begun { self.limits.head_timeout } else { self.limits.idle_timeout });
+        loop {
+            if let Some((head, used)) =
+                parser.advance(socket.unread(), self.limits).map_err(Error::Head)?
+            {
+                socket.consume(used);
+                return Ok(head);
+            }
+            let nothing = socket.unread().is_empty();
+            match socket.fill(deadline) {
+                Ok(0) | Err(_) if nothing => return Err(End::Quiet),
+                Ok(0) => return Err(End::Lost),
+                Ok(_) => {}
+                Err(error) => return Err(late(error, "the request head took too long")),
+            }
+            if !begun {
+                begun = true;
+                deadline = after(self.limits.head_timeout);
+            }
+        }
+    }
+
+    /// On the loopback interface a page of another site could reach the server under that site's
+    /// name, when the name is made to mean 127.0.0.1 (DNS rebinding). So the name is checked.
+    fn check_host(&self, head: &Head) -> Result<(), End> {
+        let (hosts, asked) = match (&self.site.hosts, &head.authority) {
+            (Some(hosts), Some(asked)) => (hosts, asked),
+            _ => return Ok(()),
+        };
+        let named = |host: &String| {
+            host.eq_ignore_ascii_case(&asked.host) || host.eq_ignore_ascii_case(&asked.to_string())
+        };
+        if hosts.iter().any(named) {
+            return Ok(());
+        }
+        let Authority { host, .. } = asked;
+        Err(End::Told(
+            421,
+            format!(
+                "this server does not answer for {:?}; to allow it: Server::allowed_hosts([{:?}])",
+                host, host
+            ),
+        ))
+    }
+
+    /// Reads the whole body. Memory grows with the octets that come, not with those announced.
+    fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
+        if let BodyLength::Known(length) = length {
+            if length > self.limits.body as u64 {
+                return Err(End::Told(413, "the body is larger than allowed".to_string()));
+            }
+        }
+        let started = after(self.limits.body_timeout);
+        let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);
+        loop {
+            let unread = socket.unread();
+            let (used, done) = match length {
+                BodyLength::Known(length) => {
+                    let used = unread.len().min(length as usize - body.len());
+                    body.extend_from_slice(&unread[..used]);
+                    (used, body.len() as u64 == length)
+                }
+                BodyLength::Chunked => {
+                    let used =
+                        chunked.decode(unread, &mut body, self.limits).map_err(Error::Chunked)?;
+                    (used, chunked.is_done())
+                }
+            };
+            socket.consume(used);
+            received += used as u64;
+            if done {
+                return Ok(body);
+            }
+            let earned = Duration::from_secs(received / BODY_RATE);
+            match socket.fill(started.checked_add(earned).unwrap_or(started)) {
+                Ok(0) => return Err(End::Lost),
+                Ok(_) => {}
+                Err(error) => return Err(late(error, "the request body took too long")),
+            }
+        }
+    }
+
+    /// Has the controller answer. Returns the socket if the connection goes on.
+    fn answer(&self, head: Head, body: Vec<u8>, socket: Socket, last: bool) -> Option<Socket> {
+        let head_only = head.method == Method::Head;
+        let mut close = last || !head.keep_alive();
+        let live =
+            Live { socket, shared: Arc::clone(&self.site.shared), entry: Arc::clone(self.entry) };
+        let mut request = Request::new(head, body, &self.site.settings, live);
+        // Who takes a body before an upgrade for frames would be smuggled into.
+        close |= request.upgrade_websocket() && request.head().body != BodyLength::Known(0);
+
+        let mut response = match self.site.router.find(request.path()) {
+            Some((controller, parameters)) => {
+                request.set_parameters(parameters);
+                self.entry.handling(Some(request.path()));
+                let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(&request)));
+                self.entry.handling(None);
+                close |= answer.is_err();
+                answered(&request, answer.ok())
+            }
+            None if request.path() == "*" => Response::new().code(204),
+            None => Response::not_found(),
+        };
+        if let Some(cookie) = request.set_cookie() {
+            response = response.header("Set-Cookie", &cookie);
+        }
+        if request.is_private() && response.headers().get("cache-control").is_none() {
+            response = response.header("Cache-Control", "private");
+        }
+        // No socket: the controller made it a WebSocket, and that is over.
+        let mut socket = request.take_live()?.socket;
+        close |= self.entry.is_closing();
+        self.write(&socket, &response, head_only, close).ok()?;
+        if close {
+            socket.linger();
+            return None;
+        }
+        Some(socket)
+    }
+
+    fn write(
+        &self,
+        socket: &Socket,
+        response: &Response,
+        head_only: bool,
+        close: bool,
+    ) -> Result<(), End> {
+        let bytes = response.encode(head_only, close, unix_seconds()).or_else(|error| {
+            log::error!("{}; {} is told 500", error, self.entry.peer);
+            Response::internal_error().encode(head_only, close, unix_seconds())
+        });
+        self.write_bytes(socket, &bytes.map_err(Error::Response)?)
+    }
+
+    fn write_bytes(&self, socket: &Socket, bytes: &[u8]) -> Result<(), End> {
+        let deadline = write_deadline(self.limits.write_timeout, bytes.len());
+        write_all(socket.stream(), bytes, deadline).map_err(|_| End::Lost)
+    }
+
+    fn end(&self, socket: &mut Socket, end: End) {
+        if let End::Told(status, why) = end {
+            log::warn!(
+                "refused a request from {}: {}; it is told {}",
+                self.entry.peer,
+                why,
+                status
+            );
+            let response = Response::of_status(status).text(format!("{}\n", why));
+            // Fails when the client has gone; there is nobody else to tell.
+            drop(self.write(socket, &response, false, true));
+            socket.linger();
+        }
+    }
+}
+
+/// Turns what a controller returned into a response; `None` is a panic.
+fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Response {
+    match answer {
+        Some(Ok(response)) => response,
+        Some(Err(error)) => {
+            log::error!("the handler of {:?} failed: {}", request, error);
+            Response::of_status(error.status())
+        }
+        None => {
+            log::error!("the handler of {:?} panicked", request);
+            Response::internal_error()
+        }
+    }
+}
+
+fn late(error: std::io::Error, why: &str) -> End {
+    match error.kind() {
+        ErrorKind::TimedOut => End::Told(408, why.to_string()),
+        _ => End::Lost,
+    }
+}

@@ -1,0 +1,115 @@
+//! The two traits that an application implements.
+
+use crate::error::Error;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::session::SessionId;
+use crate::websocket::close::CloseFrame;
+use crate::websocket::conversation::{self, Event};
+use crate::websocket::message::Message;
+
+pub use crate::comms::{Broadcast, Websocket};
+
+/// Answers requests. A closure `|request: &Request| ...` is a controller too.
+///
+/// One controller serves many connections, each on its own thread.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// struct Hello;
+///
+/// impl Controller for Hello {
+///     fn handle(&self, request: &Request) -> Result<Response, Error> {
+///         let name = request.query("name").unwrap_or_else(|| "you".to_string());
+///         Ok(Response::new().text(format!("hello {}", name)))
+///     }
+/// }
+/// assert_eq!(Hello.handle(&Request::get("/?name=Ada"))?.content(), b"hello Ada");
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Controller: Send + Sync {
+    /// Returns the answer. An error is logged and answered with 500; so is a panic, and the
+    /// connection is closed then.
+    fn handle(&self, request: &Request) -> Result<Response, Error>;
+}
+
+impl<F> Controller for F
+where
+    F: Fn(&Request) -> Result<Response, Error> + Send + Sync,
+{
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        self(request)
+    }
+}
+
+/// Speaks with WebSocket clients. All methods have a default.
+///
+/// A type needs [`Controller`] as well, which the derive
+/// [`macros::WebsocketController`](crate::macros) writes, or these lines by hand:
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// struct Echo;
+///
+/// impl WebsocketController for Echo {
+///     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+///         Comms::websocket(client).send(message)?;
+///         Ok(())
+///     }
+/// }
+///
+/// impl Controller for Echo {
+///     fn handle(&self, request: &Request) -> Result<Response, Error> {
+///         WebsocketController::handle(self, request)
+///     }
+/// }
+/// ```
+///
+/// An error or a panic of `handle_connection` or `handle_message` is logged and ends that
+/// connection with 1011.
+pub trait WebsocketController: Controller {
+    /// Called when a client has connected and can be reached.
+    fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+        let _ = client;
+        Ok(())
+    }
+
+    /// Called for each message of a client, in order. The client's next message waits meanwhile.
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        let _ = (client, message);
+        Ok(())
+    }
+
+    /// Called exactly once for each call of `handle_connection`, after the connection has left
+    /// the session map. `close` is what the client's Close frame said; `None` when it sent none.
+    fn handle_disconnection(
+        &self,
+        client: &SessionId,
+        close: Option<&CloseFrame>,
+    ) -> Result<(), Error> {
+        let _ = (client, close);
+        Ok(())
+    }
+
+    /// Returns the subprotocols that are spoken, the preferred one first; the first that the
+    /// client offers is chosen (RFC 6455, 4.2.2, item 5). Default: none.
+    fn protocols(&self) -> &[&str] {
+        &[]
+    }
+
+    /// Opens the WebSocket and runs the whole conversation before it returns. So a controller
+    /// that calls this can look at the request first and refuse, and one that is made for the
+    /// call is the state of one connection.
+    ///
+    /// The response is the 101, or the refusal of a request that does not open a WebSocket. For a
+    /// request without a connection, as in a test, the 101 is all that happens.
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        conversation::open(request, self.protocols(), &mut |client, event| match event {
+            Event::Opened => self.handle_connection(client),
+            Event::Message(message) => self.handle_message(client, message),
+            Event::Closed(close) => self.handle_disconnection(client, close),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Turns field lines into a list of header fields, in the order they came.
+//!
+//! A line is `name ":" OWS value OWS` (RFC 9112, 5). Refused: white space around the name, folded
+//! lines, and control characters in a value. Octets from 0x80 up are kept as they are.
+
+/// Header fields: names compared without regard to case, values as octets.
+///
+/// All names and values lie in one buffer, so a request's fields take two allocations.
+///
+/// ```
+/// let mut headers = sockling::http::Headers::new();
+/// headers.push("Host", b"localhost:8000");
+/// assert_eq!(headers.get("host"), Some(&b"localhost:8000"[..]));
+/// assert_eq!(headers.get_str("host"), Some("localhost:8000"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    text: Vec<u8>,
+    /// For each field: where its name starts, where its value starts, where it ends.
+    fields: Vec<(usize, usize, usize)>,
+}
+
+impl Headers {
+    /// Returns an empty list.
+    pub fn new() -> Headers {
+        Headers::default()
+    }
+
+    /// Appends a field as it is. Whoever writes fields to a peer checks them first.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        let start = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(value);
+        self.fields.push((start, start + name.len(), self.text.len()));
+    }
+
+    /// Returns the number of fields.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Returns whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Returns name and value of each field, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(move |&(name, value, end)| {
+            let name = std::str::from_utf8(&self.text[name..value]).unwrap_or("");
+            (name, &self.text[value..end])
+        })
+    }
+
+    /// Returns the value of each field of this name, in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Returns the value of the first field of this name, or `None`.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Returns the same as text, or `None` also when it is not UTF-8.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Returns whether a member of the comma-separated lists of this name equals `token` without
+    /// regard to case, in any of its lines (RFC 9110, 5.6.1).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.get_all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|member| trim(member).eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Appends one field line, given without its CRLF.
+    pub(crate) fn push_line(&mut self, line: &[u8]) -> Result<(), FieldError> {
+        let colon = line.iter().position(|&byte| byte == b':').ok_or(FieldError)?;
+        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+        // An empty name, a space before the colon and a folded line all fail here (5.1, 5.2).
+        if !is_token(name) || !is_field_value(value) {
+            return Err(FieldError);
+        }
+        let start = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(value);
+        self.fields.push((start, start + name.len(), self.text.len()));
+        Ok(())
+    }
+}
+
+/// A field line that is not `name: value`.
+#[derive(Debug)]
+pub(crate) struct FieldError;
+
+/// Returns the octets without spaces and tabs at both ends (OWS; RFC 9110, 5.6.3).
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// Returns whether the octets are `token = 1*tchar` (RFC 9110, 5.6.2).
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Returns whether the octets may stand in a field value (RFC 9110, 5.5): no control character
+/// but the tab. A CR, LF or NUL here is how one field is made to look like two.
+pub(crate) fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}

@@ -1,0 +1,279 @@
+//! A request as a handler sees it: head, body, session, and perhaps the socket.
+//!
+//! The request owns the socket while its handler runs. A handler that makes it a WebSocket takes
+//! the socket out and gives none back; otherwise the connection goes on with the next request.
+
+use crate::error::Error;
+use crate::http::cookie::cookies;
+use crate::http::head::{Head, HeadParser, Method};
+use crate::http::headers::Headers;
+use crate::http::response::Response;
+use crate::http::target::query_value;
+use crate::keys::SessionKeys;
+use crate::outbox::Shared;
+use crate::registry;
+use crate::roster::Entry;
+use crate::session::{Session, SessionCookie, SessionId};
+use crate::socket::Socket;
+use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::handshake::{asks_upgrade, Origins};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A request.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let request = Request::get("/rooms?name=two%20words").with_header("Cookie", "theme=dark");
+/// assert_eq!((request.method(), request.path()), (Method::Get, "/rooms"));
+/// assert_eq!(request.query("name").as_deref(), Some("two words"));
+/// assert_eq!(request.cookie("theme"), Some("dark"));
+/// ```
+pub struct Request {
+    head: Head,
+    body: Vec<u8>,
+    peer: SocketAddr,
+    parameters: Vec<(String, String)>,
+    settings: Arc<Settings>,
+    /// The session, once somebody asked for it.
+    session: Mutex<Option<Session>>,
+    live: Mutex<Option<Live>>,
+}
+
+/// What a server's requests share.
+pub(crate) struct Settings {
+    pub cookie: SessionCookie,
+    pub origins: Origins,
+}
+
+/// What a request holds that came over a connection.
+pub(crate) struct Live {
+    pub socket: Socket,
+    pub shared: Arc<Shared>,
+    pub entry: Arc<Entry>,
+}
+
+impl Request {
+    pub(crate) fn new(head: Head, body: Vec<u8>, settings: &Arc<Settings>, live: Live) -> Request {
+        Request {
+            head,
+            body,
+            peer: live.entry.peer,
+            parameters: Vec::new(),
+            settings: Arc::clone(settings),
+            session: Mutex::new(None),
+            live: Mutex::new(Some(live)),
+        }
+    }
+
+    /// Returns a GET request that no client sent, to test a handler with. The target is as in a
+    /// request line; one that a client could not send becomes `/`.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// let hello = |request: &Request| Ok(Response::new().text(format!("hello {}", request.path())));
+    /// assert_eq!(hello.handle(&Request::get("/you"))?.content(), b"hello /you");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn get(target: &str) -> Request {
+        Request::detached(Method::Get, target)
+    }
+
+    /// Returns a POST request that no client sent, with this body.
+    pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
+        Request { body: body.into(), ..Request::detached(Method::Post, target) }
+    }
+
+    fn detached(method: Method, target: &str) -> Request {
+        let parse = |target: &str| {
+            let text =
+                format!("{} {} HTTP/1.1\r\nHost: localhost\r\n\r\n", method.as_str(), target);
+            HeadParser::default().advance(text.as_bytes(), &Default::default()).ok().flatten()
+        };
+        let head = parse(target).or_else(|| parse("/")).map(|(head, _)| head);
+        let keys = SessionKeys::for_tests();
+        let cookie = SessionCookie { name: "sockling_session".to_string(), secure: false, keys };
+        Request {
+            head: head.expect("a GET or POST of / is a valid head"),
+            body: Vec::new(),
+            peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            parameters: Vec::new(),
+            settings: Arc::new(Settings { cookie, origins: Origins::default() }),
+            session: Mutex::new(None),
+            live: Mutex::new(None),
+        }
+    }
+
+    /// Adds a header field to a request that no client sent.
+    pub fn with_header(mut self, name: &str, value: &str) -> Request {
+        self.head.headers.push(name, value.as_bytes());
+        self
+    }
+
+    /// Sets a parameter of the route's pattern in a request that no client sent.
+    pub fn with_parameter(mut self, name: &str, value: &str) -> Request {
+        self.parameters.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    pub(crate) fn set_parameters(&mut self, parameters: Vec<(String, String)>) {
+        self.parameters = parameters;
+    }
+
+    /// Returns the method.
+    pub fn method(&self) -> Method {
+        self.head.method
+    }
+
+    /// Returns the decoded path, such as `/rooms/7`.
+    pub fn path(&self) -> &str {
+        &self.head.path
+    }
+
+    /// Returns the first value of this name in the query, decoded as HTML forms encode it.
+    pub fn query(&self, name: &str) -> Option<String> {
+        query_value(&self.head.query, name)
+    }
+
+    /// Returns all that follows the `?` of the target, as it came.
+    pub fn query_string(&self) -> &str {
+        &self.head.query
+    }
+
+    /// Returns the value of the first header field of this name, if it is there and UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get_str(name)
+    }
+
+    /// Returns all header fields, their values as octets.
+    pub fn headers(&self) -> &Headers {
+        &self.head.headers
+    }
+
+    /// Returns the value of the first cookie of this name, if it is there and UTF-8.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let found = cookies(&self.head.headers).find(|(known, _)| *known == name.as_bytes());
+        found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// Returns the body's octets; empty when there is none.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Returns the address and port that the connection comes from.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Returns what the path has in place of `:name`, decoded; for a pattern that ends in `/*`,
+    /// `"*"` is the rest of the path. Error: [`Error::Parameter`] when the pattern has no such
+    /// name.
+    pub fn parameter(&self, name: &str) -> Result<&str, Error> {
+        let found = self.parameters.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).ok_or_else(|| Error::Parameter(name.to_string()))
+    }
+
+    /// Returns whether the client asks to make this connection a WebSocket (RFC 6455, 4.2.1).
+    pub fn upgrade_websocket(&self) -> bool {
+        asks_upgrade(&self.head)
+    }
+
+    /// Returns the client's session: that of its cookie, or a new one. The answer then sets the
+    /// cookie if the client has none, or one that expires soon.
+    pub fn session_id(&self) -> SessionId {
+        self.session().id
+    }
+
+    /// Makes the client's session that of a user. The session before is ended: its WebSockets are
+    /// closed with 1008 and its cookie is not taken again. Returns an empty response to build the
+    /// answer from; whatever answer the handler gives sets the cookie.
+    pub fn login(&self, user: i64) -> Response {
+        self.replace_session(self.settings.cookie.user(user), "logged in");
+        Response::new()
+    }
+
+    /// Makes the client a new guest. The session before is ended as by [`login`](Request::login);
+    /// other logins of the same user stay.
+    pub fn logout(&self) -> Response {
+        self.replace_session(self.settings.cookie.guest(), "logged out");
+        Response::new()
+    }
+
+    /// Gives the client a new cookie and ends the one before, as [`login`](Request::login) does:
+    /// for a change of rights. A user stays this user, a guest becomes a new guest.
+    pub fn rotate(&self) -> Response {
+        let session = match self.session_id() {
+            SessionId::Authenticated(user) => self.settings.cookie.user(user),
+            SessionId::Guest(_) => self.settings.cookie.guest(),
+        };
+        self.replace_session(session, "session rotated");
+        Response::new()
+    }
+
+    fn replace_session(&self, new: Session, why: &str) {
+        let old = self.session();
+        *self.session_slot() = Some(new);
+        let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
+        for outbox in registry::revoke(&old, unix_seconds()) {
+            outbox.send_close(&close);
+        }
+    }
+
+    pub(crate) fn session(&self) -> Session {
+        let read = || {
+            let wanted = |session: &Session| !registry::is_revoked(session);
+            self.settings.cookie.session_of(&self.head.headers, unix_seconds(), wanted)
+        };
+        self.session_slot().get_or_insert_with(read).clone()
+    }
+
+    /// Returns the Set-Cookie value of the answer: `None` when nobody asked for the session, or
+    /// the client has the cookie.
+    pub(crate) fn set_cookie(&self) -> Option<String> {
+        let session = self.session_slot().clone().filter(|session| session.unsent)?;
+        Some(self.settings.cookie.set(&session, unix_seconds()))
+    }
+
+    /// Returns whether a handler asked for the session, so that the answer is for this client
+    /// alone.
+    pub(crate) fn is_private(&self) -> bool {
+        self.session_slot().is_some()
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.settings.origins
+    }
+
+    /// Takes the socket out; the request then has none.
+    pub(crate) fn take_live(&self) -> Option<Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn put_live(&self, live: Live) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
+    }
+
+    fn session_slot(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leaves out what may be secret: field values, cookies and the body.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(out, "{} {:?} from {}", self.head.method.as_str(), self.head.path, self.peer)
+    }
+}
+
+/// Returns the seconds since 1970; 0 on a system whose clock is before.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,129 @@
+//! Turns a request target and a Host into path segments, query and authority.
+//!
+//! A target is decoded once, segment by segment, after it was split (RFC 3986, 2.4): an encoded
+//! slash never makes a segment, and `%2568` stays `%68`. Refused: bad escapes, NUL, and segments
+//! that a file system would read as a way elsewhere.
+
+use std::fmt;
+
+/// A request target that cannot be served. The client is told 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TargetError;
+
+/// Returns the decoded path: segments joined by `/`, of which none holds `/` or `\`, or is `.` or
+/// `..`, so that a path cannot mean another one.
+pub(crate) fn decode_path(raw: &str) -> Result<String, TargetError> {
+    let mut path = String::with_capacity(raw.len());
+    for segment in raw.strip_prefix('/').ok_or(TargetError)?.split('/') {
+        let segment = String::from_utf8(percent_decode(segment)?).map_err(|_| TargetError)?;
+        if segment == "." || segment == ".." || segment.contains(&['/', '\\', '\0'][..]) {
+            return Err(TargetError);
+        }
+        path.push('/');
+        path.push_str(&segment);
+    }
+    Ok(path)
+}
+
+fn percent_decode(text: &str) -> Result<Vec<u8>, TargetError> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        octets.push(match byte {
+            b'%' => escaped(bytes.next(), bytes.next()).ok_or(TargetError)?,
+            byte => byte,
+        });
+    }
+    Ok(octets)
+}
+
+fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    Some((digit(high?)? * 16 + digit(low?)?) as u8)
+}
+
+/// Returns the first value of a name in a query such as `a=1&b=two+words`, decoded as HTML forms
+/// encode it (WHATWG URL, 5.1): `+` is a space, a bad escape stays as it is, octets that are not
+/// UTF-8 become U+FFFD.
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (!pair.is_empty() && form_decode(key) == name).then(|| form_decode(value))
+    })
+}
+
+fn form_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut octets = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = escaped(bytes.get(at + 1).copied(), bytes.get(at + 2).copied());
+        match (bytes[at], escape) {
+            (b'%', Some(octet)) => {
+                octets.push(octet);
+                at += 2;
+            }
+            (b'+', _) => octets.push(b' '),
+            (byte, _) => octets.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
+/// A host and perhaps a port, as in Host and Origin (RFC 3986, 3.2, without user information).
+/// The host is in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Authority {
+    pub host: String,
+    pub port: Option<u16>,
+}
+
+impl Authority {
+    /// Returns the parts of `host[":" port]`, or `None` when it is not that.
+    pub fn parse(text: &str) -> Option<Authority> {
+        let end = if text.starts_with('[') {
+            text.find(']')? + 1
+        } else {
+            text.find(':').unwrap_or(text.len())
+        };
+        let (host, rest) = text.split_at(end);
+        let port = match rest.strip_prefix(':') {
+            None if rest.is_empty() => None,
+            None => return None,
+            Some("") => None,
+            // `parse` alone would take "+80".
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse().ok()?)
+            }
+            Some(_) => return None,
+        };
+        is_host(host).then(|| Authority { host: host.to_ascii_lowercase(), port })
+    }
+
+    /// Returns whether the host is a name of this machine's loopback interface.
+    pub fn is_loopback(&self) -> bool {
+        ["localhost", "127.0.0.1", "[::1]"].contains(&&*self.host)
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(out, ":{}", port))
+    }
+}
+
+/// Returns whether the text has the characters of an IPv6 address in brackets, or of a registered
+/// name or IPv4 address (RFC 3986, 3.2.2). It is compared with names that are known, never looked
+/// up, so the characters are enough.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.matches(':').count() >= 2
+            && address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+    }
+    !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte))
+}

@@ -1,0 +1,151 @@
+//! The secrets that sign session cookies, and the random numbers that name sessions.
+//!
+//! Signatures are HMAC-SHA1 (RFC 2104). What is broken in SHA-1 is collisions; no attack on the
+//! HMAC is known (RFC 6194, 3.3).
+
+use crate::error::Error;
+use sha1_smol::Sha1;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// Octets of a signature.
+pub(crate) const SIGNATURE: usize = 20;
+
+/// The keys of a server's sessions: the first signs, all verify. So a key is replaced by putting
+/// a new one before it, and dropping the old one when its cookies have expired.
+///
+/// Clones share the keys.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let keys = SessionKeys::new(["a key that nobody else knows, kept out of the source"])?;
+/// assert!(SessionKeys::new(["too short"]).is_err());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct SessionKeys(Arc<Secrets>);
+
+struct Secrets {
+    keys: Vec<Vec<u8>>,
+    /// Key and counter of the random numbers: HMAC of a counter, under a key that nobody knows.
+    seed: [u8; 32],
+    drawn: AtomicU64,
+}
+
+impl SessionKeys {
+    /// Shortest key, in octets: the length of the hash (RFC 2104, 3).
+    pub const SHORTEST: usize = SIGNATURE;
+
+    /// Returns the keys in this order. Errors: [`Error::Key`] when there is none or one is shorter
+    /// than 20 octets, [`Error::Entropy`] when the system has no random numbers.
+    pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Result<SessionKeys, Error> {
+        let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| key.as_ref().to_vec()).collect();
+        if keys.is_empty() || keys.iter().any(|key| key.len() < SessionKeys::SHORTEST) {
+            return Err(Error::Key);
+        }
+        Ok(SessionKeys::with_seed(keys, entropy().map_err(Error::Entropy)?))
+    }
+
+    /// Returns one random key; sessions end with the process. Error: [`Error::Entropy`].
+    pub fn random() -> Result<SessionKeys, Error> {
+        let key = entropy().map_err(Error::Entropy)?;
+        SessionKeys::new([key])
+    }
+
+    /// Returns keys for requests that no client sent.
+    pub(crate) fn for_tests() -> SessionKeys {
+        SessionKeys::with_seed(vec![thread_mix().to_vec()], thread_mix())
+    }
+
+    fn with_seed(keys: Vec<Vec<u8>>, seed: [u8; 32]) -> SessionKeys {
+        SessionKeys(Arc::new(Secrets { keys, seed, drawn: AtomicU64::new(0) }))
+    }
+
+    /// Returns 128 random bits. Cannot fail: the system was asked when the keys were made.
+    pub(crate) fn draw(&self) -> [u8; 16] {
+        let count = self.0.drawn.fetch_add(1, Ordering::Relaxed);
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&hmac_sha1(&self.0.seed, &count.to_be_bytes())[..16]);
+        bits
+    }
+
+    pub(crate) fn sign(&self, text: &[u8]) -> [u8; SIGNATURE] {
+        self.0.keys.first().map_or([0; SIGNATURE], |key| hmac_sha1(key, text))
+    }
+
+    pub(crate) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        self.0.keys.iter().any(|key| same(&hmac_sha1(key, text), signature))
+    }
+}
+
+/// Prints no key.
+impl std::fmt::Debug for SessionKeys {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(out, "SessionKeys({} keys)", self.0.keys.len())
+    }
+}
+
+/// Returns the HMAC-SHA1 of a text (RFC 2104, 2): the hash of the key's outer pad and the hash of
+/// its inner pad and the text.
+///
+/// ```
+/// // RFC 2202, 3, test case 2.
+/// let mac = sockling::http::hmac_sha1(b"Jefe", b"what do ya want for nothing?");
+/// assert_eq!(mac[..4], [0xef, 0xfc, 0xdf, 0x6a]);
+/// ```
+pub fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; SIGNATURE] {
+    let mut block = [0; 64];
+    if key.len() > block.len() {
+        block[..SIGNATURE].copy_from_slice(&Sha1::from(key).digest().bytes());
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let hash = |pad: u8, rest: &[u8]| {
+        let mut hash = Sha1::new();
+        hash.update(&block.map(|octet| octet ^ pad));
+        hash.update(rest);
+        hash.digest().bytes()
+    };
+    hash(0x5c, &hash(0x36, text))
+}
+
+/// Compares without an early end, so that the time does not tell how much of a guess was right.
+#[inline(never)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// Returns 256 bits that nobody can guess. Where the system has `/dev/urandom` its failure is an
+/// error; a weak number is never made.
+fn entropy() -> io::Result<[u8; 32]> {
+    if cfg!(unix) {
+        let mut bits = [0; 32];
+        File::open("/dev/urandom")?.read_exact(&mut bits)?;
+        return Ok(bits);
+    }
+    Ok(thread_mix())
+}
+
+/// Mixes what the standard library's hash maps of eight new threads are seeded with. The seeds
+/// come from the system, but std does not promise their quality.
+fn thread_mix() -> [u8; 32] {
+    use std::hash::{BuildHasher, Hasher};
+    let draw =
+        || std::collections::hash_map::RandomState::new().build_hasher().finish().to_be_bytes();
+    let mut seeds = Vec::new();
+    for _ in 0..8 {
+        // A thread that cannot be started is made up for by this one's seed.
+        let thread = std::thread::Builder::new().spawn(draw);
+        let seed = thread.ok().and_then(|thread| thread.join().ok());
+        seeds.extend_from_slice(&seed.unwrap_or_else(draw));
+    }
+    let mut bits = [0; 32];
+    for (half, count) in bits.chunks_mut(16).zip(0..) {
+        half.copy_from_slice(&hmac_sha1(&seeds, &[count])[..16]);
+    }
+    bits
+}

@@ -1,0 +1,157 @@
+//! Every bound that the server keeps, with its default and its reason.
+//!
+//! A peer can make the server wait, remember and work; each field says how long, how much and how
+//! often. What few people will want to turn is a named constant below the struct.
+
+use std::time::Duration;
+
+/// The bounds of one server. Sizes are octets, counts are `usize`, times are [`Duration`]s.
+///
+/// ```
+/// use sockling::limits::Limits;
+/// use std::time::Duration;
+///
+/// let limits = Limits { message: 64 * 1024, idle_timeout: Duration::from_secs(5), ..Limits::default() };
+/// assert_eq!(limits.body, 1024 * 1024);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest request line, in octets without its CRLF. Over it: 414. Default 8,192, which leaves
+    /// room for the 8,000 octets that RFC 9112, section 3 recommends.
+    pub request_line: usize,
+    /// Largest header section (all field lines with their CRLFs), in octets; trailers count by the
+    /// same number. Over it: 431. Default 16 KiB: it is in memory until the request is answered.
+    pub headers: usize,
+    /// Most header fields in a request, and most trailers. Over it: 431. Default 100.
+    pub header_count: usize,
+    /// Largest request body, in octets, after chunks are joined. Over it: 413, before the body is
+    /// read. Default 1 MiB.
+    pub body: usize,
+    /// Largest WebSocket message, in octets, and so the largest frame. A header that claims more
+    /// ends the connection with 1009 before its payload is read. Default 1 MiB.
+    pub message: usize,
+    /// Most frames in one message. Over it: 1008. Default 16,384: empty fragments cost nothing to
+    /// send and would never end otherwise.
+    pub fragments: usize,
+    /// Most octets that wait for a client that does not read. Over it the sender gets
+    /// [`Error::Full`](crate::Error::Full) and the client's socket is shut. Default 1 MiB. One
+    /// message is always taken, whatever its size.
+    pub backlog: usize,
+    /// Most messages that wait for a client that does not read; same consequence as `backlog`.
+    /// Default 1,024: small messages are dear by count.
+    pub backlog_messages: usize,
+    /// Most octets that wait for all clients of a server together. Over it, clients that already
+    /// do not read are closed when more is sent to them. Default 64 MiB.
+    pub total_backlog: usize,
+    /// Stack of a connection's thread, in octets. Default 1 MiB; only pages that were touched
+    /// take memory.
+    pub stack: usize,
+    /// Most connections at a time; one more gets 503. Default 1,000: the usual soft limit of
+    /// descriptors is 1,024. 0 is no ceiling.
+    pub connections: usize,
+    /// Most connections at a time from one IP address; one more gets 503. Default 0, no ceiling:
+    /// behind a proxy all clients have one address.
+    pub connections_per_address: usize,
+    /// Most WebSockets of one session (a browser's tabs); one more gets 429. Default 16. 0 is no
+    /// ceiling.
+    pub connections_per_session: usize,
+    /// Most requests on one connection; the last answer says `Connection: close`. Default 1,000.
+    /// 0 is no ceiling.
+    pub requests_per_connection: usize,
+    /// Longest wait for a whole request head, from its first octet (for the first request: from
+    /// the accept). A total: an octet now and then does not extend it. Over it: 408, or a silent
+    /// close when no octet came. Default 10 s.
+    pub head_timeout: Duration,
+    /// Longest wait for a whole request body, a total, to which a body gets the time that its
+    /// size takes at [`BODY_RATE`]. Over it: 408. Default 30 s.
+    pub body_timeout: Duration,
+    /// Longest wait for a whole WebSocket message once its first octet came, a total. Over it:
+    /// 1008. Default 30 s.
+    pub message_timeout: Duration,
+    /// Longest write of one answer, or of one lot of waiting messages, a total, to which a lot
+    /// gets the time that its size takes at [`WRITE_RATE`]. Over it the socket is shut.
+    /// Default 30 s.
+    pub write_timeout: Duration,
+    /// Longest wait for the next request on a connection that is kept alive. Default 15 s.
+    pub idle_timeout: Duration,
+    /// Longest wait for the peer's Close frame after the server's own. Then the socket is shut.
+    /// Default 5 s.
+    pub close_timeout: Duration,
+    /// Silence after which a WebSocket is pinged. Default 20 s. Zero: no heartbeat, and a peer
+    /// that vanished without a word stays until a write fails.
+    pub ping_interval: Duration,
+    /// Silence after a ping that ends the connection. Any octet counts as life. Default 20 s.
+    pub pong_timeout: Duration,
+    /// Longest that a graceful shutdown waits for handlers and clients before it shuts their
+    /// sockets. Default 10 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            request_line: 8 * 1024,
+            headers: 16 * 1024,
+            header_count: 100,
+            body: 1024 * 1024,
+            message: 1024 * 1024,
+            fragments: 16 * 1024,
+            backlog: 1024 * 1024,
+            backlog_messages: 1024,
+            total_backlog: 64 * 1024 * 1024,
+            stack: 1024 * 1024,
+            connections: 1000,
+            connections_per_address: 0,
+            connections_per_session: 16,
+            requests_per_connection: 1000,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            message_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(15),
+            close_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(20),
+            pong_timeout: Duration::from_secs(20),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Empty lines that are skipped before a request line (RFC 9112, 2.2). More is 400.
+pub const LEADING_CRLFS: usize = 2;
+/// Longest method name, in octets. Over it: 501, like any method that is not known.
+pub const METHOD: usize = 32;
+/// Most hexadecimal digits in a chunk size: what fits 64 bits. Over it: 400.
+pub const CHUNK_SIZE_DIGITS: usize = 16;
+/// Most octets of chunk extensions in one body, all chunks together. Over it: 400. They are
+/// skipped, so they could otherwise carry an endless request past the body limit.
+pub const CHUNK_EXTENSIONS: usize = 4 * 1024;
+/// Most name-value pairs that are looked at in a request's cookies; the rest is ignored.
+pub const COOKIE_PAIRS: usize = 64;
+/// Longest cookie value, in octets; a longer one is ignored.
+pub const COOKIE_VALUE: usize = 4 * 1024;
+/// Octets a second at which a request body may arrive at the slowest, beyond `body_timeout`.
+pub const BODY_RATE: u64 = 500;
+/// Octets a second at which an answer may leave at the slowest, beyond `write_timeout`.
+pub const WRITE_RATE: u64 = 16 * 1024;
+/// Octets read and dropped after the last answer, so that the client can read it: closing a
+/// socket with unread input resets the connection (RFC 9112, 9.6).
+pub const LINGER_BYTES: usize = 1024 * 1024;
+/// Time for the same.
+pub const LINGER_TIME: Duration = Duration::from_millis(500);
+/// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
+/// own takes the write over.
+pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
+/// Waiting octets above which a connection's own thread stops reading from a client that does not
+/// read, and above which a corked outbox is written in the middle of a batch.
+pub const CORK: usize = 64 * 1024;
+/// Smallest and largest read buffer of a connection, in octets.
+pub const READ_BUFFER: (usize, usize) = (4 * 1024, 64 * 1024);
+/// Threads that wait in `accept` at a time, and connections over the ceiling that are told so at
+/// a time; the rest of those is dropped.
+pub const AT_THE_DOOR: usize = 8;
+/// Life of a session cookie without a request, in seconds: four weeks.
+pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
+/// Most sessions that were ended before their cookie expires and are remembered as ended. When
+/// there are more, the one that expires first is forgotten.
+pub const REVOKED: usize = 16 * 1024;

@@ -1,0 +1,55 @@
+//! Log lines, on stderr: `log::info!("listening on {}", address)`.
+//!
+//! With the feature `log` this module is the [`log`](https://docs.rs/log) crate itself and the
+//! lines go where the application sends them. Without it `error`, `warn` and `info` are printed,
+//! one line each; `debug` and `trace` are checked by the compiler and not printed. A line that
+//! cannot be written is dropped: a closed stderr must not end a connection.
+
+use std::fmt::Arguments;
+use std::io::Write;
+
+pub use crate::{
+    __debug as debug, __error as error, __info as info, __trace as trace, __warn as warn,
+};
+
+/// Writes one line: the level, then the text. The macros call it.
+#[doc(hidden)]
+pub fn line(level: &str, text: Arguments) {
+    // One write a line, so that lines of several threads do not mix.
+    let _ = std::io::stderr().write_all(format!("[{}] {}\n", level, text).as_bytes());
+}
+
+/// Prints what `format!` would return as an error line.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __error {
+    ($($text:tt)+) => { $crate::log::line("ERROR", ::core::format_args!($($text)+)) };
+}
+
+/// Prints what `format!` would return as a warning.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __warn {
+    ($($text:tt)+) => { $crate::log::line("WARN", ::core::format_args!($($text)+)) };
+}
+
+/// Prints what `format!` would return as a piece of news.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __info {
+    ($($text:tt)+) => { $crate::log::line("INFO", ::core::format_args!($($text)+)) };
+}
+
+/// Prints nothing without the feature `log`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __debug {
+    ($($text:tt)+) => {{ let _ = ::core::format_args!($($text)+); }};
+}
+
+/// Prints nothing without the feature `log`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trace {
+    ($($text:tt)+) => {{ let _ = ::core::format_args!($($text)+); }};
+}

@@ -1,0 +1,176 @@
+//! Who is connected to one server: how many may be, what each is doing, and how to end them all.
+
+use crate::limits::Limits;
+use crate::outbox::Outbox;
+use crate::websocket::close::CloseFrame;
+use std::collections::HashMap;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+/// The connections of a server.
+#[derive(Default)]
+pub(crate) struct Roster {
+    /// Held to count, to list and to clone `Arc`s, never while anything is written.
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    closing: bool,
+    count: u64,
+    entries: HashMap<u64, Arc<Entry>>,
+    addresses: HashMap<IpAddr, usize>,
+}
+
+/// One connection.
+pub(crate) struct Entry {
+    pub stream: Arc<TcpStream>,
+    pub peer: SocketAddr,
+    thread: ThreadId,
+    doing: Mutex<Doing>,
+}
+
+struct Doing {
+    closing: bool,
+    /// The path whose handler is running.
+    path: Option<String>,
+    websocket: Option<Arc<Outbox>>,
+}
+
+/// A connection's place in the roster; dropping it leaves.
+pub(crate) struct Place {
+    roster: Arc<Roster>,
+    number: u64,
+    pub entry: Arc<Entry>,
+}
+
+impl Roster {
+    /// Takes a connection in, or returns `None` when there are as many as may be, in all or from
+    /// its address, or the server is closing. Called on the thread that will serve it.
+    pub fn admit(
+        self: &Arc<Roster>,
+        stream: Arc<TcpStream>,
+        peer: SocketAddr,
+        limits: &Limits,
+    ) -> Option<Place> {
+        let mut state = self.lock();
+        let from_address = state.addresses.get(&peer.ip()).copied().unwrap_or(0);
+        let room = |most: usize, count: usize| most == 0 || count < most;
+        if state.closing
+            || !room(limits.connections, state.entries.len())
+            || !room(limits.connections_per_address, from_address)
+        {
+            return None;
+        }
+        let doing = Mutex::new(Doing { closing: false, path: None, websocket: None });
+        let entry = Arc::new(Entry { stream, peer, thread: thread::current().id(), doing });
+        state.count += 1;
+        let number = state.count;
+        state.entries.insert(number, Arc::clone(&entry));
+        *state.addresses.entry(peer.ip()).or_insert(0) += 1;
+        Some(Place { roster: Arc::clone(self), number, entry })
+    }
+
+    /// Takes nobody in from here on, and asks everybody to end: WebSockets by a Close frame,
+    /// others by ending what they read. A handler that is running finishes.
+    pub fn close(&self, close: &CloseFrame) {
+        self.lock().closing = true;
+        for entry in self.entries() {
+            let websocket = {
+                let mut doing = entry.doing();
+                doing.closing = true;
+                doing.websocket.clone()
+            };
+            match websocket {
+                Some(outbox) => {
+                    outbox.send_close(close);
+                }
+                // Fails when the peer has gone already.
+                None => drop(entry.stream.shutdown(Shutdown::Read)),
+            }
+        }
+    }
+
+    /// Ends every connection at once.
+    pub fn cut_off(&self) {
+        for entry in self.entries() {
+            let websocket = entry.doing().websocket.clone();
+            websocket.map(|outbox| outbox.close());
+            // Fails when the peer has gone already.
+            let _ = entry.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits until all connections but those of this thread have ended, or the deadline. Returns
+    /// those that have not: the peer, and the path whose handler is running.
+    pub fn wait_until_empty(&self, deadline: Instant) -> Vec<(SocketAddr, Option<String>)> {
+        let own = thread::current().id();
+        let mut state = self.lock();
+        while state.entries.values().any(|entry| entry.thread != own) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let others: Vec<_> =
+            state.entries.values().filter(|entry| entry.thread != own).cloned().collect();
+        drop(state);
+        others.iter().map(|entry| (entry.peer, entry.doing().path.clone())).collect()
+    }
+
+    /// Returns the number of connections.
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        self.lock().entries.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Notes the path whose handler runs from here on, or that none does.
+    pub fn handling(&self, path: Option<&str>) {
+        self.doing().path = path.map(str::to_string);
+    }
+
+    /// Notes that the connection has become a WebSocket. Returns whether the server is closing:
+    /// then its Close frame is the caller's to send.
+    pub fn becomes(&self, websocket: &Arc<Outbox>) -> bool {
+        let mut doing = self.doing();
+        doing.websocket = Some(Arc::clone(websocket));
+        doing.closing
+    }
+
+    /// Returns whether the server is closing.
+    pub fn is_closing(&self) -> bool {
+        self.doing().closing
+    }
+
+    fn doing(&self) -> MutexGuard<'_, Doing> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.roster.lock();
+        state.entries.remove(&self.number);
+        let ip = self.entry.peer.ip();
+        match state.addresses.get_mut(&ip) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(state.addresses.remove(&ip)),
+        }
+        drop(state);
+        self.roster.changed.notify_all();
+    }
+}

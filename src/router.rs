@@ -1,0 +1,131 @@
+//! Turns a path into the controller that answers it.
+
+use crate::controller::Controller;
+use crate::error::Error;
+
+/// A controller and the pattern of the paths that it answers.
+///
+/// A pattern is a path of which a segment may be `:name`, for any one segment that is not empty,
+/// and the last may be `*`, for all the rest. Of several patterns that fit, the first counts.
+pub struct Handler {
+    pattern: String,
+    controller: Box<dyn Controller>,
+}
+
+impl Handler {
+    /// Returns the handler. [`route!`](crate::route) is the short form. A pattern that is not one
+    /// is an error of [`Server::bind`](crate::http::Server::bind).
+    pub fn new(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler { pattern: pattern.to_string(), controller: Box::new(controller) }
+    }
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(out, "Handler({:?})", self.pattern)
+    }
+}
+
+/// Returns a [`Handler`](crate::http::Handler): `route!("/path" => Name)`.
+///
+/// A bare name, or a path of names, is a type with `Default`; any other expression is a value. A
+/// value in a local variable is for [`Handler::new`](crate::http::Handler::new).
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Hello;
+///
+/// impl Controller for Hello {
+///     fn handle(&self, _: &Request) -> Result<Response, Error> {
+///         Ok(Response::new().text("hello"))
+///     }
+/// }
+///
+/// let routes = vec![
+///     route!("/hello" => Hello),
+///     route!("/rooms/:room" => |request: &Request| Ok(Response::new().text(request.parameter("room")?))),
+///     route!("/files/*" => |request: &Request| Ok(Response::new().text(request.parameter("*")?))),
+/// ];
+/// assert_eq!(routes.len(), 3);
+/// ```
+#[macro_export]
+macro_rules! route {
+    ($pattern:expr => $($name:ident)::+) => {
+        $crate::http::Handler::new($pattern, <$($name)::+ as ::core::default::Default>::default())
+    };
+    ($pattern:expr => $controller:expr) => {
+        $crate::http::Handler::new($pattern, $controller)
+    };
+}
+
+/// The handlers of a server, in order.
+pub(crate) struct Router {
+    routes: Vec<(Vec<Segment>, Box<dyn Controller>)>,
+}
+
+enum Segment {
+    Text(String),
+    Parameter(String),
+    Rest,
+}
+
+/// What stood in the path for the names of a pattern.
+pub(crate) type Parameters = Vec<(String, String)>;
+
+impl Router {
+    /// Returns the router. Error: a pattern without a leading `/`, without a name behind `:`, or
+    /// with a `*` that is not its last segment.
+    pub fn new(handlers: Vec<Handler>) -> Result<Router, Error> {
+        let route = |handler: Handler| match segments(&handler.pattern) {
+            Some(segments) => Ok((segments, handler.controller)),
+            None => Err(Error::Setting(format!("{:?} is no route pattern", handler.pattern))),
+        };
+        Ok(Router { routes: handlers.into_iter().map(route).collect::<Result<_, _>>()? })
+    }
+
+    /// Returns the first controller whose pattern fits the decoded path.
+    pub fn find(&self, path: &str) -> Option<(&dyn Controller, Parameters)> {
+        let path = path.strip_prefix('/')?;
+        self.routes
+            .iter()
+            .find_map(|(pattern, controller)| Some((&**controller, fit(pattern, path)?)))
+    }
+}
+
+fn segments(pattern: &str) -> Option<Vec<Segment>> {
+    let count = pattern.matches('/').count();
+    let segment = |(index, text): (usize, &str)| match (text, text.strip_prefix(':')) {
+        ("*", _) => (index + 1 == count).then(|| Segment::Rest),
+        (_, Some("")) => None,
+        (_, Some(name)) => Some(Segment::Parameter(name.to_string())),
+        (text, None) => Some(Segment::Text(text.to_string())),
+    };
+    pattern.strip_prefix('/')?.split('/').enumerate().map(segment).collect()
+}
+
+fn fit(pattern: &[Segment], path: &str) -> Option<Parameters> {
+    let mut parameters = Vec::new();
+    let mut rest = Some(path);
+    for segment in pattern {
+        let path = rest?;
+        let (first, others) = match path.split_once('/') {
+            Some((first, others)) => (first, Some(others)),
+            None => (path, None),
+        };
+        rest = others;
+        match segment {
+            Segment::Text(text) if text == first => {}
+            Segment::Parameter(name) if !first.is_empty() => {
+                parameters.push((name.clone(), first.to_string()))
+            }
+            Segment::Rest => {
+                parameters.push(("*".to_string(), path.to_string()));
+                return Some(parameters);
+            }
+            _ => return None,
+        }
+    }
+    rest.is_none().then(|| parameters)
+}

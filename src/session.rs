@@ -1,0 +1,222 @@
+//! Who a client is: a session id, and the signed cookie that carries it.
+//!
+//! ```text
+//! v1.g.<id>.<expiry>.<signature>             a guest: 128 random bits
+//! v1.u.<user>.<login>.<expiry>.<signature>   a user, and the login that the cookie belongs to
+//! ```
+//!
+//! The cookie holds everything, so nothing is stored on the server. An id that was not signed here
+//! is never adopted: the client gets a fresh one.
+
+use crate::error::Error;
+use crate::http::cookie::{cookies, set_cookie};
+use crate::http::headers::Headers;
+use crate::keys::{SessionKeys, SIGNATURE};
+use crate::limits::SESSION_LIFE;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::Engine;
+use std::fmt;
+
+/// The name of a session: what messages are sent to. A browser has one, all its tabs share it.
+///
+/// `Debug` and `Display` show six digits of a hash of a guest's name: enough to tell two apart in a
+/// log, not enough to name one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum SessionId {
+    /// Somebody who did not log in.
+    Guest(GuestId),
+    /// The user with this number; all their browsers together.
+    Authenticated(i64),
+}
+
+/// The name of a guest: 128 random bits.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct GuestId([u8; 16]);
+
+impl SessionId {
+    /// Returns a text that stands for the session and can be stored: kind and id with a signature.
+    /// It is no cookie: who reads it can name the session to this server, and not be it.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// let keys = SessionKeys::random()?;
+    /// let id = Request::get("/").session_id();
+    /// let stored = id.to_token(&keys);
+    /// assert_eq!(SessionId::from_token(&stored, &keys)?, id);
+    /// assert!(SessionId::from_token(&stored, &SessionKeys::random()?).is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_token(&self, keys: &SessionKeys) -> String {
+        seal("id", &self.body(), keys)
+    }
+
+    /// Returns the session that a stored text stands for. Error: [`Error::Token`].
+    pub fn from_token(token: &str, keys: &SessionKeys) -> Result<SessionId, Error> {
+        let body = unseal("id", token, keys).ok_or(Error::Token)?;
+        let mut parts = body.split('.');
+        match (SessionId::parse(parts.next(), parts.next()), parts.next()) {
+            (Some(id), None) => Ok(id),
+            _ => Err(Error::Token),
+        }
+    }
+
+    fn body(&self) -> String {
+        match self {
+            SessionId::Guest(id) => format!("g.{}", BASE64.encode(id.0)),
+            SessionId::Authenticated(user) => format!("u.{}", user),
+        }
+    }
+
+    fn parse(kind: Option<&str>, id: Option<&str>) -> Option<SessionId> {
+        match (kind?, id?) {
+            ("g", id) => Some(SessionId::Guest(GuestId(bits(id)?))),
+            ("u", user) => Some(SessionId::Authenticated(user.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+impl From<&SessionId> for SessionId {
+    fn from(id: &SessionId) -> SessionId {
+        id.clone()
+    }
+}
+
+impl From<i64> for SessionId {
+    fn from(user: i64) -> SessionId {
+        SessionId::Authenticated(user)
+    }
+}
+
+impl From<i32> for SessionId {
+    fn from(user: i32) -> SessionId {
+        SessionId::Authenticated(user.into())
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            SessionId::Guest(id) => {
+                let hash = sha1_smol::Sha1::from(id.0).digest().to_string();
+                write!(out, "guest-{}", &hash[..6])
+            }
+            SessionId::Authenticated(user) => write!(out, "user-{}", user),
+        }
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+impl fmt::Debug for GuestId {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(&SessionId::Guest(self.clone()), out)
+    }
+}
+
+/// A session as a cookie carries it.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub id: SessionId,
+    /// What a logout ends: a guest's id, or one login of a user.
+    pub login: [u8; 16],
+    /// Whether the client has no such cookie, or one that will expire soon.
+    pub unsent: bool,
+}
+
+/// How a server's session cookie is named, signed and sent.
+#[derive(Clone)]
+pub(crate) struct SessionCookie {
+    pub name: String,
+    pub secure: bool,
+    pub keys: SessionKeys,
+}
+
+impl SessionCookie {
+    /// Returns the name on the wire. Browsers take `__Host-` only with Secure, from the host
+    /// itself and for all its paths, so that no other host can set it.
+    pub fn wire_name(&self) -> String {
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{}{}", prefix, self.name)
+    }
+
+    /// Returns the session of the first cookie that was signed here, has not expired and is
+    /// `wanted`; else a fresh guest. A cookie is renewed when less than half its life is left.
+    pub fn session_of(
+        &self,
+        headers: &Headers,
+        now: u64,
+        wanted: impl Fn(&Session) -> bool,
+    ) -> Session {
+        let name = self.wire_name();
+        cookies(headers)
+            .filter(|(known, _)| *known == name.as_bytes())
+            .filter_map(|(_, value)| self.open(std::str::from_utf8(value).ok()?, now))
+            .find(wanted)
+            .unwrap_or_else(|| self.guest())
+    }
+
+    /// Returns a fresh guest.
+    pub fn guest(&self) -> Session {
+        let login = self.keys.draw();
+        Session { id: SessionId::Guest(GuestId(login)), login, unsent: true }
+    }
+
+    /// Returns a fresh login of a user.
+    pub fn user(&self, user: i64) -> Session {
+        let (id, login) = (SessionId::Authenticated(user), self.keys.draw());
+        Session { id, login, unsent: true }
+    }
+
+    /// Returns the Set-Cookie value that gives the session to the client for its whole life from
+    /// now on.
+    pub fn set(&self, session: &Session, now: u64) -> String {
+        let expires = now + SESSION_LIFE;
+        let body = match &session.id {
+            SessionId::Guest(_) => format!("{}.{}", session.id.body(), expires),
+            SessionId::Authenticated(_) => {
+                format!("{}.{}.{}", session.id.body(), BASE64.encode(session.login), expires)
+            }
+        };
+        set_cookie(&self.wire_name(), &seal("v1", &body, &self.keys), SESSION_LIFE, self.secure)
+    }
+
+    fn open(&self, cookie: &str, now: u64) -> Option<Session> {
+        let body = unseal("v1", cookie, &self.keys)?;
+        let mut parts = body.split('.');
+        let id = SessionId::parse(parts.next(), parts.next())?;
+        let login = match &id {
+            SessionId::Guest(id) => id.0,
+            SessionId::Authenticated(_) => bits(parts.next()?)?,
+        };
+        let expires: u64 = parts.next()?.parse().ok().filter(|&expires| expires > now)?;
+        Some(Session { id, login, unsent: expires - now < SESSION_LIFE / 2 })
+    }
+}
+
+/// Returns `label.body.signature`. The label is signed too, so that a text made for one purpose is
+/// no good for another.
+fn seal(label: &str, body: &str, keys: &SessionKeys) -> String {
+    let text = format!("{}.{}", label, body);
+    let signature = keys.sign(text.as_bytes());
+    format!("{}.{}", text, BASE64.encode(signature))
+}
+
+/// Returns the body of a text that was sealed with one of the keys.
+fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a str> {
+    let (text, signature) = sealed.rsplit_once('.')?;
+    let signature = BASE64.decode(signature).ok().filter(|octets| octets.len() == SIGNATURE)?;
+    if !keys.verify(text.as_bytes(), &signature) {
+        return None;
+    }
+    text.strip_prefix(label)?.strip_prefix('.')
+}
+
+fn bits(text: &str) -> Option<[u8; 16]> {
+    BASE64.decode(text).ok()?.try_into().ok()
+}

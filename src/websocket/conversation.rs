@@ -1,0 +1,342 @@
+//! The life of one WebSocket: from the 101 to the end of the socket, on the connection's thread.
+//!
+//! ```text
+//!   join the map ── write the 101 ── Opened ── read a batch ─┬─ Message ── the handler ──┐
+//!                                       ▲                    ├─ Ping ── a pong           │
+//!                                       └────────────────────┴───────────────────────────┘
+//!   Close, violation, failure, silence:  leave the map ── Close frame ── linger ── Closed
+//! ```
+//!
+//! This file decides what a client is told after an error; the codes are in `error`'s table. It
+//! knows no controller: what happens is told to a function.
+
+use crate::delivery::{self, deliver, Seat};
+use crate::error::Error;
+use crate::http::request::{unix_seconds, Live, Request};
+use crate::http::response::Response;
+use crate::limits::{Limits, CORK};
+use crate::log;
+use crate::outbox::{Outbox, Shared};
+use crate::registry::{self, Membership, NotJoined};
+use crate::session::SessionId;
+use crate::socket::{after, Socket};
+use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::frame::{frame, FrameHeader, OpCode};
+use crate::websocket::handshake::accept;
+use crate::websocket::message::{Assembler, Message, Received, Violation};
+use std::io::ErrorKind;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What happens in a conversation.
+pub(crate) enum Event<'a> {
+    /// The client has the 101 and can be reached.
+    Opened,
+    /// The client sent a message.
+    Message(Message),
+    /// The conversation is over; the client's Close frame, if it sent one.
+    Closed(Option<&'a CloseFrame>),
+}
+
+/// Told what happens, on the connection's thread, one event at a time.
+pub(crate) type Handler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
+
+/// A handler that takes longer is not corked again: what it sends could wait too long.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// Answers the opening handshake and, when the request came over a connection, runs the whole
+/// conversation before it returns. The response is the 101, or a refusal, for which the socket is
+/// left in the request.
+pub(crate) fn open(
+    request: &Request,
+    protocols: &[&str],
+    handler: Handler,
+) -> Result<Response, Error> {
+    let mut response = match accept(request.head(), request.origins(), protocols) {
+        Ok(response) => response,
+        Err(refusal) => {
+            log::warn!("refused a WebSocket to {:?}: {}", request, refusal);
+            return Ok(refusal.response());
+        }
+    };
+    let session = request.session();
+    if let Some(cookie) = request.set_cookie() {
+        response = response.header("Set-Cookie", &cookie);
+    }
+    let Live { socket, shared, entry } = match request.take_live() {
+        Some(live) => live,
+        None => return Ok(response),
+    };
+    let first = response.encode_upgrade(unix_seconds())?;
+    let outbox = Outbox::new(Arc::clone(socket.stream()), entry.peer, Arc::clone(&shared), first);
+    let membership = match registry::join(&session, &outbox, shared.limits.connections_per_session)
+    {
+        Ok(membership) => membership,
+        Err(refused) => {
+            request.put_live(Live { socket, shared, entry });
+            return Ok(Response::of_status(match refused {
+                NotJoined::TooMany => 429,
+                NotJoined::Revoked => 403,
+            }));
+        }
+    };
+    // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
+    // it can be reached.
+    if !outbox.open() {
+        return Ok(response);
+    }
+    if entry.becomes(&outbox) {
+        outbox.send_close(&going_away());
+    }
+    log::info!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
+    let conversation = Conversation::new(session.id, socket, outbox, shared);
+    conversation.run(membership, handler);
+    Ok(response)
+}
+
+/// Returns the Close frame of a server that shuts down.
+pub(crate) fn going_away() -> CloseFrame {
+    CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
+}
+
+struct Conversation {
+    id: SessionId,
+    socket: Socket,
+    outbox: Arc<Outbox>,
+    shared: Arc<Shared>,
+    assembler: Assembler,
+    /// When the message that is coming must be whole.
+    message_deadline: Option<Instant>,
+    /// A ping was sent and nothing came since.
+    pinged: bool,
+    /// The last call of the handler was quick enough to be corked.
+    quick: bool,
+}
+
+/// Why a conversation ends.
+enum End {
+    /// The client sent a Close frame.
+    Close(CloseFrame),
+    /// The client broke the protocol or a limit.
+    Violation(Violation),
+    /// A message took too long to arrive.
+    Slow,
+    /// Nothing came after a ping.
+    Silent,
+    /// The handler returned an error or panicked.
+    Failed,
+    /// The connection ended without a Close frame.
+    Lost,
+}
+
+impl Conversation {
+    fn new(
+        id: SessionId,
+        socket: Socket,
+        outbox: Arc<Outbox>,
+        shared: Arc<Shared>,
+    ) -> Conversation {
+        let assembler = Assembler::default();
+        Conversation {
+            id,
+            socket,
+            outbox,
+            shared,
+            assembler,
+            message_deadline: None,
+            pinged: false,
+            quick: false,
+        }
+    }
+
+    fn run(mut self, membership: Membership, handler: Handler) {
+        let end = self.converse(handler);
+        drop(membership);
+        let close = self.say_goodbye(end);
+        // Given back before the handler runs: it may take its time.
+        drop(self.socket);
+        if guard(&self.id, || handler(&self.id, Event::Closed(close.as_ref()))).is_err() {
+            log::debug!("{} has gone all the same", self.id);
+        }
+    }
+
+    fn converse(&mut self, handler: Handler) -> End {
+        let seat = Seat::take(&self.outbox, &self.shared);
+        if guard(&self.id, || handler(&self.id, Event::Opened)).is_err() {
+            return End::Failed;
+        }
+        loop {
+            if let Err(end) = self.batch(&seat, handler).and_then(|()| self.read_more()) {
+                return end;
+            }
+        }
+    }
+
+    /// Handles everything that was read, and writes the answers.
+    fn batch(&mut self, seat: &Seat, handler: Handler) -> Result<(), End> {
+        loop {
+            let (used, received) = self
+                .assembler
+                .read(self.socket.unread(), &self.shared.limits)
+                .map_err(End::Violation)?;
+            self.socket.consume(used);
+            match received {
+                None => break,
+                Some(Received::Message(message)) => self.message(message, seat, handler)?,
+                Some(Received::Ping(payload)) => {
+                    if let Some(pong) = self.outbox.pong(&payload) {
+                        seat.cork(true);
+                        // Refused when the connection has ended, which the next read will tell.
+                        drop(deliver(&self.outbox, &pong));
+                    }
+                }
+                Some(Received::Pong(_)) => {}
+                Some(Received::Close(close)) => return Err(End::Close(close)),
+            }
+        }
+        seat.cork(false);
+        delivery::flush();
+        self.wait_for_reader();
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message, seat: &Seat, handler: Handler) -> Result<(), End> {
+        self.message_deadline = None;
+        // After our own Close nothing counts but the client's (RFC 6455, 5.5.1).
+        if self.outbox.is_closing() {
+            return Ok(());
+        }
+        // What is sent waits for the end of the batch only when that is near: a whole frame is
+        // there to be handled, and the handler was quick before.
+        let more = whole_frame(self.socket.unread());
+        let corked = more && self.quick;
+        seat.cork(corked);
+        if !corked {
+            delivery::flush();
+        }
+        let begun = more.then(Instant::now);
+        guard(&self.id, || handler(&self.id, Event::Message(message))).map_err(|()| End::Failed)?;
+        self.quick = begun.map_or(self.quick, |begun| begun.elapsed() < QUICK);
+        Ok(())
+    }
+
+    /// A client that does not read what it is sent is not read from.
+    fn wait_for_reader(&self) {
+        if !self.outbox.wait_for_room(CORK, after(self.shared.limits.write_timeout)) {
+            self.outbox.cut_off("it does not read its answers");
+        }
+    }
+
+    /// Waits for octets. Pings when none came for a while; gives up on a message that does not
+    /// become whole and on a client that does not answer a ping.
+    fn read_more(&mut self) -> Result<(), End> {
+        let limits = &self.shared.limits;
+        let partial = self.assembler.in_progress() || !self.socket.unread().is_empty();
+        self.message_deadline = match (partial, self.message_deadline) {
+            (false, _) => None,
+            (true, None) => Some(after(limits.message_timeout)),
+            (true, known) => known,
+        };
+        loop {
+            let patience = patience(limits, self.pinged);
+            let deadline = self.message_deadline.map_or(patience, |message| message.min(patience));
+            match self.socket.fill(deadline) {
+                Ok(0) => return Err(End::Lost),
+                Ok(_) => {
+                    self.pinged = false;
+                    return Ok(());
+                }
+                Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
+                Err(_) if self.message_deadline == Some(deadline) => return Err(End::Slow),
+                Err(_) if self.pinged => return Err(End::Silent),
+                Err(_) if limits.ping_interval.is_zero() => {}
+                Err(_) => {
+                    // Refused when the client does not read: then its backlog has a deadline.
+                    drop(self.outbox.send(&frame(OpCode::Ping, b"")));
+                    self.pinged = true;
+                }
+            }
+        }
+    }
+
+    /// Tells the client why, and lets it read that. Returns the client's Close frame.
+    fn say_goodbye(&mut self, end: End) -> Option<CloseFrame> {
+        let (code, reason) = match &end {
+            End::Close(close) => (close.code, close.reason.clone()),
+            End::Violation(violation) => {
+                log::warn!("{} sent {}; it is told {}", self.id, violation, violation.close_code());
+                (violation.close_code(), violation.to_string())
+            }
+            End::Slow => (CloseCode::POLICY_VIOLATION, "the message took too long".to_string()),
+            End::Silent => (CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string()),
+            End::Failed => (CloseCode::INTERNAL_ERROR, String::new()),
+            End::Lost => {
+                self.outbox.forget();
+                return None;
+            }
+        };
+        let first = self.outbox.send_close(&CloseFrame { code, reason });
+        let deadline = after(self.shared.limits.close_timeout);
+        let close = match end {
+            End::Close(close) => Some(close),
+            End::Failed if first => self.wait_for_close(deadline),
+            _ => None,
+        };
+        // What was sent before the Close frame, and the frame, still leave.
+        self.outbox.wait_for_room(0, deadline);
+        self.outbox.forget();
+        self.socket.linger();
+        close
+    }
+
+    /// Reads until the client's Close frame; whatever else it sends does not count any more.
+    fn wait_for_close(&mut self, deadline: Instant) -> Option<CloseFrame> {
+        loop {
+            match self.assembler.read(self.socket.unread(), &self.shared.limits) {
+                Ok((_, Some(Received::Close(close)))) => return Some(close),
+                Ok((used, received)) => {
+                    self.socket.consume(used);
+                    if received.is_none()
+                        && self.socket.fill(deadline).map_or(true, |octets| octets == 0)
+                    {
+                        return None;
+                    }
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Returns until when a client may be silent.
+fn patience(limits: &Limits, pinged: bool) -> Instant {
+    match (limits.ping_interval.is_zero(), pinged) {
+        (true, _) => after(Duration::MAX),
+        (false, false) => after(limits.ping_interval),
+        (false, true) => after(limits.pong_timeout),
+    }
+}
+
+/// Returns whether the octets begin with a whole frame.
+fn whole_frame(bytes: &[u8]) -> bool {
+    match FrameHeader::parse(bytes) {
+        Ok(Some((header, used))) => header.length <= (bytes.len() - used) as u64,
+        _ => false,
+    }
+}
+
+/// Calls a handler. Its error, or its panic, ends this conversation and nothing else.
+fn guard(id: &SessionId, call: impl FnOnce() -> Result<(), Error>) -> Result<(), ()> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            log::error!("the handler of {} failed: {}", id, error);
+            Err(())
+        }
+        Err(_) => {
+            log::error!("the handler of {} panicked", id);
+            Err(())
+        }
+    }
+}

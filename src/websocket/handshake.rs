@@ -1,0 +1,201 @@
+//! Turns a request head into a 101, or into the reason why not (RFC 6455, 4.2).
+//!
+//! Browsers let any page open a WebSocket to any server and send the cookies along, so a page of
+//! another origin is refused unless it was allowed (10.2).
+
+use crate::http::head::{BodyLength, Head, Method};
+use crate::http::headers::is_token;
+use crate::http::response::Response;
+use crate::http::target::Authority;
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use std::fmt;
+
+/// Returns the value of Sec-WebSocket-Accept for a Sec-WebSocket-Key (4.2.2, item 5).
+///
+/// ```
+/// let accept = sockling::websocket::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: &str) -> String {
+    let mut hash = sha1_smol::Sha1::new();
+    hash.update(key.as_bytes());
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(hash.digest().bytes())
+}
+
+/// Which pages may open a WebSocket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    /// Origins beyond the server's own, such as `https://example.com`; `*` is any.
+    pub allowed: Vec<String>,
+    /// Whether the server listens on the loopback interface, whose names are then one host.
+    pub loopback: bool,
+}
+
+impl Origins {
+    /// Returns whether a page of this origin may connect to a server that it asked for as
+    /// `authority`.
+    pub fn allow(&self, origin: &str, authority: Option<&Authority>) -> bool {
+        let named = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(origin);
+        self.allowed.iter().any(named) || self.is_own(origin, authority).unwrap_or(false)
+    }
+
+    fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
+        let (scheme, rest) = origin.split_once("://")?;
+        let default_port = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let (page, own) = (Authority::parse(rest)?, authority?);
+        let one_host =
+            page.host == own.host || self.loopback && page.is_loopback() && own.is_loopback();
+        Some(one_host && page.port.unwrap_or(default_port) == own.port.unwrap_or(default_port))
+    }
+}
+
+/// Returns whether the request asks to become a WebSocket: Upgrade names `websocket` and
+/// Connection names `upgrade`, in any case and any list (4.2.1).
+pub(crate) fn asks_upgrade(head: &Head) -> bool {
+    head.headers.has_token("upgrade", "websocket")
+        && head.headers.has_token("connection", "upgrade")
+}
+
+/// Returns the 101 that answers the request. `protocols` are the server's subprotocols, the
+/// preferred one first.
+pub(crate) fn accept(
+    head: &Head,
+    origins: &Origins,
+    protocols: &[&str],
+) -> Result<Response, Refusal> {
+    if head.method != Method::Get {
+        return Err(Refusal::Method);
+    }
+    if !head.http11 {
+        return Err(Refusal::Http10);
+    }
+    if !asks_upgrade(head) {
+        return Err(Refusal::NoUpgrade);
+    }
+    if head.body != BodyLength::Known(0) {
+        return Err(Refusal::Body);
+    }
+    match single(head, "sec-websocket-version").ok_or(Refusal::NoVersion)? {
+        "13" => {}
+        _ => return Err(Refusal::Version),
+    }
+    let key = single(head, "sec-websocket-key").filter(|key| is_key(key)).ok_or(Refusal::Key)?;
+    let protocol = subprotocol(head, protocols)?;
+    check_origin(head, origins)?;
+    let response = Response::new().code(101).header("Sec-WebSocket-Accept", &accept_key(key));
+    Ok(match protocol {
+        Some(protocol) => response.header("Sec-WebSocket-Protocol", protocol),
+        None => response,
+    })
+}
+
+/// Returns the value of a field that must be there exactly once, as text.
+fn single<'a>(head: &'a Head, name: &'a str) -> Option<&'a str> {
+    let mut values = head.headers.get_all(name);
+    match (values.next(), values.next()) {
+        (Some(value), None) => std::str::from_utf8(value).ok(),
+        _ => None,
+    }
+}
+
+/// Returns whether the key is 16 octets in base64 (4.2.1, item 5).
+fn is_key(key: &str) -> bool {
+    key.len() == 24 && STANDARD.decode(key).map_or(false, |octets| octets.len() == 16)
+}
+
+/// Returns the first of the server's subprotocols that the client offers (4.2.2, item 5).
+fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
+    let mut offered = Vec::new();
+    for value in head.headers.get_all("sec-websocket-protocol") {
+        for token in value.split(|&byte| byte == b',').map(crate::http::headers::trim) {
+            if !is_token(token) {
+                return Err(Refusal::Protocol);
+            }
+            offered.push(token);
+        }
+    }
+    Ok(protocols.iter().find(|protocol| offered.contains(&protocol.as_bytes())).copied())
+}
+
+fn check_origin(head: &Head, origins: &Origins) -> Result<(), Refusal> {
+    // Only browsers send an Origin; who is none of them could send any.
+    if head.headers.get("origin").is_none() {
+        return Ok(());
+    }
+    match single(head, "origin") {
+        Some(origin) if origins.allow(origin, head.authority.as_ref()) => Ok(()),
+        _ => Err(Refusal::Origin),
+    }
+}
+
+/// Why a request did not become a WebSocket. It is answered with [`response`](Refusal::response).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The method is not GET. 405.
+    Method,
+    /// The request is HTTP/1.0. 400.
+    Http10,
+    /// Upgrade or Connection do not ask for it. 426.
+    NoUpgrade,
+    /// The request has a body, which could be taken for frames. 400.
+    Body,
+    /// Sec-WebSocket-Version is missing, or there twice. 400.
+    NoVersion,
+    /// The version is not 13. 426.
+    Version,
+    /// Sec-WebSocket-Key is not one key of 16 octets. 400.
+    Key,
+    /// Sec-WebSocket-Protocol is not a list of tokens. 400.
+    Protocol,
+    /// The page that asks is of another origin. 403.
+    Origin,
+}
+
+impl Refusal {
+    /// Returns the status code that the client is told.
+    pub fn status(self) -> u16 {
+        match self {
+            Refusal::Method => 405,
+            Refusal::NoUpgrade | Refusal::Version => 426,
+            Refusal::Origin => 403,
+            _ => 400,
+        }
+    }
+
+    /// Returns the answer, with the fields that tell the client what would be right.
+    pub(crate) fn response(self) -> Response {
+        let response = Response::of_status(self.status()).text(format!("{}\n", self));
+        match self {
+            Refusal::Method => response.header("Allow", "GET"),
+            Refusal::Version => response.header("Sec-WebSocket-Version", "13"),
+            _ => response,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(match self {
+            Refusal::Method => "a WebSocket is opened with GET",
+            Refusal::Http10 => "a WebSocket is opened with HTTP/1.1",
+            Refusal::NoUpgrade => {
+                "this is a WebSocket: send Upgrade: websocket and Connection: Upgrade"
+            }
+            Refusal::Body => "a request that opens a WebSocket has no body",
+            Refusal::NoVersion => "Sec-WebSocket-Version must be there once",
+            Refusal::Version => "the WebSocket version is not 13",
+            Refusal::Key => "Sec-WebSocket-Key must be one key of 16 octets in base64",
+            Refusal::Protocol => "Sec-WebSocket-Protocol is not a list of tokens",
+            Refusal::Origin => "a page of another origin may not connect here",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
