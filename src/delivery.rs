@@ -9,35 +9,37 @@ use crate::outbox::{Outbox, Refused, Shared};
 use crate::socket::after;
 use std::cell::RefCell;
 use std::mem::take;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 thread_local! {
-    static BATCH: RefCell<Option<Batch>> = RefCell::new(None);
+    static BATCH: RefCell<Option<Batch>> = const { RefCell::new(None) };
 }
 
 /// What the thread of a WebSocket has appended and not written.
 struct Batch {
     own: Arc<Outbox>,
     shared: Arc<Shared>,
-    number: u64,
     corked: bool,
     list: Vec<Arc<Outbox>>,
+}
+
+impl Batch {
+    /// Returns what marks an outbox as being on this list: the address of the thread's own outbox,
+    /// which no other living batch has. A flush takes the mark away.
+    fn mark(&self) -> usize {
+        Arc::as_ptr(&self.own) as usize
+    }
 }
 
 /// Makes this thread the one that serves a WebSocket, until it is dropped; then everything that
 /// was corked is written, also when a handler panicked.
 pub(crate) struct Seat(());
 
-static BATCHES: AtomicU64 = AtomicU64::new(1);
-
 impl Seat {
     pub fn take(own: &Arc<Outbox>, shared: &Arc<Shared>) -> Seat {
         let (own, shared) = (Arc::clone(own), Arc::clone(shared));
-        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
         BATCH.with(|batch| {
-            *batch.borrow_mut() =
-                Some(Batch { own, shared, number, corked: false, list: Vec::new() });
+            *batch.borrow_mut() = Some(Batch { own, shared, corked: false, list: Vec::new() });
         });
         Seat(())
     }
@@ -79,7 +81,7 @@ pub(crate) fn deliver(to: &Arc<Outbox>, frame: &[u8]) -> Result<(), Refused> {
 fn append_or_send(to: &Arc<Outbox>, frame: &[u8]) -> Result<(), Refused> {
     // No batch either when the thread is so near its end that its locals are gone.
     let corked = BATCH.try_with(|batch| match &mut *batch.borrow_mut() {
-        Some(batch) if batch.corked => Some(to.cork(frame, batch.number).map(|first| {
+        Some(batch) if batch.corked => Some(to.cork(frame, batch.mark()).map(|first| {
             if first {
                 batch.list.push(Arc::clone(to));
             }

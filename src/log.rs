@@ -8,9 +8,11 @@
 use std::fmt::Arguments;
 use std::io::Write;
 
-pub use crate::{
-    __debug as debug, __error as error, __info as info, __trace as trace, __warn as warn,
-};
+pub use crate::__debug as debug;
+pub use crate::__error as error;
+pub use crate::__info as info;
+pub use crate::__trace as trace;
+pub use crate::__warn as warn;
 
 /// Writes one line: the level, then the text. The macros call it.
 #[doc(hidden)]

@@ -78,8 +78,8 @@ struct State {
     shut: bool,
     /// Somebody waits on `changed`; waking nobody would cost a system call.
     waiting: bool,
-    /// The batch on whose list this outbox is.
-    batch: u64,
+    /// The mark of the batch on whose list this outbox is; 0 is none.
+    batch: usize,
 }
 
 /// Why a frame was not taken.
@@ -131,7 +131,7 @@ impl Outbox {
 
     /// Appends a whole frame for the batch's thread to write. Returns whether the outbox was not
     /// on its list before.
-    pub fn cork(self: &Arc<Outbox>, frame: &[u8], batch: u64) -> Result<bool, Refused> {
+    pub fn cork(self: &Arc<Outbox>, frame: &[u8], batch: usize) -> Result<bool, Refused> {
         let mut state = self.admit(frame.len())?;
         self.append(&mut state, frame);
         let listed = std::mem::replace(&mut state.batch, batch) == batch;

@@ -97,7 +97,7 @@ impl Router {
 fn segments(pattern: &str) -> Option<Vec<Segment>> {
     let count = pattern.matches('/').count();
     let segment = |(index, text): (usize, &str)| match (text, text.strip_prefix(':')) {
-        ("*", _) => (index + 1 == count).then(|| Segment::Rest),
+        ("*", _) => (index + 1 == count).then_some(Segment::Rest),
         (_, Some("")) => None,
         (_, Some(name)) => Some(Segment::Parameter(name.to_string())),
         (text, None) => Some(Segment::Text(text.to_string())),
@@ -127,5 +127,5 @@ fn fit(pattern: &[Segment], path: &str) -> Option<Parameters> {
             _ => return None,
         }
     }
-    rest.is_none().then(|| parameters)
+    rest.is_none().then_some(parameters)
 }

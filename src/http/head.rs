@@ -267,7 +267,7 @@ fn target_parts(
 /// Returns what follows `http://` or `https://`.
 fn scheme(target: &str) -> Option<&str> {
     let (scheme, rest) = target.split_once("://")?;
-    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then(|| rest)
+    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
 }
 
 fn authority(value: &[u8]) -> Result<Authority, HeadError> {

@@ -1,0 +1,192 @@
+//! The plan of the source holds: imports go one way, text stays apart from sockets, and nothing
+//! comes in from outside that is not on the list.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The files, bottom first. A file may name only those above it in this list.
+const STAIRS: [&str; 28] = [
+    "limits",
+    "log",
+    "http/headers",
+    "http/target",
+    "http/head",
+    "http/chunked",
+    "http/cookie",
+    "http/response",
+    "websocket/close",
+    "websocket/frame",
+    "websocket/message",
+    "websocket/handshake",
+    "error",
+    "socket",
+    "clock",
+    "outbox",
+    "delivery",
+    "roster",
+    "keys",
+    "session",
+    "registry",
+    "comms",
+    "http/request",
+    "websocket/conversation",
+    "controller",
+    "router",
+    "connection",
+    "server",
+];
+
+/// Bytes in, values out: these could run without an operating system's sockets and threads.
+const TEXT: std::ops::Range<usize> = 2..13;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns a file's code: without its comments, which may point anywhere.
+fn code(file: &str) -> String {
+    let text = fs::read_to_string(root().join("src").join(file).with_extension("rs")).expect(file);
+    let line = |line: &str| line.split("//").next().unwrap_or("").to_string() + "\n";
+    text.lines().map(line).collect()
+}
+
+/// Returns the names of all source files, without `.rs`.
+fn source_files() -> BTreeSet<String> {
+    fn walk(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name().into_string().expect("a name in UTF-8");
+            if entry.path().is_dir() && name != "macros" {
+                walk(&entry.path(), &format!("{}{}/", prefix, name), found);
+            } else if let Some(stem) = name.strip_suffix(".rs") {
+                found.insert(format!("{}{}", prefix, stem));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(&root().join("src"), "", &mut found);
+    found
+}
+
+/// Returns the files that a file names by `crate::` or `super::`, anywhere in its code.
+fn named_by(file: &str) -> Vec<String> {
+    let code = code(file);
+    let folder = file.split_once('/').map_or("", |(folder, _)| folder);
+    let mut named = Vec::new();
+    for (word, base) in [("crate::", ""), ("super::", folder)] {
+        for (at, _) in code.match_indices(word) {
+            // `$crate::` is a path of the application's, written by a macro.
+            if code[..at].ends_with('$') {
+                continue;
+            }
+            let path: String = code[at + word.len()..]
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || "_:".contains(*c))
+                .collect();
+            let names: Vec<&str> = path.split("::").filter(|name| !name.is_empty()).collect();
+            let nested = matches!(names.first(), Some(&"http") | Some(&"websocket"));
+            named.push(match (base, names.as_slice()) {
+                (_, []) => format!("a group behind {} in {}: write one line a file", word, file),
+                ("", [folder, name, ..]) if nested => format!("{}/{}", folder, name),
+                // An exported macro stands at the root, wherever it was written.
+                ("", [name, ..]) if name.starts_with("__") => "log".to_string(),
+                ("", [name, ..]) => name.to_string(),
+                (base, [name, ..]) => format!("{}/{}", base, name),
+            });
+        }
+    }
+    named
+}
+
+#[test]
+fn every_file_has_its_step() {
+    let mut on_the_stairs: BTreeSet<String> = STAIRS.iter().map(|file| file.to_string()).collect();
+    on_the_stairs.extend(["lib".to_string(), "prelude".to_string()]);
+    assert_eq!(on_the_stairs, source_files());
+}
+
+#[test]
+fn a_file_names_only_files_above_it() {
+    for (step, file) in STAIRS.iter().enumerate() {
+        for name in named_by(file) {
+            let above = STAIRS[..step].contains(&&*name) || name == *file;
+            assert!(above, "{} names {}, which is not above it", file, name);
+        }
+    }
+}
+
+#[test]
+fn the_paths_of_a_file_are_found() {
+    // The test above would pass on an empty list.
+    let named = named_by("websocket/message");
+    for name in ["websocket/close", "websocket/frame", "limits"] {
+        assert!(named.iter().any(|known| known == name), "{} in {:?}", name, named);
+    }
+}
+
+#[test]
+fn text_files_name_no_socket_thread_or_clock() {
+    for file in &STAIRS[TEXT] {
+        let code = code(file);
+        for word in ["std::net", "std::thread", "Instant", "io::Read", "io::Write", "io::{"] {
+            assert!(!code.contains(word), "{} names {}", file, word);
+        }
+    }
+}
+
+#[test]
+fn only_the_registry_owns_a_global() {
+    for file in &STAIRS {
+        let code = code(file);
+        let globals = code
+            .lines()
+            .filter(|line| line.trim_start().starts_with("static ") || line.contains(" static "));
+        // What is local to a thread is not shared.
+        let shared = globals.filter(|line| !line.contains("= const {")).count();
+        assert_eq!(shared, usize::from(*file == "registry"), "{}", file);
+    }
+}
+
+#[test]
+fn nothing_in_the_source_can_give_up() {
+    for file in source_files() {
+        let code = code(&file);
+        for word in
+            [".unwrap()", "panic!(", "todo!(", "unimplemented!(", "unreachable!(", "unsafe "]
+        {
+            assert!(!code.contains(word), "{} has {}", file, word);
+        }
+    }
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    for file in source_files() {
+        let text = fs::read_to_string(root().join("src").join(&file).with_extension("rs"))
+            .expect("a file");
+        assert!(text.starts_with("//! "), "{}", file);
+    }
+}
+
+#[test]
+fn the_library_needs_what_is_on_the_list_and_nothing_else() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
+    assert!(!manifest.contains("dev-dependencies") && !manifest.contains("build-dependencies"));
+    let section = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let names: Vec<&str> = section
+        .expect("a section")
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["sha1_smol", "base64", "sockling-macros", "log"]);
+    assert!(manifest.contains("log = { version = \"0.4\", optional = true }"));
+
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the lock file");
+    let locked: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = ")).collect();
+    assert_eq!(
+        locked,
+        ["\"base64\"", "\"log\"", "\"sha1_smol\"", "\"sockling\"", "\"sockling-macros\""]
+    );
+}
