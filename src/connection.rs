@@ -77,6 +77,7 @@ impl Connection<'_> {
     fn read_request(&self, socket: &mut Socket, first: bool) -> Result<(Head, Vec<u8>), End> {
         let head = self.read_head(socket, first)?;
         self.check_host(&head)?;
+        self.check_length(head.body)?;
         if head.expects_continue() && head.body != BodyLength::Known(0) {
             // Without a route the body is not wanted, and whether it comes is not known.
             if self.site.router.find(&head.path).is_none() {
@@ -139,13 +140,17 @@ impl Connection<'_> {
         ))
     }
 
-    /// Reads the whole body. Memory grows with the octets that come, not with those announced.
-    fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
-        if let BodyLength::Known(length) = length {
-            if length > self.limits.body as u64 {
-                return Err(End::Told(413, "the body is larger than allowed".to_string()));
+    fn check_length(&self, length: BodyLength) -> Result<(), End> {
+        match length {
+            BodyLength::Known(length) if length > self.limits.body as u64 => {
+                Err(End::Told(413, "the body is larger than allowed".to_string()))
             }
+            _ => Ok(()),
         }
+    }
+
+    /// Reads the whole body, whose length was checked. Memory grows with the octets that come, not with those announced.
+    fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
         let started = after(self.limits.body_timeout);
         let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);
         loop {

@@ -1,0 +1,203 @@
+//! HTTP answers: framing, keep-alive, errors of handlers, and what the library owns.
+
+use super::loopback::{Client, Running};
+use sockling::limits::Limits;
+use sockling::prelude::*;
+
+fn start() -> Running {
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    let echo = |request: &Request| Ok(Response::new().body(request.body()));
+    let split = |request: &Request| {
+        let place = request.query("to").unwrap_or_default();
+        Ok(Response::new().redirect(&place))
+    };
+    Running::start(Server::new(vec![
+        Handler::new("/hello", hello),
+        Handler::new("/echo", echo),
+        Handler::new("/empty", |_: &Request| Ok(Response::new().code(204).text("never sent"))),
+        Handler::new("/fail", |_: &Request| Err("a secret of the application".into())),
+        Handler::new("/panic", |_: &Request| std::panic::panic_any("as told")),
+        Handler::new("/split", split),
+        Handler::new("/owned", |_: &Request| Ok(Response::new().header("Content-Length", "3"))),
+        Handler::new("/status", |_: &Request| Ok(Response::new().code(101))),
+    ]))
+}
+
+#[test]
+fn an_answer_has_a_date_one_length_and_its_body() {
+    let running = start();
+    let reply = Client::connect(running.address).get("/hello", "");
+    assert_eq!((reply.status, reply.text()), (200, "hello"));
+    assert_eq!(reply.head.matches("Content-Length: 5\r\n").count(), 1, "{}", reply.head);
+    let date = reply.header("date").expect("a date");
+    assert!(date.len() == 29 && date.ends_with(" GMT"), "{}", date);
+    assert_eq!(reply.header("connection"), None);
+    assert_eq!(reply.header("set-cookie"), None, "nobody asked for the session");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    let mut requests = Vec::new();
+    for number in 0..50 {
+        let body = format!("number {}", number);
+        let head = format!(
+            "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        requests.extend_from_slice((head + &body).as_bytes());
+    }
+    client.send(&requests);
+    for number in 0..50 {
+        assert_eq!(client.reply().text(), format!("number {}", number));
+    }
+}
+
+#[test]
+fn an_answer_to_head_has_the_fields_and_no_body() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"HEAD /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let reply = client.reply_to("HEAD");
+    assert_eq!((reply.status, reply.header("content-length")), (200, Some("5")));
+    // What follows is the next answer, not a body.
+    assert_eq!(client.get("/hello", "").text(), "hello");
+}
+
+#[test]
+fn a_204_has_no_body_and_no_length() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    let reply = client.get("/empty", "");
+    assert_eq!((reply.status, reply.header("content-length")), (204, None));
+    assert_eq!(client.get("/hello", "").text(), "hello");
+}
+
+#[test]
+fn an_error_of_a_handler_is_500_without_its_text_and_the_connection_goes_on() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    let reply = client.get("/fail", "");
+    assert_eq!((reply.status, reply.text()), (500, "500 Internal Server Error\n"));
+    assert_eq!(client.get("/hello", "").status, 200);
+}
+
+#[test]
+fn a_panic_of_a_handler_is_500_and_closes_its_own_connection_only() {
+    let running = start();
+    let mut other = Client::connect(running.address);
+    assert_eq!(other.get("/hello", "").status, 200);
+    let mut client = Client::connect(running.address);
+    let reply = client.get("/panic", "");
+    assert_eq!((reply.status, reply.header("connection")), (500, Some("close")));
+    client.assert_end();
+    assert_eq!(other.get("/hello", "").status, 200);
+}
+
+#[test]
+fn a_line_break_in_a_field_of_the_application_never_reaches_the_wire() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    for bad in ["%0d%0aSet-Cookie:%20a=1", "%0a", "%0d", "%00"] {
+        let reply = client.get(&format!("/split?to=/x{}", bad), "");
+        assert_eq!((reply.status, reply.header("location")), (500, None), "{}", bad);
+        assert_eq!(reply.header("set-cookie"), None);
+    }
+    let reply = client.get("/split?to=/x", "");
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/x")));
+}
+
+#[test]
+fn fields_and_statuses_that_frame_a_message_are_the_librarys() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    assert_eq!(client.get("/owned", "").status, 500);
+    assert_eq!(client.get("/status", "").status, 500);
+    assert_eq!(client.get("/hello", "").status, 200);
+}
+
+#[test]
+fn a_body_is_asked_for_only_where_somebody_wants_it() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(client.reply().status, 100);
+    client.send(b"hi");
+    assert_eq!(client.reply().text(), "hi");
+    client.send(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.header("connection")), (404, Some("close")));
+    client.assert_end();
+    let mut client = Client::connect(running.address);
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n");
+    assert_eq!(client.reply().status, 413);
+}
+
+#[test]
+fn a_chunked_body_arrives_joined() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\n");
+    assert_eq!(client.reply().text(), "hello");
+    assert_eq!(client.get("/hello", "").status, 200);
+}
+
+#[test]
+fn the_last_request_that_a_connection_may_have_is_answered_with_close() {
+    let limits = Limits { requests_per_connection: 2, ..Limits::default() };
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    let running = Running::start(Server::new(vec![Handler::new("/", hello)]).limits(limits));
+    let mut client = Client::connect(running.address);
+    assert_eq!(client.get("/", "").header("connection"), None);
+    assert_eq!(client.get("/", "").header("connection"), Some("close"));
+    client.assert_end();
+}
+
+#[test]
+fn http_10_and_connection_close_end_after_the_answer() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"GET /hello HTTP/1.0\r\n\r\n");
+    assert_eq!(client.reply().text(), "hello");
+    client.assert_end();
+    let mut client = Client::connect(running.address);
+    assert_eq!(client.get("/hello", "Connection: keep-alive, Close\r\n").text(), "hello");
+    client.assert_end();
+}
+
+#[test]
+fn a_host_that_is_not_ours_is_421_on_loopback_and_the_body_says_how_to_allow_it() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"GET /hello HTTP/1.1\r\nHost: evil.example:80\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!(reply.status, 421);
+    assert!(reply.text().contains("Server::allowed_hosts([\"evil.example\"])"), "{}", reply.text());
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    let server = Server::new(vec![Handler::new("/", hello)]).allowed_hosts(["Example.com"]);
+    let running = Running::start(server);
+    for (host, status) in
+        [("example.com", 200), ("EXAMPLE.com:99", 200), ("localhost", 200), ("example.org", 421)]
+    {
+        let mut client = Client::connect(running.address);
+        client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", host).as_bytes());
+        assert_eq!(client.reply().status, status, "{}", host);
+    }
+}
+
+#[test]
+fn the_authority_of_an_absolute_target_beats_host() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"GET http://evil.example/hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.reply().status, 421);
+}
+
+#[test]
+fn options_for_the_whole_server_is_204() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.reply().status, 204);
+}

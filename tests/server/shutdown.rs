@@ -1,0 +1,114 @@
+//! The end of a server.
+
+use super::loopback::{Client, Running, PATIENCE};
+use super::{fast, Told};
+use sockling::limits::Limits;
+use sockling::prelude::*;
+use std::net::TcpStream;
+use std::sync::mpsc::{channel, sync_channel};
+use std::sync::Mutex;
+
+#[test]
+fn everybody_is_closed_with_1001_and_serve_returns() {
+    let (told, events) = Told::new();
+    let running = Running::start(Server::new(vec![Handler::new("/ws", told)]));
+    let mut clients: Vec<Client> =
+        (0..20).map(|_| Client::websocket(running.address, "/ws", "")).collect();
+    let mut idle = Client::connect(running.address);
+    assert_eq!(idle.get("/", "").status, 404);
+
+    let handle = running.handle.clone();
+    let ending = std::thread::spawn(move || handle.shutdown());
+    for client in &mut clients {
+        assert_eq!(client.next_close(), (1001, "the server shuts down".to_string()));
+        client.frame(0x88, b"\x03\xe9");
+        client.assert_end();
+    }
+    idle.assert_end();
+    assert_eq!(ending.join().expect("no panic"), []);
+    let address = running.address;
+    running.join();
+    assert!(TcpStream::connect(address).is_err(), "nobody listens");
+    let ends = events.try_iter().filter(|event| event.starts_with("disconnected")).count();
+    assert_eq!(ends, 20);
+    // The same port serves again at once.
+    let hello = |_: &Request| Ok(Response::new().text("again"));
+    let again =
+        Server::new(vec![Handler::new("/", hello)]).bind(address).expect("the port is free");
+    let again = Running::serve(again);
+    assert_eq!(Client::connect(again.address).get("/", "").text(), "again");
+}
+
+#[test]
+fn a_request_that_is_being_answered_is_finished() {
+    let (entered, wait_for_entry) = sync_channel(1);
+    let (release, wait_for_release) = channel::<()>();
+    let wait_for_release = Mutex::new(wait_for_release);
+    let slow = move |_: &Request| {
+        entered.send(()).map_err(Error::other)?;
+        wait_for_release.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
+        Ok(Response::new().text("finished"))
+    };
+    let running = Running::start(Server::new(vec![Handler::new("/", slow)]));
+    let mut client = Client::connect(running.address);
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for_entry.recv().expect("the handler runs");
+    let handle = running.handle.clone();
+    let ending = std::thread::spawn(move || handle.shutdown());
+    super::loopback::wait_until("nobody is let in", || {
+        TcpStream::connect(running.address).is_err()
+    });
+    release.send(()).expect("the handler waits");
+    let reply = client.reply();
+    assert_eq!((reply.text(), reply.header("connection")), ("finished", Some("close")));
+    client.assert_end();
+    drop(client);
+    assert_eq!(ending.join().expect("no panic"), []);
+}
+
+#[test]
+fn a_handler_that_does_not_return_is_reported_and_not_waited_for() {
+    let (release, wait_for_release) = channel::<()>();
+    let wait_for_release = Mutex::new(wait_for_release);
+    let (entered, wait_for_entry) = sync_channel(1);
+    let stuck = move |_: &Request| {
+        entered.send(()).map_err(Error::other)?;
+        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
+        Ok(Response::new())
+    };
+    let running = Running::start(Server::new(vec![Handler::new("/stuck", stuck)]).limits(fast()));
+    let mut client = Client::connect(running.address);
+    client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for_entry.recv().expect("the handler runs");
+    let left = running.handle.shutdown();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].peer, client.stream.local_addr().expect("an address"));
+    assert_eq!(left[0].path.as_deref(), Some("/stuck"));
+    running.join();
+    drop(release);
+}
+
+#[test]
+fn a_shutdown_inside_a_handler_does_not_wait_for_that_handler() {
+    let (give, handle) = channel::<sockling::http::ServerHandle>();
+    let handle = Mutex::new(handle);
+    let end = move |_: &Request| {
+        let handle = handle.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
+        Ok(Response::new().text(format!("{} left", handle.shutdown().len())))
+    };
+    let limits = Limits { drain_timeout: PATIENCE, ..Limits::default() };
+    let running = Running::start(Server::new(vec![Handler::new("/end", end)]).limits(limits));
+    give.send(running.handle.clone()).expect("the handler waits");
+    let reply = Client::connect(running.address).get("/end", "");
+    assert_eq!((reply.status, reply.text()), (200, "0 left"));
+    running.join();
+}
+
+#[test]
+fn a_shutdown_before_serve_and_a_second_one_return() {
+    let listening = Server::new(Vec::new()).bind("127.0.0.1:0").expect("a free port");
+    let handle = listening.handle();
+    assert_eq!(handle.shutdown(), []);
+    listening.serve().expect("returns at once");
+    assert_eq!(handle.shutdown(), []);
+}
