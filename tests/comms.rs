@@ -1,0 +1,254 @@
+//! Sending to many, and to those who do not read. These tests share the process's session map, so
+//! they run one at a time.
+
+mod loopback;
+
+use loopback::{wait_until, Client, Running};
+use sockling::limits::Limits;
+use sockling::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{channel, Sender};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Reports the ids of those who connect, and does what a message says.
+struct Desk(Mutex<Sender<SessionId>>);
+
+impl WebsocketController for Desk {
+    fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+        self.0.lock().map_err(|_| "poisoned")?.send(client.clone()).map_err(Error::other)
+    }
+
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        let text = message.as_text().unwrap_or_default().to_string();
+        match text.split_once(' ').unwrap_or((&text, "")) {
+            ("others", text) => Comms::broadcast(client).send(text)?,
+            ("all", text) => Comms::notify().send(text)?,
+            // More than may wait for a client, in one call of a handler.
+            ("stream", count) => {
+                for number in 0..count.parse::<u32>().map_err(Error::other)? {
+                    let mut piece = vec![7; 64 * 1024];
+                    piece[..4].copy_from_slice(&number.to_be_bytes());
+                    Comms::websocket(client).send(piece)?;
+                }
+                0
+            }
+            (_, _) => Comms::websocket(client).send(text)?,
+        };
+        Ok(())
+    }
+}
+
+impl Controller for Desk {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+/// Starts a server and connects this many clients, each with a session of its own.
+fn start(count: usize, limits: Limits) -> (Running, Vec<(Client, SessionId)>) {
+    let (tell, told) = channel();
+    let server = Server::new(vec![Handler::new("/ws", Desk(Mutex::new(tell)))]).limits(limits);
+    let running = Running::start(server);
+    let connect = |_| {
+        let client = Client::websocket(running.address, "/ws", "");
+        (client, told.recv().expect("it has connected"))
+    };
+    let clients = (0..count).map(connect).collect();
+    (running, clients)
+}
+
+#[test]
+fn a_broadcast_reaches_all_others_and_a_notification_everybody() {
+    let _alone = alone();
+    let (_running, mut clients) = start(5, Limits::default());
+    clients[0].0.text("others hey");
+    clients[0].0.text("all bye");
+    assert_eq!(clients[0].0.next_text(), "bye");
+    for (client, _) in &mut clients[1..] {
+        assert_eq!(
+            (client.next_text(), client.next_text()),
+            ("hey".to_string(), "bye".to_string())
+        );
+    }
+    assert_eq!(Comms::notify().send(&b"\x01"[..]).expect("room"), 5);
+    assert_eq!(Comms::broadcast(&clients[0].1).send("4 of 5").expect("room"), 4);
+}
+
+#[test]
+fn a_session_can_be_closed_from_outside_and_only_with_a_code_that_may_be_sent() {
+    let _alone = alone();
+    let (_running, mut clients) = start(2, Limits::default());
+    let (client, id) = clients.remove(0);
+    let mut client = client;
+    for code in [0, 999, 1005, 1006, 1015, 2999, 5000] {
+        let error = Comms::websocket(&id).close(CloseCode(code), "").expect_err("may not be sent");
+        assert_eq!(error.to_string(), "cannot send a close code that may not stand in a frame");
+    }
+    // A reason of 200 octets is cut after a whole character.
+    let reason = "é".repeat(100);
+    assert_eq!(Comms::websocket(&id).close(CloseCode(4000), &reason).expect("a good code"), 1);
+    assert_eq!(client.next_close(), (4000, "é".repeat(61)));
+    assert_eq!(Comms::websocket(&id).send("after the Close frame").expect("no error"), 0);
+    assert_eq!(Comms::websocket(&id).close(CloseCode(4000), "twice").expect("a good code"), 0);
+    client.frame(0x88, b"\x0f\xa0");
+    client.assert_end();
+    wait_until("it has left the map", || !Comms::websocket(&id).is_connected());
+    assert!(Comms::websocket(&clients[0].1).is_connected());
+    assert_eq!(Comms::notify().close(CloseCode::NORMAL, "all").expect("a good code"), 1);
+    assert_eq!(clients[0].0.next_close(), (1000, "all".to_string()));
+}
+
+#[test]
+fn sending_to_nobody_is_no_error_and_leaves_nothing() {
+    let _alone = alone();
+    let keys = SessionKeys::random().expect("random numbers");
+    for _ in 0..1000 {
+        let id = Request::get("/").session_id();
+        let id = SessionId::from_token(&id.to_token(&keys), &keys).expect("a token");
+        let nobody = Comms::websocket(&id);
+        assert_eq!((nobody.send("hey").expect("no error"), nobody.is_connected()), (0, false));
+        assert_eq!(nobody.backlog(), 0);
+    }
+    assert_eq!(Comms::notify().send("anybody?").expect("no error"), 0);
+}
+
+#[test]
+fn senders_in_many_threads_reach_each_client_once_in_order_and_whole() {
+    let _alone = alone();
+    const SENDERS: u32 = 8;
+    const MESSAGES: u32 = 1000;
+    // A reading client is never too slow: more may wait than is sent in all.
+    let limits =
+        Limits { backlog: 64 * 1024 * 1024, backlog_messages: usize::MAX, ..Limits::default() };
+    let (_running, clients) = start(4, limits);
+    let ids: Vec<SessionId> = clients.iter().map(|(_, id)| id.clone()).collect();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let (ids, sent) = (ids.clone(), Arc::clone(&sent));
+            std::thread::spawn(move || {
+                for number in 0..MESSAGES {
+                    let size = 8 + (number as usize * 37) % 3000;
+                    let mut message = vec![sender as u8; size];
+                    message[..4].copy_from_slice(&sender.to_be_bytes());
+                    message[4..8].copy_from_slice(&number.to_be_bytes());
+                    for id in &ids {
+                        let taken = Comms::websocket(id).send(message.clone()).expect("room");
+                        sent.fetch_add(taken, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|(mut client, _)| {
+            std::thread::spawn(move || {
+                let mut next = [0u32; SENDERS as usize];
+                for _ in 0..SENDERS * MESSAGES {
+                    let message = client.next().payload;
+                    let word = |at: usize| {
+                        u32::from_be_bytes([
+                            message[at],
+                            message[at + 1],
+                            message[at + 2],
+                            message[at + 3],
+                        ])
+                    };
+                    let (sender, number) = (word(0), word(4));
+                    assert_eq!(number, next[sender as usize], "in order, and once");
+                    assert_eq!(message.len(), 8 + (number as usize * 37) % 3000);
+                    assert!(message[8..].iter().all(|octet| *octet == sender as u8), "whole");
+                    next[sender as usize] += 1;
+                }
+            })
+        })
+        .collect();
+    for thread in senders.into_iter().chain(readers) {
+        thread.join().expect("no panic");
+    }
+    assert_eq!(sent.load(Ordering::Relaxed), (4 * SENDERS * MESSAGES) as usize);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served() {
+    let _alone = alone();
+    let (_running, mut clients) = start(3, Limits::default());
+    let (stalled, stalled_id) = clients.remove(0);
+    let message = vec![0u8; 64 * 1024];
+    // What the system holds for a socket comes before what waits here.
+    let mut slowest = Duration::ZERO;
+    let error = (0..1000).find_map(|_| {
+        let begun = Instant::now();
+        let result = Comms::websocket(&stalled_id).send(message.clone());
+        slowest = slowest.max(begun.elapsed());
+        result.err()
+    });
+    let error = error.expect("64 MiB are more than anybody holds for it");
+    assert!(matches!(error, Error::Full { waiting } if waiting <= 2 * 1024 * 1024), "{}", error);
+    assert!(slowest < Duration::from_secs(2), "a sender waits for no client: {:?}", slowest);
+    wait_until("it has left the map", || !Comms::websocket(&stalled_id).is_connected());
+    assert_eq!(Comms::notify().send("the rest").expect("room"), 2);
+    for (client, _) in &mut clients {
+        assert_eq!(client.next_text(), "the rest");
+    }
+    drop(stalled);
+}
+
+#[test]
+fn a_handler_that_streams_to_its_own_client_waits_for_it() {
+    let _alone = alone();
+    let (_running, mut clients) = start(1, Limits::default());
+    let (client, id) = &mut clients[0];
+    client.text("stream 300"); // 18.75 MiB
+                               // It does not read yet: what waits for it is bounded.
+    wait_until("the handler waits", || Comms::websocket(&*id).backlog() > 512 * 1024);
+    assert!(Comms::websocket(&*id).backlog() < 3 * 1024 * 1024);
+    for number in 0..300u32 {
+        assert_eq!(client.next().payload[..4], number.to_be_bytes());
+    }
+    client.text("done");
+    assert_eq!(client.next_text(), "done");
+}
+
+#[test]
+fn a_flood_of_pings_to_a_client_that_does_not_read_takes_no_memory() {
+    let _alone = alone();
+    let (_running, mut clients) = start(1, Limits::default());
+    let (client, id) = &mut clients[0];
+    // Fill what the system holds for it, so that pongs have to wait.
+    while Comms::websocket(&*id).backlog() == 0 {
+        Comms::websocket(&*id).send(vec![0u8; 64 * 1024]).expect("room");
+    }
+    let ping = loopback::masked(0x89, &[7; 125]);
+    let flood: Vec<u8> = std::iter::repeat(ping).take(20_000).flatten().collect();
+    let mut writer = client.stream.try_clone().expect("a second handle");
+    // The server may stop reading from who does not read; then this ends with the connection.
+    let writing = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &flood));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(300) {
+        assert!(Comms::websocket(&*id).backlog() < 1024 * 1024);
+    }
+    // Once it reads it gets the newest pong.
+    let pong = loop {
+        let frame = client.next();
+        if frame.opcode == 10 {
+            break frame;
+        }
+    };
+    assert_eq!(pong.payload, [7; 125]);
+    let mut reader = clients.remove(0).0;
+    let draining = std::thread::spawn(move || {
+        reader.text("end");
+        while reader.next().opcode != 1 {}
+    });
+    writing.join().expect("no panic").expect("all was read");
+    draining.join().expect("no panic");
+}
