@@ -1,5 +1,172 @@
 //! A tiny, blocking HTTP/1.1 and WebSocket server: a thread per connection, and any thread can
 //! send to any client.
+//!
+//! In scope: HTTP/1.1 requests and responses, WebSockets (RFC 6455), sessions in a signed cookie,
+//! and [`Comms`], which sends to a session from anywhere. Out of scope: TLS, HTTP/2, compression,
+//! clients, and everything that a web framework adds.
+//!
+//! ```no_run
+//! use sockling::prelude::*;
+//!
+//! struct Shout;
+//!
+//! impl WebsocketController for Shout {
+//!     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+//!         Comms::websocket(client).send(message.as_text().unwrap_or("?").to_uppercase())?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Controller for Shout {
+//!     fn handle(&self, request: &Request) -> Result<Response, Error> {
+//!         WebsocketController::handle(self, request)
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Error> {
+//!     Server::new(vec![Handler::new("/websocket", Shout)]).launch()
+//! }
+//! ```
+//!
+//! With the feature `macros`, on by default, a derive writes the `Controller`.
+//!
+//! # Where to begin
+//!
+//! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
+//! settings; [`limits::Limits`] every bound with its reason. The codecs are public functions over
+//! octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
+//! [`websocket::Assembler`].
+//!
+//! # The tour: from bytes to handler
+//!
+//! The source is a flight of stairs. A file names only files above it in this list, so it can be
+//! read from top to bottom; a test holds that.
+//!
+//! ```text
+//! ground        limits log
+//! HTTP text     http/headers http/target http/head http/chunked http/cookie http/response
+//! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
+//! errors        error
+//! socket        socket clock outbox delivery roster
+//! who is here   keys session registry comms
+//! request       http/request
+//! conversation  websocket/conversation
+//! controllers   controller router
+//! server        connection server
+//! ```
+//!
+//! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its octets and
+//! the functions that they pass.
+//!
+//! 1. *A thread is at the door.* `House::attend` in `server.rs` is blocked in `accept`. It takes the
+//!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
+//!    `Roster::admit` (`roster.rs`) whether there is room. Then the thread is this connection's.
+//! 2. *Bytes.* `serve` in `connection.rs` reads through `Socket::fill` (`socket.rs`), which knows
+//!    the deadline of the whole head.
+//!
+//!    ```text
+//!    GET /websocket HTTP/1.1           Upgrade: websocket
+//!    Host: localhost                   Connection: Upgrade
+//!    Sec-WebSocket-Version: 13         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+//!    ```
+//! 3. *Bytes to a head.* `HeadParser::advance` (`http/head.rs`) judges each octet once, whatever the
+//!    pieces; `Headers::push_line` (`http/headers.rs`) takes the fields, `decode_path`
+//!    (`http/target.rs`) the path.
+//! 4. *Head to request.* `Connection::answer` packs head, body and the socket itself into a
+//!    [`http::Request`] (`http/request.rs`), `Router::find` (`router.rs`) picks the controller, and
+//!    [`Controller::handle`](controller::Controller::handle) is called.
+//! 5. *Request to 101.* [`WebsocketController::handle`](controller::WebsocketController::handle)
+//!    calls `open` in `websocket/conversation.rs`. `accept` (`websocket/handshake.rs`) checks version,
+//!    key and origin; `Request::session` finds the cookie's session or draws a new one
+//!    (`session.rs`, `keys.rs`). Now the socket is taken out of the request.
+//!
+//!    ```text
+//!    HTTP/1.1 101 Switching Protocols  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+//!    Upgrade: websocket                Set-Cookie: sockling_session=v1.g...; HttpOnly; ...
+//!    ```
+//! 6. *The 101 leaves.* It is put into a new `Outbox` (`outbox.rs`), `registry::join` writes the
+//!    outbox into the session map (`registry.rs`), `Outbox::open` writes it to the socket. From here
+//!    any thread can reach the client. `handle_connection` is called.
+//! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The
+//!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
+//!    reads: final, text, masked, 5 octets, key `37 fa 21 3d`.
+//! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
+//!    unmasks with `apply_mask`, checks the UTF-8, joins fragments: `Message::Text("Hello")`. The
+//!    application's `handle_message` is called.
+//! 9. *Message to bytes.* `Comms::websocket(client).send(message)` (`comms.rs`) looks up the outboxes
+//!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver` (`delivery.rs`) gives it
+//!    to each: written at once, or at the end of the batch when the client's next frame is already
+//!    there. `Outbox::send` lets one thread write at a time.
+//! 10. *The end.* The client sends `88 82 ..`; `Conversation::say_goodbye` takes the client off the
+//!     map, answers with its code, reads until the client has closed, and `handle_disconnection` is
+//!     called. The thread goes back to the door.
+//!
+//! The same, run:
+//!
+//! ```
+//! use sockling::prelude::*;
+//! use std::io::{Read, Write};
+//!
+//! struct Echo;
+//!
+//! impl WebsocketController for Echo {
+//!     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+//!         Comms::websocket(client).send(message)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Controller for Echo {
+//!     fn handle(&self, request: &Request) -> Result<Response, Error> {
+//!         WebsocketController::handle(self, request)
+//!     }
+//! }
+//!
+//! let listening = Server::new(vec![Handler::new("/websocket", Echo)]).bind("127.0.0.1:0")?;
+//! let (address, handle) = (listening.address(), listening.handle());
+//! std::thread::spawn(move || listening.serve());
+//!
+//! let mut client = std::net::TcpStream::connect(address)?;
+//! client.write_all(
+//!     b"GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+//!       Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+//!       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+//! )?;
+//! let mut head = Vec::new();
+//! while !head.ends_with(b"\r\n\r\n") {
+//!     let mut octet = [0];
+//!     client.read_exact(&mut octet)?;
+//!     head.push(octet[0]);
+//! }
+//! let head = String::from_utf8_lossy(&head).into_owned();
+//! assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
+//! assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+//!
+//! client.write_all(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")?;
+//! let mut frame = [0; 7];
+//! client.read_exact(&mut frame)?;
+//! assert_eq!(&frame, b"\x81\x05Hello");
+//!
+//! client.write_all(b"\x88\x82\0\0\0\0\x03\xe8")?;
+//! let mut rest = Vec::new();
+//! client.read_to_end(&mut rest)?;
+//! assert_eq!(rest, b"\x88\x02\x03\xe8");
+//! drop(client);
+//! handle.shutdown();
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Connection, thread, map, outbox
+//!
+//! ```text
+//!   socket A ◀──reads── thread A ──calls──▶ controller ──▶ Comms::websocket(id).send(..)
+//!      ▲                                                            │ looks up, clones
+//!      │ writes, one thread at a time          registry: id ──▶ [ outbox A, outbox B ]
+//!   outbox A ◀──────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Locks: the registry's is held to look up and clone, an outbox's to append and take. Neither is
+//! held while anything is written or a handler runs, and never both.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

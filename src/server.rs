@@ -100,7 +100,7 @@ impl Server {
     }
 
     /// Sets the hosts that the server answers for, with or without a port; requests for others
-    /// get 421. Default: on a loopback address its names (localhost, 127.0.0.1, [::1]), elsewhere
+    /// get 421. Default: on a loopback address its names (`localhost`, `127.0.0.1`, `[::1]`), elsewhere
     /// any. These names stay allowed.
     pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Server {
         self.hosts.get_or_insert_with(Vec::new).extend(hosts.into_iter().map(Into::into));

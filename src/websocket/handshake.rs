@@ -134,7 +134,7 @@ fn check_origin(head: &Head, origins: &Origins) -> Result<(), Refusal> {
     }
 }
 
-/// Why a request did not become a WebSocket. It is answered with [`response`](Refusal::response).
+/// Why a request did not become a WebSocket. It is answered with [`status`](Refusal::status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

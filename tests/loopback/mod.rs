@@ -31,7 +31,9 @@ impl Running {
 
     /// Waits until `serve` has returned.
     pub fn join(mut self) {
-        self.thread.take().map(|thread| thread.join().expect("serve does not panic"));
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("serve does not panic");
+        }
     }
 }
 
