@@ -52,13 +52,13 @@
 //! request       http/request
 //! conversation  websocket/conversation
 //! controllers   controller router
-//! server        connection server
+//! server        connection door server
 //! ```
 //!
 //! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its octets and
 //! the functions that they pass.
 //!
-//! 1. *A thread is at the door.* `House::attend` in `server.rs` is blocked in `accept`. It takes the
+//! 1. *A thread is at the door.* `Door::attend` in `door.rs` is blocked in `accept`. It takes the
 //!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
 //!    `Roster::admit` (`roster.rs`) whether there is room. Then the thread is this connection's.
 //! 2. *Bytes.* `serve` in `connection.rs` reads through `Socket::fill` (`socket.rs`), which knows
@@ -230,6 +230,7 @@ pub mod controller;
 mod router;
 
 mod connection;
+mod door;
 mod server;
 
 pub mod prelude;

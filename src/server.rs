@@ -1,31 +1,23 @@
-//! Listens, starts threads, and ends them.
-//!
-//! Threads wait in `accept` on the shared socket; who accepts serves. One is started only when
-//! nobody is left at the door, and after serving up to eight stay there. So a short connection
-//! costs no thread start.
+//! A server: its settings, its start and its end.
 
-use crate::connection::{serve, Site};
+use crate::connection::Site;
+use crate::door::Door;
 use crate::error::Error;
 use crate::http::headers::is_token;
-use crate::http::request::{unix_seconds, Settings};
-use crate::http::response::Response;
+use crate::http::request::Settings;
 use crate::keys::SessionKeys;
-use crate::limits::{Limits, AT_THE_DOOR};
+use crate::limits::Limits;
 use crate::log;
 use crate::outbox::Shared;
 use crate::registry::process_keys;
-use crate::roster::Roster;
 use crate::router::{Handler, Router};
 use crate::session::SessionCookie;
-use crate::socket::{after, write_all, Socket};
+use crate::socket::after;
 use crate::websocket::conversation::going_away;
 use crate::websocket::handshake::Origins;
-use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A server that does not listen yet: its routes and settings.
 ///
@@ -141,9 +133,7 @@ impl Server {
         let settings = Settings { cookie, origins: Origins { allowed: self.origins, loopback } };
         let site =
             Site { router, settings: Arc::new(settings), shared: Shared::new(self.limits), hosts };
-        let (roster, door) = (Arc::default(), Mutex::default());
-        let house = House { listener, address, site, roster, door, changed: Condvar::new() };
-        Ok(Listening { house: Arc::new(house) })
+        Ok(Listening { door: Door::new(listener, address, site) })
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process
@@ -166,33 +156,36 @@ fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, Error> {
     })
 }
 
+/// How long threads get to notice that their socket was shut.
+const AFTER_CUT: Duration = Duration::from_millis(500);
+
 /// A server that listens.
 #[derive(Debug)]
 pub struct Listening {
-    house: Arc<House>,
+    door: Arc<Door>,
 }
 
 impl Listening {
     /// Returns the address, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
-        self.house.address
+        self.door.address
     }
 
     /// Returns a handle that can end the server from any thread.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { house: Arc::clone(&self.house) }
+        ServerHandle { door: Arc::clone(&self.door) }
     }
 
     /// Serves until [`ServerHandle::shutdown`] has ended everybody. Error: [`Error::Io`] when not
     /// even one thread can be started.
     pub fn serve(self) -> Result<(), Error> {
-        self.house.start_thread(&mut self.house.door())?;
-        let address = self.house.address;
+        self.door.open()?;
+        let address = self.door.address;
         match address.ip().is_loopback() {
             true => log::info!("listening on http://localhost:{}/", address.port()),
             false => log::info!("listening on http://{}/", address),
         }
-        self.house.site.shared.clock.run();
+        self.door.site.shared.clock.run();
         Ok(())
     }
 }
@@ -200,7 +193,7 @@ impl Listening {
 /// Ends a server. Clones end the same one.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
-    house: Arc<House>,
+    door: Arc<Door>,
 }
 
 /// A connection that a shutdown had to cut off.
@@ -216,7 +209,7 @@ pub struct Stuck {
 impl ServerHandle {
     /// Returns the server's address.
     pub fn address(&self) -> SocketAddr {
-        self.house.address
+        self.door.address
     }
 
     /// Ends the server: takes nobody in any more, lets requests that are being answered finish,
@@ -226,10 +219,10 @@ impl ServerHandle {
     ///
     /// Called inside a handler it does not wait for that handler's own connection.
     pub fn shutdown(&self) -> Vec<Stuck> {
-        self.house.close_door();
-        let roster = &self.house.roster;
+        self.door.close();
+        let roster = &self.door.roster;
         roster.close(&going_away());
-        let stuck = roster.wait_until_empty(after(self.house.site.shared.limits.drain_timeout));
+        let stuck = roster.wait_until_empty(after(self.door.site.shared.limits.drain_timeout));
         let stuck: Vec<Stuck> =
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
@@ -244,218 +237,8 @@ impl ServerHandle {
             roster.cut_off();
             roster.wait_until_empty(after(AFTER_CUT));
         }
-        self.house.wait_for_threads();
-        self.house.site.shared.clock.stop();
+        self.door.wait_for_threads(after(AFTER_CUT));
+        self.door.site.shared.clock.stop();
         stuck
     }
-}
-
-/// How long threads get to notice that their socket was shut.
-const AFTER_CUT: Duration = Duration::from_millis(500);
-/// How long a client that is refused gets to take the answer.
-const REFUSAL: Duration = Duration::from_secs(1);
-/// First and longest pause after a failed accept.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
-
-/// A server as its threads see it.
-struct House {
-    listener: TcpListener,
-    address: SocketAddr,
-    site: Site,
-    roster: Arc<Roster>,
-    /// Held to count, and while a thread is started: who is at the door must be counted before
-    /// the next one looks.
-    door: Mutex<Door>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Door {
-    /// Threads in `accept`.
-    waiting: usize,
-    /// Threads in all.
-    threads: usize,
-    /// Threads that tell somebody that there is no room.
-    refusing: usize,
-    closing: bool,
-}
-
-impl House {
-    /// Starts a thread that waits at the door.
-    fn start_thread(self: &Arc<House>, door: &mut Door) -> io::Result<()> {
-        let house = Arc::clone(self);
-        thread::Builder::new()
-            .name("sockling".to_string())
-            .stack_size(self.site.shared.limits.stack)
-            .spawn(move || house.attend())?;
-        door.waiting += 1;
-        door.threads += 1;
-        Ok(())
-    }
-
-    /// Accepts and serves until the door closes, or enough others wait at it.
-    fn attend(self: Arc<House>) {
-        let mut pause = PAUSE.0;
-        loop {
-            match self.listener.accept() {
-                Ok((stream, peer)) => {
-                    pause = PAUSE.0;
-                    self.leave_door_and_serve(stream, peer);
-                    let mut door = self.door();
-                    if door.closing || door.waiting >= AT_THE_DOOR {
-                        break;
-                    }
-                    door.waiting += 1;
-                }
-                // The client has gone before it was accepted.
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    if !self.stay_after(&error, &mut pause) {
-                        break;
-                    }
-                }
-            }
-        }
-        self.door().threads -= 1;
-        self.changed.notify_all();
-    }
-
-    /// After a failed accept (no descriptors, most likely) one thread is left at the door, and
-    /// tries again after a pause. Returns whether it is this one.
-    fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
-        let mut door = self.door();
-        if door.closing || door.waiting > 1 {
-            door.waiting -= 1;
-            return false;
-        }
-        if *pause == PAUSE.0 {
-            log::error!("cannot accept connections: {}; trying again", error);
-        }
-        let (_door, _) =
-            self.changed.wait_timeout(door, *pause).unwrap_or_else(PoisonError::into_inner);
-        *pause = (*pause * 2).min(PAUSE.1);
-        true
-    }
-
-    fn leave_door_and_serve(self: &Arc<House>, stream: TcpStream, peer: SocketAddr) {
-        let follower = {
-            let mut door = self.door();
-            door.waiting -= 1;
-            match door.waiting {
-                0 if !door.closing => self.start_thread(&mut door),
-                _ => Ok(()),
-            }
-        };
-        // A panic here would be the library's own fault; it may not cost the thread's place.
-        let served = catch_unwind(AssertUnwindSafe(|| match follower {
-            Ok(()) => self.serve(stream, peer),
-            Err(error) => {
-                log::error!("cannot start a thread: {}; {} is told 503", error, peer);
-                self.refuse(&stream);
-            }
-        }));
-        if served.is_err() {
-            log::error!("serving {} panicked", peer);
-        }
-    }
-
-    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        // A small answer must not wait for a full packet. Fails when the client has gone.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
-        let stream = Arc::new(stream);
-        let limits = &self.site.shared.limits;
-        match self.roster.admit(Arc::clone(&stream), peer, limits) {
-            Some(place) => serve(&self.site, Socket::new(stream), &place.entry),
-            None => self.turn_away(stream),
-        }
-    }
-
-    /// Tells a client that there is no room. Only a few are waited for while they read that, so
-    /// that they cannot take all threads; the rest is dropped.
-    fn turn_away(&self, stream: Arc<TcpStream>) {
-        {
-            let mut door = self.door();
-            if door.refusing >= AT_THE_DOOR {
-                return;
-            }
-            door.refusing += 1;
-        }
-        self.refuse(&stream);
-        Socket::new(stream).linger();
-        self.door().refusing -= 1;
-    }
-
-    fn refuse(&self, stream: &TcpStream) {
-        let response = Response::of_status(503).header("Retry-After", "1");
-        if let Ok(bytes) = response.encode(false, true, unix_seconds()) {
-            // Fails when the client has gone; there is nobody else to tell.
-            let _ = write_all(stream, &bytes, after(REFUSAL));
-        }
-    }
-
-    /// Lets nobody in any more and wakes the threads at the door.
-    fn close_door(&self) {
-        let waiting = {
-            let mut door = self.door();
-            door.closing = true;
-            door.waiting
-        };
-        self.changed.notify_all();
-        if !shut_listener(&self.listener) {
-            for _ in 0..waiting {
-                // A connection to oneself wakes one; when it fails there is none to wake.
-                let _ = TcpStream::connect_timeout(&reachable(self.address), REFUSAL);
-            }
-        }
-    }
-
-    /// Waits until the threads have ended that serve nobody.
-    fn wait_for_threads(&self) {
-        let deadline = after(AFTER_CUT);
-        let mut door = self.door();
-        while door.threads > self.roster.len() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            door = self.changed.wait_timeout(door, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn door(&self) -> MutexGuard<'_, Door> {
-        self.door.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for House {
-    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(out, "server on {}", self.address)
-    }
-}
-
-/// Wakes all threads that are blocked in `accept` at once, where the system can: on Linux a
-/// listening socket can be shut like a connected one.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn shut_listener(listener: &TcpListener) -> bool {
-    use std::os::unix::io::OwnedFd;
-    let shut = |clone| TcpStream::from(OwnedFd::from(clone)).shutdown(std::net::Shutdown::Both);
-    listener.try_clone().and_then(shut).is_ok()
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn shut_listener(_: &TcpListener) -> bool {
-    false
-}
-
-/// Returns the address under which this machine reaches a listener: its own, or loopback for one
-/// that listens on all.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(ref mut v4) if v4.ip().is_unspecified() => v4.set_ip(Ipv4Addr::LOCALHOST),
-        SocketAddr::V6(ref mut v6) if v6.ip().is_unspecified() => v6.set_ip(Ipv6Addr::LOCALHOST),
-        _ => {}
-    }
-    address
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 28] = [
+const STAIRS: [&str; 29] = [
     "limits",
     "log",
     "http/headers",
@@ -34,6 +34,7 @@ const STAIRS: [&str; 28] = [
     "controller",
     "router",
     "connection",
+    "door",
     "server",
 ];
 

@@ -1,0 +1,239 @@
+//! Threads at the door: they accept connections, and each serves the one that it accepted.
+//!
+//! Threads wait in `accept` on the shared socket; who accepts serves. One is started only when
+//! nobody is left at the door, and after serving up to eight stay there. So a short connection
+//! costs no thread start.
+
+use crate::connection::{serve, Site};
+use crate::http::request::unix_seconds;
+use crate::http::response::Response;
+use crate::limits::AT_THE_DOOR;
+use crate::log;
+use crate::roster::Roster;
+use crate::socket::{after, write_all, Socket};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a client that is refused gets to take the answer.
+const REFUSAL: Duration = Duration::from_secs(1);
+/// First and longest pause after a failed accept.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// The way in: the listening socket, and what whoever comes in is served with.
+pub(crate) struct Door {
+    listener: TcpListener,
+    pub address: SocketAddr,
+    pub site: Site,
+    pub roster: Arc<Roster>,
+    /// Held to count, and while a thread is started: who is at the door must be counted before
+    /// the next one looks.
+    crowd: Mutex<Crowd>,
+    changed: Condvar,
+}
+
+/// The threads.
+#[derive(Default)]
+struct Crowd {
+    /// Threads in `accept`.
+    waiting: usize,
+    /// Threads in all.
+    threads: usize,
+    /// Threads that tell somebody that there is no room.
+    refusing: usize,
+    closing: bool,
+}
+
+impl Door {
+    /// Returns a door that nobody waits at.
+    pub fn new(listener: TcpListener, address: SocketAddr, site: Site) -> Arc<Door> {
+        let (roster, crowd, changed) = Default::default();
+        Arc::new(Door { listener, address, site, roster, crowd, changed })
+    }
+
+    /// Lets clients in from here on. Error: no thread can be started.
+    pub fn open(self: &Arc<Door>) -> io::Result<()> {
+        self.start_thread(&mut self.crowd())
+    }
+
+    /// Starts a thread that waits at the door.
+    fn start_thread(self: &Arc<Door>, crowd: &mut Crowd) -> io::Result<()> {
+        let door = Arc::clone(self);
+        thread::Builder::new()
+            .name("sockling".to_string())
+            .stack_size(self.site.shared.limits.stack)
+            .spawn(move || door.attend())?;
+        crowd.waiting += 1;
+        crowd.threads += 1;
+        Ok(())
+    }
+
+    /// Accepts and serves until the door closes, or enough others wait at it.
+    fn attend(self: Arc<Door>) {
+        let mut pause = PAUSE.0;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, peer)) => {
+                    pause = PAUSE.0;
+                    self.leave_door_and_serve(stream, peer);
+                    let mut crowd = self.crowd();
+                    if crowd.closing || crowd.waiting >= AT_THE_DOOR {
+                        break;
+                    }
+                    crowd.waiting += 1;
+                }
+                // The client has gone before it was accepted.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !self.stay_after(&error, &mut pause) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.crowd().threads -= 1;
+        self.changed.notify_all();
+    }
+
+    /// After a failed accept (no descriptors, most likely) one thread is left at the door, and
+    /// tries again after a pause. Returns whether it is this one.
+    fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
+        let mut crowd = self.crowd();
+        if crowd.closing || crowd.waiting > 1 {
+            crowd.waiting -= 1;
+            return false;
+        }
+        if *pause == PAUSE.0 {
+            log::error!("cannot accept connections: {}; trying again", error);
+        }
+        let (_door, _) =
+            self.changed.wait_timeout(crowd, *pause).unwrap_or_else(PoisonError::into_inner);
+        *pause = (*pause * 2).min(PAUSE.1);
+        true
+    }
+
+    fn leave_door_and_serve(self: &Arc<Door>, stream: TcpStream, peer: SocketAddr) {
+        let follower = {
+            let mut crowd = self.crowd();
+            crowd.waiting -= 1;
+            match crowd.waiting {
+                0 if !crowd.closing => self.start_thread(&mut crowd),
+                _ => Ok(()),
+            }
+        };
+        // A panic here would be the library's own fault; it may not cost the thread's place.
+        let served = catch_unwind(AssertUnwindSafe(|| match follower {
+            Ok(()) => self.serve(stream, peer),
+            Err(error) => {
+                log::error!("cannot start a thread: {}; {} is told 503", error, peer);
+                self.refuse(&stream);
+            }
+        }));
+        if served.is_err() {
+            log::error!("serving {} panicked", peer);
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        // A small answer must not wait for a full packet. Fails when the client has gone.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let stream = Arc::new(stream);
+        let limits = &self.site.shared.limits;
+        match self.roster.admit(Arc::clone(&stream), peer, limits) {
+            Some(place) => serve(&self.site, Socket::new(stream), &place.entry),
+            None => self.turn_away(stream),
+        }
+    }
+
+    /// Tells a client that there is no room. Only a few are waited for while they read that, so
+    /// that they cannot take all threads; the rest is dropped.
+    fn turn_away(&self, stream: Arc<TcpStream>) {
+        {
+            let mut crowd = self.crowd();
+            if crowd.refusing >= AT_THE_DOOR {
+                return;
+            }
+            crowd.refusing += 1;
+        }
+        self.refuse(&stream);
+        Socket::new(stream).linger();
+        self.crowd().refusing -= 1;
+    }
+
+    fn refuse(&self, stream: &TcpStream) {
+        let response = Response::of_status(503).header("Retry-After", "1");
+        if let Ok(bytes) = response.encode(false, true, unix_seconds()) {
+            // Fails when the client has gone; there is nobody else to tell.
+            let _ = write_all(stream, &bytes, after(REFUSAL));
+        }
+    }
+
+    /// Lets nobody in any more and wakes the threads at the door.
+    pub fn close(&self) {
+        let waiting = {
+            let mut crowd = self.crowd();
+            crowd.closing = true;
+            crowd.waiting
+        };
+        self.changed.notify_all();
+        if !shut_listener(&self.listener) {
+            for _ in 0..waiting {
+                // A connection to oneself wakes one; when it fails there is none to wake.
+                let _ = TcpStream::connect_timeout(&reachable(self.address), REFUSAL);
+            }
+        }
+    }
+
+    /// Waits until the threads have ended that serve nobody, or the deadline.
+    pub fn wait_for_threads(&self, deadline: Instant) {
+        let mut crowd = self.crowd();
+        while crowd.threads > self.roster.len() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            crowd =
+                self.changed.wait_timeout(crowd, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(out, "server on {}", self.address)
+    }
+}
+
+/// Wakes all threads that are blocked in `accept` at once, where the system can: on Linux a
+/// listening socket can be shut like a connected one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn shut_listener(listener: &TcpListener) -> bool {
+    use std::os::unix::io::OwnedFd;
+    let shut = |clone| TcpStream::from(OwnedFd::from(clone)).shutdown(std::net::Shutdown::Both);
+    listener.try_clone().and_then(shut).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn shut_listener(_: &TcpListener) -> bool {
+    false
+}
+
+/// Returns the address under which this machine reaches a listener: its own, or loopback for one
+/// that listens on all.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(ref mut v4) if v4.ip().is_unspecified() => v4.set_ip(Ipv4Addr::LOCALHOST),
+        SocketAddr::V6(ref mut v6) if v6.ip().is_unspecified() => v6.set_ip(Ipv6Addr::LOCALHOST),
+        _ => {}
+    }
+    address
+}
