@@ -241,6 +241,32 @@ pub use keys::SessionKeys;
 pub use session::{GuestId, SessionId};
 
 /// The derive: `#[derive(macros::WebsocketController)]`.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// /// Takes messages and answers none.
+/// #[derive(Default, macros::WebsocketController)]
+/// pub(crate) struct Quiet {
+///     pub answers: Vec<String>,
+/// }
+///
+/// impl WebsocketController for Quiet {}
+///
+/// assert_eq!(Controller::handle(&Quiet::default(), &Request::get("/"))?.status(), 426);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A type with generics is refused with the lines to write instead:
+///
+/// ```compile_fail
+/// use sockling::prelude::*;
+///
+/// #[derive(macros::WebsocketController)]
+/// struct Either<T>(T);
+///
+/// impl<T: Send + Sync> WebsocketController for Either<T> {}
+/// ```
 #[cfg(feature = "macros")]
 pub mod macros {
     pub use sockling_macros::WebsocketController;
