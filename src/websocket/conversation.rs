@@ -276,35 +276,14 @@ impl Conversation {
                 return None;
             }
         };
-        let first = self.outbox.send_close(&CloseFrame { code, reason });
-        let deadline = after(self.shared.limits.close_timeout);
-        let close = match end {
-            End::Close(close) => Some(close),
-            End::Failed if first => self.wait_for_close(deadline),
-            _ => None,
-        };
+        self.outbox.send_close(&CloseFrame { code, reason });
         // What was sent before the Close frame, and the frame, still leave.
-        self.outbox.wait_for_room(0, deadline);
+        self.outbox.wait_for_room(0, after(self.shared.limits.close_timeout));
         self.outbox.forget();
         self.socket.linger();
-        close
-    }
-
-    /// Reads until the client's Close frame; whatever else it sends does not count any more.
-    fn wait_for_close(&mut self, deadline: Instant) -> Option<CloseFrame> {
-        loop {
-            match self.assembler.read(self.socket.unread(), &self.shared.limits) {
-                Ok((_, Some(Received::Close(close)))) => return Some(close),
-                Ok((used, received)) => {
-                    self.socket.consume(used);
-                    if received.is_none()
-                        && self.socket.fill(deadline).map_or(true, |octets| octets == 0)
-                    {
-                        return None;
-                    }
-                }
-                Err(_) => return None,
-            }
+        match end {
+            End::Close(close) => Some(close),
+            _ => None,
         }
     }
 }
