@@ -6,6 +6,7 @@
 
 use sockling::http::{self, Server};
 use sockling::prelude::*;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,14 @@ struct Inbox;
 
 impl WebsocketController for Inbox {}
 
+/// Lets only POST through: what has an effect must not happen by following a link.
+fn post(controller: impl Controller) -> impl Controller {
+    move |request: &Request| match request.method() {
+        Method::Post => controller.handle(request),
+        _ => Ok(Response::method_not_allowed(&["POST"])),
+    }
+}
+
 /// Sends the body to a session and answers with the number of tabs that it went to.
 fn push(id: &SessionId, request: &Request) -> Result<Response, Error> {
     let text = String::from_utf8_lossy(request.body()).into_owned();
@@ -25,14 +34,14 @@ fn push(id: &SessionId, request: &Request) -> Result<Response, Error> {
 
 fn main() -> Result<(), http::Error> {
     let keys = SessionKeys::random()?;
-    let stored = Arc::new(Mutex::new(Vec::<String>::new()));
+    let stored = Arc::new(Mutex::new(BTreeSet::new()));
 
     let to_me = |request: &Request| push(&request.session_id(), request);
     let remember = {
         let (keys, stored) = (keys.clone(), Arc::clone(&stored));
         move |request: &Request| {
             let token = request.session_id().to_token(&keys);
-            stored.lock().map_err(|_| "the store is broken")?.push(token.clone());
+            stored.lock().map_err(|_| "the store is broken")?.insert(token.clone());
             Ok(Response::new().text(token))
         }
     };
@@ -49,23 +58,27 @@ fn main() -> Result<(), http::Error> {
     thread::spawn(move || tick(&stored, &ticking));
     let routes = vec![
         route!("/websocket" => Inbox),
-        Handler::new("/push", to_me),
-        Handler::new("/push/:token", to_stored),
-        Handler::new("/remember", remember),
+        Handler::new("/push", post(to_me)),
+        Handler::new("/push/:token", post(to_stored)),
+        Handler::new("/remember", post(remember)),
         Handler::new("/", page),
     ];
     Server::new(routes).session_keys(keys).launch()
 }
 
-/// Once a second sends `tick N` to everybody who asked to be remembered.
-fn tick(stored: &Mutex<Vec<String>>, keys: &SessionKeys) -> Result<(), Error> {
+/// Once a second sends `tick N` to everybody who asked to be remembered and is connected; forgets
+/// who is not, so that the store does not grow for ever.
+fn tick(stored: &Mutex<BTreeSet<String>>, keys: &SessionKeys) {
     for count in 1.. {
         thread::sleep(Duration::from_secs(1));
-        let tokens = stored.lock().map_err(|_| "the store is broken")?.clone();
+        let tokens = stored.lock().map(|tokens| tokens.clone()).unwrap_or_default();
         for token in tokens {
-            Comms::websocket(SessionId::from_token(&token, keys)?)
-                .send(format!("tick {}", count))?;
+            let id = SessionId::from_token(&token, keys);
+            let sent = id.and_then(|id| Comms::websocket(&id).send(format!("tick {}", count)));
+            // An error is a client that does not read. It was cut off; the others go on.
+            if sent.map_or(true, |tabs| tabs == 0) {
+                stored.lock().map(|mut tokens| tokens.remove(&token)).unwrap_or_default();
+            }
         }
     }
-    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::http::head::{BodyLength, Head, HeadParser, Method};
 use crate::http::request::{unix_seconds, Live, Request, Settings};
 use crate::http::response::Response;
 use crate::http::target::Authority;
-use crate::limits::{Limits, BODY_RATE};
+use crate::limits::{Limits, BODY_RATE, LINGER};
 use crate::log;
 use crate::outbox::Shared;
 use crate::roster::Entry;
@@ -214,7 +214,7 @@ impl Connection<'_> {
         close |= self.entry.is_closing();
         self.write(&socket, &response, head_only, close).ok()?;
         if close {
-            socket.linger();
+            socket.linger(LINGER);
             return None;
         }
         Some(socket)
@@ -250,7 +250,7 @@ impl Connection<'_> {
             let response = Response::of_status(status).text(format!("{}\n", why));
             // Fails when the client has gone; there is nobody else to tell.
             drop(self.write(socket, &response, false, true));
-            socket.linger();
+            socket.linger(LINGER);
         }
     }
 }

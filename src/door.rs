@@ -7,7 +7,7 @@
 use crate::connection::{serve, Site};
 use crate::http::request::unix_seconds;
 use crate::http::response::Response;
-use crate::limits::AT_THE_DOOR;
+use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
 use crate::log;
 use crate::roster::Roster;
 use crate::socket::{after, write_all, Socket};
@@ -161,7 +161,7 @@ impl Door {
             crowd.refusing += 1;
         }
         self.refuse(&stream);
-        Socket::new(stream).linger();
+        Socket::new(stream).linger(LINGER_QUIET);
         self.crowd().refusing -= 1;
     }
 

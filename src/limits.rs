@@ -134,11 +134,16 @@ pub const COOKIE_VALUE: usize = 4 * 1024;
 pub const BODY_RATE: u64 = 500;
 /// Octets a second at which an answer may leave at the slowest, beyond `write_timeout`.
 pub const WRITE_RATE: u64 = 16 * 1024;
-/// Octets read and dropped after the last answer, so that the client can read it: closing a
-/// socket with unread input resets the connection (RFC 9112, 9.6).
-pub const LINGER_BYTES: usize = 1024 * 1024;
-/// Time for the same.
-pub const LINGER_TIME: Duration = Duration::from_millis(500);
+/// Longest that a client may go on sending after the last answer. What it sends is read and
+/// dropped, so that it can read that answer: closing a socket with unread input resets the
+/// connection (RFC 9112, 9.6). No bound on the octets: a client in the middle of a large upload
+/// would see a reset in place of 413 or 1009.
+pub const LINGER: Duration = Duration::from_secs(5);
+/// Silence after which it is not waited for any more.
+pub const LINGER_QUIET: Duration = Duration::from_millis(500);
+/// Silence after which a client that was sent a Close frame is taken to have answered it or not to
+/// mean to. A browser that has not sent its own by the end of the connection calls that unclean.
+pub const CLOSE_QUIET: Duration = Duration::from_millis(200);
 /// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
 /// own takes the write over.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);

@@ -3,7 +3,7 @@
 //! A read timeout of the system starts anew with each call, so a peer that sends an octet now and
 //! then never meets it. Here a deadline is a point in time, and each call gets what is left of it.
 
-use crate::limits::{LINGER_BYTES, LINGER_TIME, READ_BUFFER, WRITE_RATE};
+use crate::limits::{LINGER_QUIET, READ_BUFFER, WRITE_RATE};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -98,19 +98,21 @@ impl Socket {
     }
 
     /// Ends the connection so that the peer can read the last answer: says that nothing follows,
-    /// and drops what the peer still sends, within bounds. Closing with unread input would reset
-    /// the connection and could destroy that answer (RFC 9112, 9.6).
-    pub fn linger(&mut self) {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
-            return;
+    /// and drops what the peer still sends.
+    pub fn linger(&mut self, longest: Duration) {
+        if self.stream.shutdown(Shutdown::Write).is_ok() {
+            self.drain(LINGER_QUIET, longest);
         }
-        let deadline = after(LINGER_TIME);
-        let mut dropped = 0;
-        while dropped < LINGER_BYTES && Instant::now() < deadline {
+    }
+
+    /// Reads and drops until the end, silence, or the longest time.
+    pub fn drain(&mut self, quiet: Duration, longest: Duration) {
+        let deadline = after(longest);
+        loop {
             self.consume(usize::MAX);
-            match self.fill(deadline) {
+            match self.fill(deadline.min(after(quiet))) {
                 Ok(0) | Err(_) => return,
-                Ok(octets) => dropped += octets,
+                Ok(_) => {}
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::delivery::{self, deliver, Seat};
 use crate::error::Error;
 use crate::http::request::{unix_seconds, Live, Request};
 use crate::http::response::Response;
-use crate::limits::{Limits, CORK};
+use crate::limits::{Limits, CLOSE_QUIET, CORK, LINGER};
 use crate::log;
 use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
@@ -278,13 +278,18 @@ impl Conversation {
         };
         self.outbox.send_close(&CloseFrame { code, reason });
         // What was sent before the Close frame, and the frame, still leave.
-        self.outbox.wait_for_room(0, after(self.shared.limits.close_timeout));
+        let patience = self.shared.limits.close_timeout;
+        self.outbox.wait_for_room(0, after(patience));
         self.outbox.forget();
-        self.socket.linger();
-        match end {
+        let close = match end {
             End::Close(close) => Some(close),
-            _ => None,
-        }
+            _ => {
+                self.socket.drain(CLOSE_QUIET, patience);
+                None
+            }
+        };
+        self.socket.linger(LINGER);
+        close
     }
 }
 
