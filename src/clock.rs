@@ -27,11 +27,17 @@ impl Clock {
     /// Has the job done at that time or soon after. After `stop` it is dropped.
     pub fn at(&self, time: Instant, job: impl FnOnce() + Send + 'static) {
         let mut jobs = self.lock();
+        if jobs.stopped {
+            return;
+        }
         jobs.count += 1;
         let number = jobs.count;
         jobs.due.insert((time, number), Box::new(job));
+        let first = jobs.due.keys().next() == Some(&(time, number));
         drop(jobs);
-        self.changed.notify_all();
+        if first {
+            self.changed.notify_all(); // who sleeps until a later one must wake earlier
+        }
     }
 
     /// Does the jobs until the clock is stopped.
@@ -59,12 +65,17 @@ impl Clock {
                 },
             };
         }
-        jobs.due.clear();
     }
 
-    /// Ends `run`.
+    /// Ends `run` and drops what is not done.
     pub fn stop(&self) {
-        self.lock().stopped = true;
+        let dropped = {
+            let mut jobs = self.lock();
+            jobs.stopped = true;
+            std::mem::take(&mut jobs.due)
+        };
+        // Outside the lock: what a job holds may end with it.
+        drop(dropped);
         self.changed.notify_all();
     }
 

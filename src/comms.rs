@@ -1,13 +1,14 @@
 //! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
 //! with the server.
 
-use crate::delivery::{deliver, flush};
+use crate::delivery;
 use crate::error::Error;
-use crate::outbox::Refused;
+use crate::outbox::Outbox;
 use crate::registry::{everyone, members, Members};
 use crate::session::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
+use std::sync::Arc;
 
 /// The way to all clients of all servers in this process.
 ///
@@ -46,7 +47,7 @@ impl Comms {
     /// while its client's next message is already there is written together with the answers to
     /// that one.
     pub fn flush() {
-        flush();
+        delivery::flush();
     }
 }
 
@@ -73,7 +74,7 @@ impl Websocket {
             Some(members) => members,
             None => return Ok(0),
         };
-        match send_to(&[members], &message.into().to_frame()) {
+        match delivery::deliver_all(outboxes(&[members]), &message.into().to_frame()) {
             (0, Some(waiting)) => Err(Error::Full { waiting }),
             (taken, _) => Ok(taken),
         }
@@ -87,7 +88,8 @@ impl Websocket {
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        Ok(members(&self.id).map_or(0, |members| close_all(&[members], &close)))
+        let members: Vec<Members> = members(&self.id).into_iter().collect();
+        Ok(delivery::close_all(outboxes(&members), &close))
     }
 
     /// Returns whether the session has an open WebSocket.
@@ -113,31 +115,18 @@ impl Broadcast {
     /// Sends a message to each WebSocket and returns how many took it. A client that does not
     /// read is cut off and not counted; it never makes the broadcast fail.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        Ok(send_to(&everyone(self.except.as_ref()), &message.into().to_frame()).0)
+        let everyone = everyone(self.except.as_ref());
+        Ok(delivery::deliver_all(outboxes(&everyone), &message.into().to_frame()).0)
     }
 
     /// Ends each WebSocket with a Close frame and returns how many. Error: as for
     /// [`Websocket::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        Ok(close_all(&everyone(self.except.as_ref()), &close))
+        Ok(delivery::close_all(outboxes(&everyone(self.except.as_ref())), &close))
     }
 }
 
-/// Returns how many took the frame, and what waited for the last that did not.
-fn send_to(sessions: &[Members], frame: &[u8]) -> (usize, Option<usize>) {
-    let (mut taken, mut full) = (0, None);
-    for member in sessions.iter().flat_map(|members| members.iter()) {
-        match deliver(&member.outbox, frame) {
-            Ok(()) => taken += 1,
-            Err(Refused::Full(waiting)) => full = Some(waiting),
-            Err(Refused::Gone) => {}
-        }
-    }
-    (taken, full)
-}
-
-fn close_all(sessions: &[Members], close: &CloseFrame) -> usize {
-    let members = sessions.iter().flat_map(|members| members.iter());
-    members.filter(|member| member.outbox.send_close(close)).count()
+fn outboxes(sessions: &[Members]) -> impl Iterator<Item = &Arc<Outbox>> {
+    sessions.iter().flat_map(|members| members.iter()).map(|member| &member.outbox)
 }

@@ -194,9 +194,10 @@ impl Connection<'_> {
         let mut response = match self.site.router.find(request.path()) {
             Some((controller, parameters)) => {
                 request.set_parameters(parameters);
-                self.entry.handling(Some(request.path()));
+                self.entry.answering(request.path());
+                self.entry.running(true);
                 let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(&request)));
-                self.entry.handling(None);
+                self.entry.running(false);
                 close |= answer.is_err();
                 answered(&request, answer.ok())
             }
@@ -260,7 +261,8 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
     match answer {
         Some(Ok(response)) => response,
         Some(Err(error)) => {
-            log::error!("the handler of {:?} failed: {}", request, error);
+            // Quoted: the text may hold what the client sent, and no line break of that.
+            log::error!("the handler of {:?} failed: {:?}", request, error.to_string());
             Response::of_status(error.status())
         }
         None => {

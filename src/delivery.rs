@@ -1,15 +1,32 @@
-//! Sends from one thread to many outboxes: what waits for the end of a batch, and who may wait.
+//! Sends from one thread to many outboxes: what waits for the end of a batch, who may wait, and who
+//! takes over.
 //!
 //! A connection's thread handles all whole frames that it has read before it reads again: a batch.
 //! While more of the batch is to come, what its handlers send is only appended, to whatever
 //! connection it goes, and each outbox is written once at the end. Threads that serve no WebSocket
 //! have no batch and write at once.
+//!
+//! ```text
+//! corked     appended, on the thread's list     ── end of the batch ──▶ written
+//! late       corked for 5 ms: a handler is slow ── the clock ─────────▶ written
+//! stalled    one client held the thread up: what is left goes to a courier thread, which hands
+//!            on half of what it has left whenever it is held up itself
+//! ```
 
-use crate::outbox::{Outbox, Refused, Shared};
+use crate::outbox::{Outbox, Refused, Sent, Shared};
 use crate::socket::after;
+use crate::websocket::close::CloseFrame;
 use std::cell::RefCell;
 use std::mem::take;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// The clock's pace while anything is corked. What is corked waits for one tick at least and two
+/// at most.
+const TICK: Duration = Duration::from_millis(5);
+/// Stack of a courier: it calls `write` and little else.
+const COURIER_STACK: usize = 128 * 1024;
 
 thread_local! {
     static BATCH: RefCell<Option<Batch>> = const { RefCell::new(None) };
@@ -18,17 +35,8 @@ thread_local! {
 /// What the thread of a WebSocket has appended and not written.
 struct Batch {
     own: Arc<Outbox>,
-    shared: Arc<Shared>,
     corked: bool,
     list: Vec<Arc<Outbox>>,
-}
-
-impl Batch {
-    /// Returns what marks an outbox as being on this list: the address of the thread's own outbox,
-    /// which no other living batch has. A flush takes the mark away.
-    fn mark(&self) -> usize {
-        Arc::as_ptr(&self.own) as usize
-    }
 }
 
 /// Makes this thread the one that serves a WebSocket, until it is dropped; then everything that
@@ -36,87 +44,202 @@ impl Batch {
 pub(crate) struct Seat(());
 
 impl Seat {
-    pub fn take(own: &Arc<Outbox>, shared: &Arc<Shared>) -> Seat {
-        let (own, shared) = (Arc::clone(own), Arc::clone(shared));
-        BATCH.with(|batch| {
-            *batch.borrow_mut() = Some(Batch { own, shared, corked: false, list: Vec::new() });
-        });
+    pub fn take(own: &Arc<Outbox>) -> Seat {
+        let batch = Batch { own: Arc::clone(own), corked: false, list: Vec::new() };
+        BATCH.with(|slot| *slot.borrow_mut() = Some(batch));
         Seat(())
     }
 
     /// Says whether what is sent from here on may wait for the end of the batch.
     pub fn cork(&self, corked: bool) {
-        BATCH.with(|batch| {
-            if let Some(batch) = &mut *batch.borrow_mut() {
-                batch.corked = corked;
-            }
-        });
+        with_batch(|batch| batch.corked = corked);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         flush();
-        BATCH.with(|batch| batch.borrow_mut().take());
+        BATCH.with(|slot| slot.borrow_mut().take());
     }
+}
+
+/// Runs on this thread's batch; returns `None` when it has none, or is so near its end that its
+/// locals are gone. Nothing in `look` may send: the batch is borrowed.
+fn with_batch<T>(look: impl FnOnce(&mut Batch) -> T) -> Option<T> {
+    BATCH.try_with(|slot| slot.borrow_mut().as_mut().map(look)).ok().flatten()
+}
+
+/// Sends a whole frame to connections. Returns how many took it, and what waited for the last that
+/// was cut off because it does not read.
+pub(crate) fn deliver_all<'a>(
+    to: impl Iterator<Item = &'a Arc<Outbox>>,
+    frame: &[u8],
+) -> (usize, Option<usize>) {
+    let (mut taken, mut full) = (0, None);
+    // After one client has held this thread up, the others are left to a courier.
+    let (mut held_up, mut left) = (false, Vec::new());
+    for outbox in to {
+        let sent = if held_up {
+            append_for_courier(outbox, frame, &mut left)
+        } else {
+            deliver(outbox, frame)
+        };
+        match sent {
+            Ok(sent) => {
+                held_up |= sent == Sent::Stalled;
+                taken += 1;
+            }
+            Err(Refused::Full(waiting)) => full = Some(waiting),
+            Err(Refused::Gone) => {}
+        }
+    }
+    send_courier(left);
+    (taken, full)
 }
 
 /// Sends a whole frame to one connection. To its own connection a handler's thread waits for room;
 /// another client that does not read is cut off when too much waits for it.
-pub(crate) fn deliver(to: &Arc<Outbox>, frame: &[u8]) -> Result<(), Refused> {
+pub(crate) fn deliver(to: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
     loop {
         match append_or_send(to, frame) {
-            Err(Refused::Full(waiting)) => match own_shared(to) {
-                Some(shared) => wait_for_room(to, &shared),
-                None => {
-                    to.cut_off("it does not read what is sent to it");
-                    return Err(Refused::Full(waiting));
-                }
-            },
-            result => return result,
+            Err(Refused::Full(_)) if is_own(to) => {
+                // What was corked for others must not wait for this client.
+                flush();
+                to.wait_for_room(frame.len());
+            }
+            result => return cut_off_if_full(to, result),
         }
     }
 }
 
-fn append_or_send(to: &Arc<Outbox>, frame: &[u8]) -> Result<(), Refused> {
-    // No batch either when the thread is so near its end that its locals are gone.
-    let corked = BATCH.try_with(|batch| match &mut *batch.borrow_mut() {
-        Some(batch) if batch.corked => Some(to.cork(frame, batch.mark()).map(|first| {
-            if first {
-                batch.list.push(Arc::clone(to));
-            }
-        })),
-        _ => None,
-    });
-    corked.unwrap_or(None).unwrap_or_else(|| to.send(frame))
+fn append_for_courier(
+    to: &Arc<Outbox>,
+    frame: &[u8],
+    left: &mut Vec<Arc<Outbox>>,
+) -> Result<Sent, Refused> {
+    let appended = to.cork(frame, 0).map(|_| Sent::Done);
+    let appended = cut_off_if_full(to, appended)?;
+    left.push(Arc::clone(to));
+    Ok(appended)
 }
 
-/// Returns what the server shares if this thread serves that connection.
-fn own_shared(to: &Arc<Outbox>) -> Option<Arc<Shared>> {
-    let own = BATCH.try_with(|batch| match &*batch.borrow() {
-        Some(batch) if Arc::ptr_eq(&batch.own, to) => Some(Arc::clone(&batch.shared)),
-        _ => None,
-    });
-    own.unwrap_or(None)
-}
-
-/// Waits until nothing waits for the thread's own client, which is cut off when that takes longer
-/// than a write may. What was corked for others is written first.
-fn wait_for_room(own: &Arc<Outbox>, shared: &Shared) {
-    flush();
-    if !own.wait_for_room(0, after(shared.limits.write_timeout)) {
-        own.cut_off("it does not read its answers");
+fn cut_off_if_full(to: &Arc<Outbox>, result: Result<Sent, Refused>) -> Result<Sent, Refused> {
+    if let Err(Refused::Full(_)) = result {
+        to.cut_off("it does not read what is sent to it");
     }
+    result
+}
+
+fn append_or_send(to: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
+    // The address of the thread's own outbox marks those on its list: no other living batch has it,
+    // and a flush takes the mark away.
+    let corked = with_batch(|batch| batch.corked.then_some(Arc::as_ptr(&batch.own) as usize));
+    let mark = match corked.flatten() {
+        Some(mark) => mark,
+        None => return to.send(frame),
+    };
+    let (first, much) = to.cork(frame, mark)?;
+    if first {
+        with_batch(|batch| batch.list.push(Arc::clone(to)));
+        look_after(to);
+    }
+    if much {
+        flush();
+    }
+    Ok(Sent::Done)
+}
+
+fn is_own(to: &Arc<Outbox>) -> bool {
+    with_batch(|batch| Arc::ptr_eq(&batch.own, to)).unwrap_or(false)
+}
+
+/// Sends a Close frame to connections. Returns how many got none before.
+pub(crate) fn close_all<'a>(
+    to: impl Iterator<Item = &'a Arc<Outbox>>,
+    close: &CloseFrame,
+) -> usize {
+    let closed: Vec<_> = to.filter(|outbox| outbox.queue_close(close)).cloned().collect();
+    let count = closed.len();
+    write_list(closed);
+    count
 }
 
 /// Writes what this thread has corked. Ends with every outbox written, or with its octets in the
 /// hands of another thread.
 pub(crate) fn flush() {
-    let list = BATCH.try_with(|batch| match &mut *batch.borrow_mut() {
-        Some(batch) => take(&mut batch.list),
-        None => Vec::new(),
-    });
-    for outbox in list.unwrap_or_default() {
-        outbox.write_pending();
+    write_list(with_batch(|batch| take(&mut batch.list)).unwrap_or_default());
+}
+
+/// Writes outboxes until one holds the thread up; the rest is left to a courier.
+fn write_list(mut list: Vec<Arc<Outbox>>) {
+    while let Some(outbox) = list.pop() {
+        if outbox.write_pending() == Sent::Stalled {
+            return send_courier(list);
+        }
     }
+}
+
+/// Has a thread of its own write outboxes. Without one this thread does.
+fn send_courier(list: Vec<Arc<Outbox>>) {
+    if list.is_empty() {
+        return;
+    }
+    let load = list.clone();
+    let courier =
+        std::thread::Builder::new().name("sockling-courier".to_string()).stack_size(COURIER_STACK);
+    if courier.spawn(move || carry(load)).is_err() {
+        for outbox in list {
+            outbox.write_pending();
+        }
+    }
+}
+
+fn carry(mut list: Vec<Arc<Outbox>>) {
+    while let Some(outbox) = list.pop() {
+        if outbox.write_pending() == Sent::Stalled {
+            send_courier(list.split_off(list.len() / 2));
+        }
+    }
+}
+
+/// Has the clock write an outbox that stays corked for longer than a tick: a handler may turn out
+/// to be slow, or to wait for an answer to what it has just sent.
+fn look_after(corked: &Arc<Outbox>) {
+    let shared = &corked.shared;
+    let started = {
+        let mut late = shared.late();
+        late.corked.push(Arc::downgrade(corked));
+        !std::mem::replace(&mut late.ticking, true)
+    };
+    if started {
+        tick_later(Arc::clone(shared));
+    }
+}
+
+fn tick_later(shared: Arc<Shared>) {
+    let server = Arc::clone(&shared);
+    shared.clock.at(after(TICK), move || tick(server));
+}
+
+fn tick(shared: Arc<Shared>) {
+    let tick = shared.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+    let corked = {
+        let mut late = shared.late();
+        late.ticking = !late.corked.is_empty();
+        take(&mut late.corked)
+    };
+    if corked.is_empty() {
+        return;
+    }
+    let (mut young, mut due) = (Vec::new(), Vec::new());
+    for outbox in corked.iter().filter_map(Weak::upgrade) {
+        match outbox.corked_for(tick) {
+            None => {}
+            Some(0 | 1) => young.push(Arc::downgrade(&outbox)),
+            Some(_) => due.push(outbox),
+        }
+    }
+    shared.late().corked.append(&mut young);
+    write_list(due);
+    tick_later(shared);
 }

@@ -12,7 +12,7 @@ use crate::log;
 use crate::roster::Roster;
 use crate::socket::{after, write_all, Socket};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -33,6 +33,8 @@ pub(crate) struct Door {
     /// the next one looks.
     crowd: Mutex<Crowd>,
     changed: Condvar,
+    /// A clone of the listening socket, made while there are descriptors.
+    waker: Option<TcpStream>,
 }
 
 /// The threads.
@@ -49,9 +51,10 @@ struct Crowd {
 
 impl Door {
     /// Returns a door that nobody waits at.
-    pub fn new(listener: TcpListener, address: SocketAddr, site: Site) -> Arc<Door> {
+    pub fn new(listener: TcpListener, address: SocketAddr, site: Site) -> io::Result<Arc<Door>> {
         let (roster, crowd, changed) = Default::default();
-        Arc::new(Door { listener, address, site, roster, crowd, changed })
+        let waker = waker(&listener)?;
+        Ok(Arc::new(Door { listener, address, site, roster, crowd, changed, waker }))
     }
 
     /// Lets clients in from here on. Error: no thread can be started.
@@ -101,16 +104,18 @@ impl Door {
     /// After a failed accept (no descriptors, most likely) one thread is left at the door, and
     /// tries again after a pause. Returns whether it is this one.
     fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
-        let mut crowd = self.crowd();
-        if crowd.closing || crowd.waiting > 1 {
-            crowd.waiting -= 1;
-            return false;
+        {
+            let mut crowd = self.crowd();
+            if crowd.closing || crowd.waiting > 1 {
+                crowd.waiting -= 1;
+                return false;
+            }
         }
         if *pause == PAUSE.0 {
             log::error!("cannot accept connections: {}; trying again", error);
         }
-        let (_door, _) =
-            self.changed.wait_timeout(crowd, *pause).unwrap_or_else(PoisonError::into_inner);
+        // Ends early when the door closes, which the next accept will tell.
+        drop(self.changed.wait_timeout(self.crowd(), *pause));
         *pause = (*pause * 2).min(PAUSE.1);
         true
     }
@@ -129,7 +134,7 @@ impl Door {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
                 log::error!("cannot start a thread: {}; {} is told 503", error, peer);
-                self.refuse(&stream);
+                self.turn_away(Arc::new(stream));
             }
         }));
         if served.is_err() {
@@ -181,7 +186,8 @@ impl Door {
             crowd.waiting
         };
         self.changed.notify_all();
-        if !shut_listener(&self.listener) {
+        let shut = self.waker.as_ref().map(|waker| waker.shutdown(Shutdown::Both));
+        if !matches!(shut, Some(Ok(()))) {
             for _ in 0..waiting {
                 // A connection to oneself wakes one; when it fails there is none to wake.
                 let _ = TcpStream::connect_timeout(&reachable(self.address), REFUSAL);
@@ -213,18 +219,17 @@ impl std::fmt::Debug for Door {
     }
 }
 
-/// Wakes all threads that are blocked in `accept` at once, where the system can: on Linux a
-/// listening socket can be shut like a connected one.
+/// Returns what wakes all threads that are blocked in `accept` at once, where the system can: on
+/// Linux a listening socket can be shut like a connected one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn shut_listener(listener: &TcpListener) -> bool {
+fn waker(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     use std::os::unix::io::OwnedFd;
-    let shut = |clone| TcpStream::from(OwnedFd::from(clone)).shutdown(std::net::Shutdown::Both);
-    listener.try_clone().and_then(shut).is_ok()
+    Ok(Some(TcpStream::from(OwnedFd::from(listener.try_clone()?))))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn shut_listener(_: &TcpListener) -> bool {
-    false
+fn waker(_: &TcpListener) -> io::Result<Option<TcpStream>> {
+    Ok(None)
 }
 
 /// Returns the address under which this machine reaches a listener: its own, or loopback for one

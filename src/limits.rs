@@ -119,8 +119,6 @@ impl Default for Limits {
 
 /// Empty lines that are skipped before a request line (RFC 9112, 2.2). More is 400.
 pub const LEADING_CRLFS: usize = 2;
-/// Longest method name, in octets. Over it: 501, like any method that is not known.
-pub const METHOD: usize = 32;
 /// Most hexadecimal digits in a chunk size: what fits 64 bits. Over it: 400.
 pub const CHUNK_SIZE_DIGITS: usize = 16;
 /// Most octets of chunk extensions in one body, all chunks together. Over it: 400. They are
@@ -141,9 +139,6 @@ pub const WRITE_RATE: u64 = 16 * 1024;
 pub const LINGER: Duration = Duration::from_secs(5);
 /// Silence after which it is not waited for any more.
 pub const LINGER_QUIET: Duration = Duration::from_millis(500);
-/// Silence after which a client that was sent a Close frame is taken to have answered it or not to
-/// mean to. A browser that has not sent its own by the end of the connection calls that unclean.
-pub const CLOSE_QUIET: Duration = Duration::from_millis(200);
 /// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
 /// own takes the write over.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);

@@ -5,8 +5,9 @@
 //! send(frame)   somebody writes?  yes: append, the writer looks again
 //!                                 no:  take the role and write, straight from the frame
 //! the writer    all written?      nothing pending: step down; else write that, 16 times at most
-//!               came up short?    the rest goes to a flusher thread, which keeps the role
-//! the flusher   writes what is pending with a total deadline, lot by lot, then steps down
+//!               came up short?    congested: the rest goes to a flusher thread, with the role
+//! the flusher   writes lot after lot, each with a total deadline, and stays for a second after it
+//!               has caught up, so that a client that is slow again costs no sender anything
 //! close         once: drop what is pending, shut the socket, wake who waits
 //! ```
 //!
@@ -24,33 +25,49 @@ use std::io::{ErrorKind, Write};
 use std::mem::take;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// Writes that one sender does for others before a flusher takes over.
 const ROUNDS: usize = 16;
 /// Stack of a flusher: it calls `write` and little else.
 const FLUSHER_STACK: usize = 128 * 1024;
+/// How long a flusher stays after its client has caught up.
+const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
 /// What all outboxes of a server share.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub limits: Limits,
     pub clock: Clock,
+    /// The clock's ticks so far.
+    pub ticks: AtomicUsize,
+    late: Mutex<Late>,
     /// Octets that wait in all congested outboxes.
     total: AtomicUsize,
+}
+
+/// What the clock looks after (see `delivery`).
+#[derive(Default)]
+pub(crate) struct Late {
+    pub corked: Vec<Weak<Outbox>>,
+    pub ticking: bool,
 }
 
 impl Shared {
     pub fn new(limits: Limits) -> Arc<Shared> {
         Arc::new(Shared { limits, ..Shared::default() })
     }
+
+    pub fn late(&self) -> MutexGuard<'_, Late> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(crate) struct Outbox {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     /// Held to append and to take, never while writing: one stuck client must not stop the rest.
     state: Mutex<State>,
     changed: Condvar,
@@ -65,7 +82,7 @@ struct State {
     /// The newest pong that a congested client has not got; older ones are dropped (RFC 6455,
     /// 5.5.3 allows it), so pings cannot fill the memory.
     pong: Option<Vec<u8>>,
-    /// Octets that the flusher is writing.
+    /// Octets that somebody is writing.
     in_flight: usize,
     /// What this outbox has added to the server's total.
     counted: usize,
@@ -80,6 +97,17 @@ struct State {
     waiting: bool,
     /// The mark of the batch on whose list this outbox is; 0 is none.
     batch: usize,
+    /// The tick at which the oldest of the corked octets came.
+    corked_at: usize,
+}
+
+/// What became of a frame that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is written, or somebody else writes it.
+    Done,
+    /// Writing it held this thread up: the client does not read as fast as it is sent to.
+    Stalled,
 }
 
 /// Why a frame was not taken.
@@ -105,74 +133,89 @@ impl Outbox {
 
     /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
     pub fn open(self: &Arc<Outbox>) -> bool {
-        let ready = self.stream.set_write_timeout(Some(DIRECT_WRITE)).is_ok();
-        if ready {
-            let first = self.lock().take_lot();
-            self.write(&first);
-        } else {
+        if self.stream.set_write_timeout(Some(DIRECT_WRITE)).is_err() {
             self.cut_off("its write timeout cannot be set");
         }
+        let first = self.lock().take_lot();
+        self.write(&first);
         !self.lock().shut
     }
 
     /// Sends a whole frame: writes it now, or leaves it to who is writing.
-    pub fn send(self: &Arc<Outbox>, frame: &[u8]) -> Result<(), Refused> {
+    pub fn send(self: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
         let mut state = self.admit(frame.len())?;
         if state.writing || !state.pending.is_empty() {
             self.append(&mut state, frame);
-            self.write_pending_of(state);
-            return Ok(());
+            return Ok(self.write_pending_of(state));
         }
         state.writing = true;
+        state.in_flight = frame.len();
         drop(state);
-        self.write(frame);
-        Ok(())
+        Ok(self.write(frame))
     }
 
     /// Appends a whole frame for the batch's thread to write. Returns whether the outbox was not
-    /// on its list before.
-    pub fn cork(self: &Arc<Outbox>, frame: &[u8], batch: usize) -> Result<bool, Refused> {
+    /// on its list before, and whether more waits than a batch should hold back.
+    pub fn cork(&self, frame: &[u8], batch: usize) -> Result<(bool, bool), Refused> {
         let mut state = self.admit(frame.len())?;
-        self.append(&mut state, frame);
-        let listed = std::mem::replace(&mut state.batch, batch) == batch;
-        if state.pending.len() > CORK {
-            self.write_pending_of(state);
+        if state.pending.is_empty() {
+            state.corked_at = self.shared.ticks.load(Ordering::Relaxed);
         }
-        Ok(!listed)
+        self.append(&mut state, frame);
+        let first = std::mem::replace(&mut state.batch, batch) != batch;
+        Ok((first, !state.writing && state.pending.len() > CORK))
     }
 
     /// Writes what is pending, unless somebody is writing.
-    pub fn write_pending(self: &Arc<Outbox>) {
+    pub fn write_pending(self: &Arc<Outbox>) -> Sent {
         let mut state = self.lock();
         state.batch = 0;
-        self.write_pending_of(state);
+        self.write_pending_of(state)
+    }
+
+    /// Returns whether octets are pending that nobody is writing, and for how many ticks.
+    pub fn corked_for(&self, tick: usize) -> Option<usize> {
+        let state = self.lock();
+        let corked = !state.pending.is_empty() && !state.writing && !state.shut;
+        corked.then_some(tick.wrapping_sub(state.corked_at))
     }
 
     /// Answers a ping. Returns the frame if it may go out like any other; a congested client has
-    /// one pong waiting, the newest.
+    /// one pong waiting, the newest, and one that was sent a Close frame gets none.
     pub fn pong(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let frame = frame(OpCode::Pong, payload);
         let mut state = self.lock();
-        if state.congested {
-            state.pong = Some(frame);
-            return None;
+        if !state.congested {
+            return Some(frame);
         }
-        Some(frame)
+        if !state.closing && !state.shut {
+            state.pong = Some(frame);
+        }
+        None
     }
 
-    /// Sends a Close frame, after what is pending and whatever the backlog is. Returns whether it
-    /// is the first one; nothing is taken after it. A client that does not answer in time is cut
-    /// off by the clock, since the connection's thread may be blocked in a read.
-    pub fn send_close(self: &Arc<Outbox>, close: &CloseFrame) -> bool {
+    /// Sends a Close frame, after what is pending and whatever the backlog is, unless one was sent.
+    pub fn send_close(self: &Arc<Outbox>, close: &CloseFrame) {
+        if self.queue_close(close) {
+            self.write_pending();
+        }
+    }
+
+    /// Appends a Close frame, which the caller writes; nothing is taken after it. Returns whether
+    /// it is the first one. A client that does not answer in time is cut off by the clock, since
+    /// the connection's thread may be blocked in a read.
+    pub fn queue_close(self: &Arc<Outbox>, close: &CloseFrame) -> bool {
         let frame = frame(OpCode::Close, &close.payload());
         let mut state = self.lock();
         if state.closing || state.shut {
             return false;
         }
         state.closing = true;
-        state.pong = None;
+        if let Some(pong) = state.pong.take() {
+            state.pending.extend_from_slice(&pong);
+        }
         self.append(&mut state, &frame);
-        self.write_pending_of(state);
+        drop(state);
         let outbox = Arc::downgrade(self);
         self.shared.clock.at(after(self.shared.limits.close_timeout), move || {
             outbox.upgrade().map(|outbox| outbox.close());
@@ -204,14 +247,14 @@ impl Outbox {
         open
     }
 
-    /// Takes nothing more and drops what is pending; the socket is left to its own thread.
-    pub fn forget(&self) -> bool {
+    fn forget(&self) -> bool {
         let mut state = self.lock();
+        let open = !std::mem::replace(&mut state.shut, true);
         state.pending = Vec::new();
         state.pong = None;
         self.count(&mut state);
         self.wake(&mut state);
-        !std::mem::replace(&mut state.shut, true)
+        open
     }
 
     /// Returns the octets that wait for the client.
@@ -220,64 +263,103 @@ impl Outbox {
         state.pending.len() + state.in_flight
     }
 
-    /// Waits until at most `octets` wait for the client, or the deadline. Returns false when the
-    /// deadline came first. Only the connection's own thread waits.
-    pub fn wait_for_room(&self, octets: usize, deadline: Instant) -> bool {
+    /// Returns whether the client does not read as fast as it is sent to.
+    pub fn is_congested(&self) -> bool {
+        self.lock().congested
+    }
+
+    /// Waits until the client has read enough that a frame of this length can be taken. There is
+    /// no deadline here: whoever writes has one, and cuts off a client that does not read.
+    pub fn wait_for_room(&self, length: usize) {
+        self.wait_while(None, |state| self.is_full(state, length));
+    }
+
+    /// Waits while somebody is writing and more than `CORK` is queued behind that.
+    pub fn wait_for_reader(&self) {
+        self.wait_while(None, |state| state.writing && state.pending.len() > CORK);
+    }
+
+    /// Waits until all is written. Returns false when the deadline came first.
+    pub fn wait_until_written(&self, deadline: Instant) -> bool {
+        self.wait_while(Some(deadline), |state| state.in_flight > 0 || !state.pending.is_empty())
+    }
+
+    fn wait_while(&self, deadline: Option<Instant>, so: impl Fn(&State) -> bool) -> bool {
         let mut state = self.lock();
-        while state.writing && !state.shut && state.pending.len() + state.in_flight > octets {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
+        while !state.shut && so(&state) {
             state.waiting = true;
-            state =
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         true
     }
 
-    /// Returns the state if a frame of this length may be appended. Only what waits behind a write
-    /// that came up short counts, and one message is always taken.
+    /// Returns the state if a frame of this length may be appended. A client is too slow when a
+    /// write to it came up short and too much waits behind that. Where no write came up short the
+    /// senders are too fast: each gives the writer a moment, which bounds what can pile up.
     fn admit(&self, length: usize) -> Result<MutexGuard<'_, State>, Refused> {
-        let state = self.lock();
+        let mut state = self.lock();
+        if self.is_full(&state, length) && !state.congested {
+            state.waiting = true;
+            let waited = self.changed.wait_timeout(state, DIRECT_WRITE);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if state.shut || state.closing {
             return Err(Refused::Gone);
         }
-        let full = state.congested
-            && !state.pending.is_empty()
-            && (state.pending.len() + length > self.shared.limits.backlog
-                || state.messages >= self.shared.limits.backlog_messages
-                || self.shared.total.load(Ordering::Relaxed) > self.shared.limits.total_backlog);
-        if full {
+        if self.is_full(&state, length) && state.congested {
             return Err(Refused::Full(state.pending.len() + state.in_flight));
         }
         Ok(state)
+    }
+
+    /// Returns whether too much waits behind a write. One message is always taken.
+    fn is_full(&self, state: &State, length: usize) -> bool {
+        let limits = &self.shared.limits;
+        state.writing
+            && !state.pending.is_empty()
+            && (state.pending.len() + length > limits.backlog
+                || state.messages >= limits.backlog_messages
+                || state.congested
+                    && self.shared.total.load(Ordering::Relaxed) > limits.total_backlog)
     }
 
     fn append(&self, state: &mut State, frame: &[u8]) {
         state.pending.extend_from_slice(frame);
         state.messages += 1;
         self.count(state);
+        self.wake(state);
     }
 
-    fn write_pending_of(self: &Arc<Outbox>, mut state: MutexGuard<'_, State>) {
+    fn write_pending_of(self: &Arc<Outbox>, mut state: MutexGuard<'_, State>) -> Sent {
         if state.writing || state.shut || state.pending.is_empty() {
-            return;
+            return Sent::Done;
         }
         state.writing = true;
         let lot = state.take_lot();
         drop(state);
-        self.write(&lot);
+        self.write(&lot)
     }
 
     /// Writes octets, then what others appended meanwhile; the caller has the role.
-    fn write(self: &Arc<Outbox>, first: &[u8]) {
+    fn write(self: &Arc<Outbox>, first: &[u8]) -> Sent {
         let mut more = Vec::new();
         for round in 0..ROUNDS {
             let lot = if round == 0 { first } else { &more };
             match self.write_once(lot) {
                 Some(octets) if octets == lot.len() => {}
-                Some(octets) => return self.hand_over(lot[octets..].to_vec(), true),
+                Some(octets) => {
+                    self.hand_over(lot[octets..].to_vec(), true);
+                    return Sent::Stalled;
+                }
                 None => return self.step_down(&mut self.lock()),
             }
             let mut state = self.lock();
@@ -285,8 +367,10 @@ impl Outbox {
                 return self.step_down(&mut state);
             }
             more = state.take_lot();
+            self.wake(&mut state);
         }
         self.hand_over(more, false);
+        Sent::Done
     }
 
     /// Makes one `write` call. Returns how many octets the system took, or `None` when the
@@ -306,59 +390,80 @@ impl Outbox {
     /// for this client. When no thread can be started a client that stalls is cut off.
     fn hand_over(self: &Arc<Outbox>, mut rest: Vec<u8>, stalled: bool) {
         let mut state = self.lock();
-        if state.shut {
-            return self.step_down(&mut state);
-        }
         rest.append(&mut state.pending);
         state.pending = rest;
-        state.congested = true;
+        state.in_flight = 0;
+        state.congested = stalled;
         self.count(&mut state);
         drop(state);
         let outbox = Arc::clone(self);
         let flusher = std::thread::Builder::new()
             .name("sockling-flush".to_string())
             .stack_size(FLUSHER_STACK)
-            .spawn(move || outbox.drain());
-        if let Err(error) = flusher {
-            if stalled {
-                self.cut_off(&format!(
-                    "it does not read, and no thread can wait for it: {}",
-                    error
-                ));
-            }
-            self.drain();
+            .spawn(move || outbox.drain(stalled, true));
+        if flusher.is_err() {
+            self.drain(stalled, false);
         }
     }
 
-    /// Writes lot after lot, each within its deadline, until nothing is pending; has the role.
-    fn drain(self: &Arc<Outbox>) {
-        loop {
-            // A direct write that follows must be short again, so this comes before the look.
-            let ready = self.stream.set_write_timeout(Some(DIRECT_WRITE)).is_ok();
-            let mut state = self.lock();
-            state.in_flight = 0;
-            if (state.pending.is_empty() && state.pong.is_none()) || state.shut || !ready {
-                self.step_down(&mut state);
-                drop(state);
-                if !ready {
-                    self.cut_off("its write timeout cannot be set");
-                }
-                return;
+    /// Writes lot after lot, each within its deadline, until nothing is pending; has the role. A
+    /// sender's thread does this, not a flusher, when none could be started: it may not wait.
+    fn drain(self: &Arc<Outbox>, mut stalled: bool, flusher: bool) {
+        if stalled && !flusher {
+            self.cut_off("it does not read, and no thread can be started to wait for it");
+        }
+        while let Some(lot) = self.next_lot(stalled && flusher) {
+            let written = match self.write_once(&lot) {
+                Some(octets) => octets,
+                None => continue,
+            };
+            if written == lot.len() {
+                continue;
             }
-            let lot = state.take_lot();
-            state.in_flight = lot.len();
+            if !flusher {
+                self.cut_off("it does not read, and no thread can be started to wait for it");
+                continue;
+            }
+            stalled = true;
+            self.lock().congested = true;
+            let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
+            let all = write_all(&self.stream, &lot[written..], deadline);
+            // A direct write that follows must be short again.
+            if all.and_then(|()| self.stream.set_write_timeout(Some(DIRECT_WRITE))).is_err() {
+                self.cut_off("it did not read in time");
+            }
+        }
+    }
+
+    /// Returns the next lot, for which a flusher of a slow client waits a while. Without one, the
+    /// role is given back.
+    fn next_lot(&self, stays: bool) -> Option<Vec<u8>> {
+        let until = after(FLUSHER_STAYS);
+        let mut state = self.lock();
+        loop {
+            state.in_flight = 0;
+            if !state.shut && (!state.pending.is_empty() || state.pong.is_some()) {
+                let lot = state.take_lot();
+                self.count(&mut state);
+                self.wake(&mut state);
+                return Some(lot);
+            }
+            state.congested = false;
+            let left = until.saturating_duration_since(Instant::now());
+            if state.shut || !stays || left.is_zero() {
+                self.step_down(&mut state);
+                return None;
+            }
             self.count(&mut state);
             self.wake(&mut state);
-            drop(state);
-            let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
-            if let Err(error) = write_all(&self.stream, &lot, deadline) {
-                self.cut_off(&format!("it did not read in time: {}", error));
-            }
+            state.waiting = true;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Gives the role back. Nothing is pending, unless the socket is shut.
-    fn step_down(&self, state: &mut State) {
+    fn step_down(&self, state: &mut State) -> Sent {
         state.writing = false;
         state.congested = false;
         state.in_flight = 0;
@@ -367,6 +472,7 @@ impl Outbox {
         }
         self.count(state);
         self.wake(state);
+        Sent::Done
     }
 
     /// Brings the server's total up to date.
@@ -388,13 +494,14 @@ impl Outbox {
 }
 
 impl State {
-    /// Returns all that is pending, the waiting pong last.
+    /// Returns all that is pending, the waiting pong last, for the caller to write.
     fn take_lot(&mut self) -> Vec<u8> {
         self.messages = 0;
         let mut lot = take(&mut self.pending);
         if let Some(pong) = self.pong.take() {
             lot.extend_from_slice(&pong);
         }
+        self.in_flight = lot.len();
         lot
     }
 }

@@ -8,7 +8,7 @@ use crate::keys::SessionKeys;
 use crate::limits::{REVOKED, SESSION_LIFE};
 use crate::outbox::Outbox;
 use crate::session::{Session, SessionId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The open WebSockets of one session. A new list is made when one comes or goes, so who sends
@@ -27,10 +27,40 @@ static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 #[derive(Default)]
 struct Registry {
     sessions: HashMap<SessionId, Members>,
-    /// Logins that were ended before their cookies expire, and when the last of those does, in
-    /// seconds since 1970.
-    revoked: HashMap<[u8; 16], u64>,
+    /// Guests and users that were ended before their cookies expire. Apart, since anybody can
+    /// become a guest and be ended, again and again.
+    revoked: [Revoked; 2],
     keys: Option<SessionKeys>,
+}
+
+/// Logins that were ended, and until when their cookies would last, in seconds since 1970; oldest
+/// first.
+#[derive(Default)]
+struct Revoked {
+    logins: HashSet<[u8; 16]>,
+    until: VecDeque<(u64, [u8; 16])>,
+}
+
+impl Revoked {
+    fn add(&mut self, login: [u8; 16], now: u64) {
+        if self.logins.insert(login) {
+            self.until.push_back((now + SESSION_LIFE, login));
+        }
+        let past = |(until, _): &(u64, [u8; 16])| *until <= now;
+        while self.until.len() > REVOKED || self.until.front().map_or(false, past) {
+            self.until.pop_front().map(|(_, login)| self.logins.remove(&login));
+        }
+    }
+}
+
+impl Registry {
+    fn revoked(&mut self, session: &Session) -> &mut Revoked {
+        let [guests, users] = &mut self.revoked;
+        match session.id {
+            SessionId::Guest(_) => guests,
+            SessionId::Authenticated(_) => users,
+        }
+    }
 }
 
 /// Runs on the map. Nothing in `look` may block or lock.
@@ -61,7 +91,7 @@ pub(crate) fn join(
     most: usize,
 ) -> Result<Membership, NotJoined> {
     with(|registry| {
-        if registry.revoked.contains_key(&session.login) {
+        if registry.revoked(session).logins.contains(&session.login) {
             return Err(NotJoined::Revoked);
         }
         let known = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
@@ -113,15 +143,7 @@ pub(crate) fn everyone(except: Option<&SessionId>) -> Vec<Members> {
 /// closes.
 pub(crate) fn revoke(session: &Session, now: u64) -> Vec<Arc<Outbox>> {
     with(|registry| {
-        let revoked = &mut registry.revoked;
-        revoked.insert(session.login, now + SESSION_LIFE);
-        if revoked.len() > REVOKED {
-            revoked.retain(|_, until| *until > now);
-        }
-        if revoked.len() > REVOKED {
-            let first = revoked.iter().min_by_key(|(_, until)| **until).map(|(login, _)| *login);
-            first.map(|login| revoked.remove(&login));
-        }
+        registry.revoked(session).add(session.login, now);
         let members = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
         let of_login = |member: &&Member| member.login == session.login;
         members.iter().filter(of_login).map(|member| Arc::clone(&member.outbox)).collect()
@@ -130,7 +152,7 @@ pub(crate) fn revoke(session: &Session, now: u64) -> Vec<Arc<Outbox>> {
 
 /// Returns whether the login was ended.
 pub(crate) fn is_revoked(session: &Session) -> bool {
-    with(|registry| registry.revoked.contains_key(&session.login))
+    with(|registry| registry.revoked(session).logins.contains(&session.login))
 }
 
 /// Returns the keys of servers that were given none: random, and the same for the whole process.

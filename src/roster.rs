@@ -1,10 +1,12 @@
 //! Who is connected to one server: how many may be, what each is doing, and how to end them all.
 
+use crate::delivery::close_all;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::websocket::close::CloseFrame;
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
@@ -23,6 +25,14 @@ struct State {
     count: u64,
     entries: HashMap<u64, Arc<Entry>>,
     addresses: HashMap<IpAddr, usize>,
+    /// Threads that wait for the others to end.
+    ending: Vec<ThreadId>,
+}
+
+impl State {
+    fn others(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values().filter(move |entry| !self.ending.contains(&entry.thread))
+    }
 }
 
 /// One connection.
@@ -30,12 +40,14 @@ pub(crate) struct Entry {
     pub stream: Arc<TcpStream>,
     pub peer: SocketAddr,
     thread: ThreadId,
+    /// A handler is running.
+    running: AtomicBool,
     doing: Mutex<Doing>,
 }
 
 struct Doing {
     closing: bool,
-    /// The path whose handler is running.
+    /// The path of the request that is being answered.
     path: Option<String>,
     websocket: Option<Arc<Outbox>>,
 }
@@ -66,7 +78,8 @@ impl Roster {
             return None;
         }
         let doing = Mutex::new(Doing { closing: false, path: None, websocket: None });
-        let entry = Arc::new(Entry { stream, peer, thread: thread::current().id(), doing });
+        let (thread, running) = (thread::current().id(), AtomicBool::new(false));
+        let entry = Arc::new(Entry { stream, peer, thread, running, doing });
         state.count += 1;
         let number = state.count;
         state.entries.insert(number, Arc::clone(&entry));
@@ -78,25 +91,23 @@ impl Roster {
     /// others by ending what they read. A handler that is running finishes.
     pub fn close(&self, close: &CloseFrame) {
         self.lock().closing = true;
+        let mut websockets = Vec::new();
         for entry in self.entries() {
-            let websocket = {
-                let mut doing = entry.doing();
-                doing.closing = true;
-                doing.websocket.clone()
-            };
-            match websocket {
-                Some(outbox) => {
-                    outbox.send_close(close);
-                }
+            let mut doing = entry.doing();
+            doing.closing = true;
+            match &doing.websocket {
+                Some(outbox) => websockets.push(Arc::clone(outbox)),
                 // Fails when the peer has gone already.
                 None => drop(entry.stream.shutdown(Shutdown::Read)),
             }
         }
+        close_all(websockets.iter(), close);
     }
 
-    /// Ends every connection at once.
+    /// Ends every connection but that of this thread at once.
     pub fn cut_off(&self) {
-        for entry in self.entries() {
+        let own = thread::current().id();
+        for entry in self.entries().iter().filter(|entry| entry.thread != own) {
             let websocket = entry.doing().websocket.clone();
             websocket.map(|outbox| outbox.close());
             // Fails when the peer has gone already.
@@ -104,12 +115,15 @@ impl Roster {
         }
     }
 
-    /// Waits until all connections but those of this thread have ended, or the deadline. Returns
-    /// those that have not: the peer, and the path whose handler is running.
+    /// Waits until all connections have ended, or the deadline. Those whose handlers wait here too
+    /// are not waited for. Returns those that have not ended: the peer, and the path if its handler
+    /// is running.
     pub fn wait_until_empty(&self, deadline: Instant) -> Vec<(SocketAddr, Option<String>)> {
         let own = thread::current().id();
         let mut state = self.lock();
-        while state.entries.values().any(|entry| entry.thread != own) {
+        state.ending.push(own);
+        self.changed.notify_all();
+        while state.others().next().is_some() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -117,10 +131,10 @@ impl Roster {
             state =
                 self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let others: Vec<_> =
-            state.entries.values().filter(|entry| entry.thread != own).cloned().collect();
+        let others: Vec<_> = state.others().cloned().collect();
+        state.ending.retain(|thread| *thread != own);
         drop(state);
-        others.iter().map(|entry| (entry.peer, entry.doing().path.clone())).collect()
+        others.iter().map(|entry| (entry.peer, entry.running_path())).collect()
     }
 
     /// Returns the number of connections.
@@ -138,9 +152,19 @@ impl Roster {
 }
 
 impl Entry {
-    /// Notes the path whose handler runs from here on, or that none does.
-    pub fn handling(&self, path: Option<&str>) {
-        self.doing().path = path.map(str::to_string);
+    /// Notes the path of the request that is answered from here on.
+    pub fn answering(&self, path: &str) {
+        self.doing().path = Some(path.to_string());
+    }
+
+    /// Notes whether a handler is running.
+    pub fn running(&self, running: bool) {
+        self.running.store(running, Ordering::Relaxed);
+    }
+
+    fn running_path(&self) -> Option<String> {
+        let path = self.doing().path.clone();
+        path.filter(|_| self.running.load(Ordering::Relaxed))
     }
 
     /// Notes that the connection has become a WebSocket. Returns whether the server is closing:
@@ -148,6 +172,7 @@ impl Entry {
     pub fn becomes(&self, websocket: &Arc<Outbox>) -> bool {
         let mut doing = self.doing();
         doing.websocket = Some(Arc::clone(websocket));
+        self.running(false);
         doing.closing
     }
 

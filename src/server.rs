@@ -133,7 +133,7 @@ impl Server {
         let settings = Settings { cookie, origins: Origins { allowed: self.origins, loopback } };
         let site =
             Site { router, settings: Arc::new(settings), shared: Shared::new(self.limits), hosts };
-        Ok(Listening { door: Door::new(listener, address, site) })
+        Ok(Listening { door: Door::new(listener, address, site)? })
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process

@@ -125,6 +125,8 @@ pub(crate) struct Session {
     pub id: SessionId,
     /// What a logout ends: a guest's id, or one login of a user.
     pub login: [u8; 16],
+    /// Whether it was made for this request, so that nobody can have its cookie.
+    pub fresh: bool,
     /// Whether the client has no such cookie, or one that will expire soon.
     pub unsent: bool,
 }
@@ -164,13 +166,13 @@ impl SessionCookie {
     /// Returns a fresh guest.
     pub fn guest(&self) -> Session {
         let login = self.keys.draw();
-        Session { id: SessionId::Guest(GuestId(login)), login, unsent: true }
+        Session { id: SessionId::Guest(GuestId(login)), login, fresh: true, unsent: true }
     }
 
     /// Returns a fresh login of a user.
     pub fn user(&self, user: i64) -> Session {
         let (id, login) = (SessionId::Authenticated(user), self.keys.draw());
-        Session { id, login, unsent: true }
+        Session { id, login, fresh: true, unsent: true }
     }
 
     /// Returns the Set-Cookie value that gives the session to the client for its whole life from
@@ -195,7 +197,7 @@ impl SessionCookie {
             SessionId::Authenticated(_) => bits(parts.next()?)?,
         };
         let expires: u64 = parts.next()?.parse().ok().filter(|&expires| expires > now)?;
-        Some(Session { id, login, unsent: expires - now < SESSION_LIFE / 2 })
+        Some(Session { id, login, fresh: false, unsent: expires - now < SESSION_LIFE / 2 })
     }
 }
 

@@ -42,21 +42,22 @@ impl Socket {
         }
     }
 
-    /// Reads once and returns how many octets came; 0 is the end. At the deadline, not before,
-    /// the error is `TimedOut`.
+    /// Reads once and returns how many octets came; 0 is the end. From the deadline on, not before,
+    /// the error is `TimedOut`, whatever there is to read.
     pub fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
         self.make_room();
         loop {
-            self.set_timeout(deadline)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.set_timeout(left)?;
             match (&*self.stream).read(&mut self.buffer[self.end..]) {
                 Ok(octets) => {
                     self.end += octets;
                     return Ok(octets);
                 }
                 Err(error) if is_timeout(&error) => {
-                    if Instant::now() >= deadline {
-                        return Err(ErrorKind::TimedOut.into());
-                    }
                     self.timeout = None;
                     if self.end == 0 && self.buffer.len() > READ_BUFFER.0 {
                         self.buffer = vec![0; READ_BUFFER.0]; // quiet: give the memory back
@@ -88,8 +89,8 @@ impl Socket {
     /// Makes reads give up at the deadline or before. An earlier wake-up costs one look at the
     /// clock, a system call for each read would cost more; so a timeout is changed only when it
     /// would be late.
-    fn set_timeout(&mut self, deadline: Instant) -> io::Result<()> {
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    fn set_timeout(&mut self, left: Duration) -> io::Result<()> {
+        let left = left.max(Duration::from_millis(1));
         if self.timeout.map_or(true, |set| set > left) {
             self.stream.set_read_timeout(Some(left))?;
             self.timeout = Some(left);
@@ -100,17 +101,13 @@ impl Socket {
     /// Ends the connection so that the peer can read the last answer: says that nothing follows,
     /// and drops what the peer still sends.
     pub fn linger(&mut self, longest: Duration) {
-        if self.stream.shutdown(Shutdown::Write).is_ok() {
-            self.drain(LINGER_QUIET, longest);
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
         }
-    }
-
-    /// Reads and drops until the end, silence, or the longest time.
-    pub fn drain(&mut self, quiet: Duration, longest: Duration) {
         let deadline = after(longest);
         loop {
             self.consume(usize::MAX);
-            match self.fill(deadline.min(after(quiet))) {
+            match self.fill(deadline.min(after(LINGER_QUIET))) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
@@ -124,11 +121,8 @@ pub(crate) fn write_all(
     mut bytes: &[u8],
     deadline: Instant,
 ) -> io::Result<()> {
-    while !bytes.is_empty() {
+    loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
         stream.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
         match stream.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -136,8 +130,13 @@ pub(crate) fn write_all(
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
     }
-    Ok(())
 }
 
 /// Returns when a write of so many octets that begins at once must be done.

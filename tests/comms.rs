@@ -7,11 +7,14 @@ use loopback::{wait_until, Client, Running};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{channel, Sender};
+use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// What a handler that holds waits for.
+static HELD: Mutex<Option<Receiver<()>>> = Mutex::new(None);
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -28,6 +31,12 @@ impl WebsocketController for Desk {
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
         let text = message.as_text().unwrap_or_default().to_string();
         match text.split_once(' ').unwrap_or((&text, "")) {
+            // Sends, and then takes as long as it is let.
+            ("hold", text) => {
+                Comms::notify().send(text)?;
+                HELD.lock().map_err(|_| "poisoned")?.take().map(|held| held.recv());
+                0
+            }
             ("others", text) => Comms::broadcast(client).send(text)?,
             ("all", text) => Comms::notify().send(text)?,
             // More than may wait for a client, in one call of a handler.
@@ -251,4 +260,113 @@ fn a_flood_of_pings_to_a_client_that_does_not_read_takes_no_memory() {
     });
     writing.join().expect("no panic").expect("all was read");
     draining.join().expect("no panic");
+}
+
+#[test]
+fn a_client_that_reads_is_not_cut_off_however_fast_others_send() {
+    let _alone = alone();
+    const SENDERS: usize = 4;
+    const MESSAGES: usize = 10_000;
+    let (_running, mut clients) = start(1, Limits::default());
+    let (mut client, id) = clients.remove(0);
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| {
+            let id = id.clone();
+            std::thread::spawn(move || {
+                for _ in 0..MESSAGES {
+                    assert_eq!(Comms::websocket(&id).send(vec![7u8; 100]).expect("room"), 1);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..SENDERS * MESSAGES {
+        assert_eq!(client.next().payload.len(), 100);
+    }
+    for sender in senders {
+        sender.join().expect("every message was taken");
+    }
+}
+
+#[test]
+fn what_a_handler_sends_does_not_wait_for_its_end_when_more_input_is_there() {
+    let _alone = alone();
+    let (_running, mut clients) = start(2, Limits::default());
+    let (release, held) = channel();
+    *HELD.lock().expect("no panic") = Some(held);
+    // Quick before, and with a further frame in the same packet.
+    let frames = ["a", "b", "hold now", "c"].map(|text| loopback::masked(0x81, text.as_bytes()));
+    clients[0].0.send(&frames.concat());
+    assert_eq!(clients[1].0.next_text(), "now", "the handler has not returned");
+    for text in ["a", "b", "now"] {
+        assert_eq!(clients[0].0.next_text(), text);
+    }
+    release.send(()).expect("the handler waits");
+    assert_eq!(clients[0].0.next_text(), "c");
+}
+
+#[test]
+fn a_large_message_reaches_a_slow_but_steady_client_whatever_its_heartbeat() {
+    let _alone = alone();
+    let limits = Limits {
+        write_timeout: Duration::from_secs(1),
+        ping_interval: Duration::from_millis(200),
+        pong_timeout: Duration::from_millis(200),
+        close_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let (_running, mut clients) = start(1, limits);
+    let (client, id) = &mut clients[0];
+    const SIZE: usize = 12 * 1024 * 1024;
+    assert_eq!(Comms::websocket(&*id).send(vec![7u8; SIZE]).expect("one is always taken"), 1);
+    // 64 KiB each 20 ms: it takes four times the write timeout, and is never silent.
+    let mut read = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    while read < SIZE {
+        let octets = std::io::Read::read(&mut client.stream, &mut buffer).expect("no reset");
+        assert!(octets > 0, "ended after {} octets", read);
+        read += octets;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn nothing_follows_a_close_frame_not_even_a_pong() {
+    let _alone = alone();
+    let (_running, mut clients) = start(1, Limits::default());
+    let (client, id) = &mut clients[0];
+    while Comms::websocket(&*id).backlog() == 0 {
+        Comms::websocket(&*id).send(vec![0u8; 64 * 1024]).expect("room");
+    }
+    client.frame(0x89, b"before");
+    assert_eq!(Comms::websocket(&*id).close(CloseCode::NORMAL, "bye").expect("a good code"), 1);
+    client.frame(0x89, b"after");
+    let last = loop {
+        let frame = client.next();
+        if frame.opcode == 8 {
+            break frame;
+        }
+    };
+    assert_eq!(last.payload, b"\x03\xe8bye");
+    client.frame(0x88, b"\x03\xe8");
+    client.assert_end();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_that_has_gone_keeps_no_descriptor_while_much_waits_for_it() {
+    let _alone = alone();
+    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("a folder").count();
+    let before = descriptors();
+    let (running, mut clients) = start(5, Limits::default());
+    Comms::notify().send(vec![0u8; 8 * 1024 * 1024]).expect("one is always taken");
+    for (client, _) in &mut clients {
+        client.shut_write(); // it has gone, as far as the server can tell
+    }
+    // The write deadline of so much is minutes away.
+    let (clients, ids): (Vec<_>, Vec<_>) = clients.into_iter().unzip();
+    for id in &ids {
+        wait_until("it has left the map", || !Comms::websocket(id).is_connected());
+    }
+    wait_until("the server's ends are closed", || descriptors() <= before + 5 + 2);
+    drop((clients, running));
 }

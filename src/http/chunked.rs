@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Extensions are skipped and trailers are checked and dropped, both within limits. Any other
-//! octet in the frame of a chunk is an error: what follows would be read as another request.
+//! octet in the frame of a chunk is an error, also a space before `;` that RFC 9112 lets pass: what
+//! follows could be read as another request.
 
 use super::headers::Headers;
 use crate::limits::{Limits, CHUNK_EXTENSIONS, CHUNK_SIZE_DIGITS};
@@ -102,11 +103,8 @@ impl Chunked {
             (State::Trailer, b'\r') => Ok(State::TrailerEnd),
             (State::Trailer, b'\n') => Err(ChunkedError::LineEnd),
             (State::Trailer, _) => {
-                self.trailer_octets += 1;
-                if self.trailer_octets > limits.headers {
-                    return Err(ChunkedError::TrailersTooLarge);
-                }
                 self.trailer.push(byte);
+                self.count_trailer(1, limits)?;
                 Ok(State::Trailer)
             }
             (State::TrailerEnd, b'\n') => self.end_trailer(limits),
@@ -131,10 +129,19 @@ impl Chunked {
         Ok(if self.size == 0 { State::Trailer } else { State::Data })
     }
 
+    fn count_trailer(&mut self, octets: usize, limits: &Limits) -> Result<(), ChunkedError> {
+        self.trailer_octets += octets;
+        match self.trailer_octets > limits.headers {
+            true => Err(ChunkedError::TrailersTooLarge),
+            false => Ok(()),
+        }
+    }
+
     fn end_trailer(&mut self, limits: &Limits) -> Result<State, ChunkedError> {
         if self.trailer.is_empty() {
             return Ok(State::Done);
         }
+        self.count_trailer(2, limits)?; // its CRLF
         let mut field = Headers::new();
         field.push_line(&self.trailer).map_err(|_| ChunkedError::Trailer)?;
         // A trailer may not change how the message was read (RFC 9110, 6.5.1).

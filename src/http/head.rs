@@ -10,9 +10,9 @@
 //! Octets are judged in the order in which they come, so a head that arrives one octet at a time
 //! gets the same verdict, at the same octet, as one that arrives whole.
 
-use super::headers::{is_token, Headers};
+use super::headers::{is_token, trim, Headers};
 use super::target::{decode_path, Authority};
-use crate::limits::{Limits, LEADING_CRLFS, METHOD};
+use crate::limits::{Limits, LEADING_CRLFS};
 use std::fmt;
 
 /// The methods that are served (RFC 9110, 9; PATCH: RFC 5789). CONNECT, TRACE and unknown ones
@@ -231,7 +231,7 @@ fn request_line(line: &[u8]) -> Result<Head, HeadError> {
         }
         _ => return Err(HeadError::RequestLine),
     };
-    let known = |known: &&Method| method.len() <= METHOD && known.as_str().as_bytes() == method;
+    let known = |known: &&Method| known.as_str().as_bytes() == method;
     let method = Method::ALL.iter().find(known).copied().ok_or(HeadError::Method)?;
     let (path, query, authority) = target_parts(method, target)?;
     let (headers, body) = (Headers::new(), BodyLength::Known(0));
@@ -284,17 +284,29 @@ fn body_length(headers: &Headers, http11: bool) -> Result<BodyLength, HeadError>
         (None, None, Some(digits), None) => {
             // `parse` alone would take "+5".
             let digits = std::str::from_utf8(digits).map_err(|_| HeadError::ContentLength)?;
-            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(HeadError::ContentLength);
             }
             digits.parse().map(BodyLength::Known).map_err(|_| HeadError::ContentLength)
         }
         (None, None, _, _) => Err(HeadError::ContentLength),
         (Some(_), _, Some(_), _) => Err(HeadError::TransferEncoding),
-        (Some(coding), None, None, None) if http11 && coding.eq_ignore_ascii_case(b"chunked") => {
-            Ok(BodyLength::Chunked)
+        (Some(coding), None, None, None) if http11 => transfer_coding(coding),
+        _ => Err(HeadError::TransferEncoding),
+    }
+}
+
+/// Only `chunked`, alone, is served. A list of codings that ends in it is one that is not known
+/// here; any other value leaves open where the body ends (6.3, item 4).
+fn transfer_coding(value: &[u8]) -> Result<BodyLength, HeadError> {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let codings: Vec<&[u8]> = value.split(|&byte| byte == b',').map(trim).collect();
+    match codings.split_last() {
+        Some((last, [])) if is_chunked(last) => Ok(BodyLength::Chunked),
+        Some((last, others)) if is_chunked(last) => {
+            let unknown = others.iter().all(|coding| is_token(coding) && !is_chunked(coding));
+            Err(if unknown { HeadError::Coding } else { HeadError::TransferEncoding })
         }
-        (Some(coding), None, None, None) if http11 && is_token(coding) => Err(HeadError::Coding),
         _ => Err(HeadError::TransferEncoding),
     }
 }
@@ -328,9 +340,10 @@ pub enum HeadError {
     Host,
     /// Content-Length is not one decimal number that fits 64 bits (RFC 9112, 6.3). 400.
     ContentLength,
-    /// Transfer-Encoding is not one coding, stands beside Content-Length, or in HTTP/1.0. 400.
+    /// Transfer-Encoding does not end in `chunked`, stands beside Content-Length, or in HTTP/1.0.
+    /// 400.
     TransferEncoding,
-    /// The transfer coding is not `chunked`. 501.
+    /// There are other transfer codings before `chunked` (RFC 9112, 6.1). 501.
     Coding,
     /// Expect asks for something else than `100-continue` (RFC 9110, 10.1.1). 417.
     Expectation,

@@ -34,6 +34,14 @@ impl Headers {
         self.fields.push((start, start + name.len(), self.text.len()));
     }
 
+    /// Takes out all fields of this name.
+    pub fn remove(&mut self, name: &str) {
+        let kept = self.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
+        let mut headers = Headers::new();
+        kept.for_each(|(name, value)| headers.push(name, value));
+        *self = headers;
+    }
+
     /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.fields.len()

@@ -3,6 +3,7 @@
 //! The request owns the socket while its handler runs. A handler that makes it a WebSocket takes
 //! the socket out and gives none back; otherwise the connection goes on with the next request.
 
+use crate::delivery::close_all;
 use crate::error::Error;
 use crate::http::cookie::cookies;
 use crate::http::head::{Head, HeadParser, Method};
@@ -217,10 +218,12 @@ impl Request {
     fn replace_session(&self, new: Session, why: &str) {
         let old = self.session();
         *self.session_slot() = Some(new);
-        let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
-        for outbox in registry::revoke(&old, unix_seconds()) {
-            outbox.send_close(&close);
+        // Nothing to end, and a list that anybody could fill would forget what matters.
+        if old.fresh {
+            return;
         }
+        let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
+        close_all(registry::revoke(&old, unix_seconds()).iter(), &close);
     }
 
     pub(crate) fn session(&self) -> Session {

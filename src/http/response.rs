@@ -69,8 +69,12 @@ impl Response {
     }
 
     /// Adds a header field. A field that may not be sent (a control character in it, or a name
-    /// that is the library's) makes the server answer 500 and log why.
+    /// that is the library's) makes the server answer 500 and log why. A second Content-Type takes
+    /// the place of the first.
     pub fn header(mut self, name: &str, value: &str) -> Response {
+        if name.eq_ignore_ascii_case("content-type") {
+            self.headers.remove(name);
+        }
         self.headers.push(name, value.as_bytes());
         self
     }

@@ -66,7 +66,7 @@ impl fmt::Display for CloseCode {
 pub struct CloseFrame {
     /// The code; [`CloseCode::NO_STATUS`] when the frame was empty.
     pub code: CloseCode,
-    /// The reason, at most 123 octets of UTF-8.
+    /// The reason, in UTF-8. In a frame it has 123 octets at the most.
     pub reason: String,
 }
 

@@ -14,10 +14,11 @@ use crate::delivery::{self, deliver, Seat};
 use crate::error::Error;
 use crate::http::request::{unix_seconds, Live, Request};
 use crate::http::response::Response;
-use crate::limits::{Limits, CLOSE_QUIET, CORK, LINGER};
+use crate::limits::{Limits, LINGER};
 use crate::log;
 use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
+use crate::roster::Entry;
 use crate::session::SessionId;
 use crate::socket::{after, Socket};
 use crate::websocket::close::{CloseCode, CloseFrame};
@@ -41,9 +42,6 @@ pub(crate) enum Event<'a> {
 
 /// Told what happens, on the connection's thread, one event at a time.
 pub(crate) type Handler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
-
-/// A handler that takes longer is not corked again: what it sends could wait too long.
-const QUICK: Duration = Duration::from_millis(1);
 
 /// Answers the opening handshake and, when the request came over a connection, runs the whole
 /// conversation before it returns. The response is the 101, or a refusal, for which the socket is
@@ -90,7 +88,7 @@ pub(crate) fn open(
         outbox.send_close(&going_away());
     }
     log::info!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
-    let conversation = Conversation::new(session.id, socket, outbox, shared);
+    let conversation = Conversation::new(session.id, Live { socket, shared, entry }, outbox);
     conversation.run(membership, handler);
     Ok(response)
 }
@@ -103,15 +101,16 @@ pub(crate) fn going_away() -> CloseFrame {
 struct Conversation {
     id: SessionId,
     socket: Socket,
+    entry: Arc<Entry>,
     outbox: Arc<Outbox>,
     shared: Arc<Shared>,
     assembler: Assembler,
     /// When the message that is coming must be whole.
     message_deadline: Option<Instant>,
+    /// When the client must have answered our Close frame.
+    close_deadline: Option<Instant>,
     /// A ping was sent and nothing came since.
     pinged: bool,
-    /// The last call of the handler was quick enough to be corked.
-    quick: bool,
 }
 
 /// Why a conversation ends.
@@ -131,22 +130,18 @@ enum End {
 }
 
 impl Conversation {
-    fn new(
-        id: SessionId,
-        socket: Socket,
-        outbox: Arc<Outbox>,
-        shared: Arc<Shared>,
-    ) -> Conversation {
-        let assembler = Assembler::default();
+    fn new(id: SessionId, live: Live, outbox: Arc<Outbox>) -> Conversation {
+        let Live { socket, shared, entry } = live;
         Conversation {
             id,
             socket,
+            entry,
             outbox,
             shared,
-            assembler,
+            assembler: Assembler::default(),
             message_deadline: None,
+            close_deadline: None,
             pinged: false,
-            quick: false,
         }
     }
 
@@ -154,16 +149,13 @@ impl Conversation {
         let end = self.converse(handler);
         drop(membership);
         let close = self.say_goodbye(end);
-        // Given back before the handler runs: it may take its time.
-        drop(self.socket);
-        if guard(&self.id, || handler(&self.id, Event::Closed(close.as_ref()))).is_err() {
-            log::debug!("{} has gone all the same", self.id);
-        }
+        // Its error was logged, and there is nothing left to end.
+        let _ = self.call(handler, Event::Closed(close.as_ref()));
     }
 
     fn converse(&mut self, handler: Handler) -> End {
-        let seat = Seat::take(&self.outbox, &self.shared);
-        if guard(&self.id, || handler(&self.id, Event::Opened)).is_err() {
+        let seat = Seat::take(&self.outbox);
+        if self.call(handler, Event::Opened).is_err() {
             return End::Failed;
         }
         loop {
@@ -181,6 +173,9 @@ impl Conversation {
                 .read(self.socket.unread(), &self.shared.limits)
                 .map_err(End::Violation)?;
             self.socket.consume(used);
+            if received.is_some() && !self.assembler.in_progress() {
+                self.message_deadline = None;
+            }
             match received {
                 None => break,
                 Some(Received::Message(message)) => self.message(message, seat, handler)?,
@@ -197,35 +192,32 @@ impl Conversation {
         }
         seat.cork(false);
         delivery::flush();
-        self.wait_for_reader();
+        // A client that does not read what it is sent is not read from.
+        self.outbox.wait_for_reader();
         Ok(())
     }
 
     fn message(&mut self, message: Message, seat: &Seat, handler: Handler) -> Result<(), End> {
-        self.message_deadline = None;
         // After our own Close nothing counts but the client's (RFC 6455, 5.5.1).
         if self.outbox.is_closing() {
             return Ok(());
         }
-        // What is sent waits for the end of the batch only when that is near: a whole frame is
-        // there to be handled, and the handler was quick before.
-        let more = whole_frame(self.socket.unread());
-        let corked = more && self.quick;
+        // What is sent waits for the end of the batch only while a whole frame is there to be
+        // handled next.
+        let corked = whole_frame(self.socket.unread());
         seat.cork(corked);
         if !corked {
             delivery::flush();
         }
-        let begun = more.then(Instant::now);
-        guard(&self.id, || handler(&self.id, Event::Message(message))).map_err(|()| End::Failed)?;
-        self.quick = begun.map_or(self.quick, |begun| begun.elapsed() < QUICK);
-        Ok(())
+        self.call(handler, Event::Message(message)).map_err(|()| End::Failed)
     }
 
-    /// A client that does not read what it is sent is not read from.
-    fn wait_for_reader(&self) {
-        if !self.outbox.wait_for_room(CORK, after(self.shared.limits.write_timeout)) {
-            self.outbox.cut_off("it does not read its answers");
-        }
+    /// Calls the handler, and notes for a shutdown that it runs.
+    fn call(&self, handler: Handler, event: Event) -> Result<(), ()> {
+        self.entry.running(true);
+        let result = guard(&self.id, || handler(&self.id, event));
+        self.entry.running(false);
+        result
     }
 
     /// Waits for octets. Pings when none came for a while; gives up on a message that does not
@@ -238,21 +230,26 @@ impl Conversation {
             (true, None) => Some(after(limits.message_timeout)),
             (true, known) => known,
         };
+        if self.outbox.is_closing() && self.close_deadline.is_none() {
+            self.close_deadline = Some(after(limits.close_timeout));
+        }
         loop {
+            let dead = [self.message_deadline, self.close_deadline].into_iter().flatten().min();
             let patience = patience(limits, self.pinged);
-            let deadline = self.message_deadline.map_or(patience, |message| message.min(patience));
-            match self.socket.fill(deadline) {
+            match self.socket.fill(dead.map_or(patience, |dead| dead.min(patience))) {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
                     self.pinged = false;
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
-                Err(_) if self.message_deadline == Some(deadline) => return Err(End::Slow),
+                Err(_) if past(self.close_deadline) => return Err(End::Lost),
+                Err(_) if past(self.message_deadline) => return Err(End::Slow),
+                // What waits for the client has a deadline of its own; a ping would wait behind it.
+                Err(_) if limits.ping_interval.is_zero() || self.outbox.is_congested() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
-                Err(_) if limits.ping_interval.is_zero() => {}
                 Err(_) => {
-                    // Refused when the client does not read: then its backlog has a deadline.
+                    // Refused when the connection has ended, which the next read will tell.
                     drop(self.outbox.send(&frame(OpCode::Ping, b"")));
                     self.pinged = true;
                 }
@@ -268,29 +265,35 @@ impl Conversation {
                 log::warn!("{} sent {}; it is told {}", self.id, violation, violation.close_code());
                 (violation.close_code(), violation.to_string())
             }
-            End::Slow => (CloseCode::POLICY_VIOLATION, "the message took too long".to_string()),
-            End::Silent => (CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string()),
+            End::Slow => {
+                log::warn!("a message of {} took too long; it is told 1008", self.id);
+                (CloseCode::POLICY_VIOLATION, "the message took too long".to_string())
+            }
+            End::Silent => {
+                log::info!("{} does not answer a ping; it is told 1011", self.id);
+                (CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string())
+            }
             End::Failed => (CloseCode::INTERNAL_ERROR, String::new()),
             End::Lost => {
-                self.outbox.forget();
+                self.outbox.close();
                 return None;
             }
         };
         self.outbox.send_close(&CloseFrame { code, reason });
         // What was sent before the Close frame, and the frame, still leave.
-        let patience = self.shared.limits.close_timeout;
-        self.outbox.wait_for_room(0, after(patience));
-        self.outbox.forget();
-        let close = match end {
+        if self.outbox.wait_until_written(after(self.shared.limits.close_timeout)) {
+            self.socket.linger(LINGER);
+        }
+        self.outbox.close();
+        match end {
             End::Close(close) => Some(close),
-            _ => {
-                self.socket.drain(CLOSE_QUIET, patience);
-                None
-            }
-        };
-        self.socket.linger(LINGER);
-        close
+            _ => None,
+        }
     }
+}
+
+fn past(deadline: Option<Instant>) -> bool {
+    deadline.map_or(false, |deadline| deadline <= Instant::now())
 }
 
 /// Returns until when a client may be silent.
@@ -315,7 +318,8 @@ fn guard(id: &SessionId, call: impl FnOnce() -> Result<(), Error>) -> Result<(),
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
-            log::error!("the handler of {} failed: {}", id, error);
+            // Quoted: the text may hold what a client sent, and no line break of that.
+            log::error!("the handler of {} failed: {:?}", id, error.to_string());
             Err(())
         }
         Err(_) => {

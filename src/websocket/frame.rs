@@ -135,7 +135,8 @@ impl FrameHeader {
         }
     }
 
-    /// Appends the header to `bytes`, its length in the shortest form.
+    /// Appends the header to `bytes`, its length in the shortest form. It is not judged: one that
+    /// no peer may send is written too.
     pub fn write(&self, bytes: &mut Vec<u8>) {
         let mask = if self.masking_key.is_some() { 0x80 } else { 0 };
         bytes.push(if self.fin { 0x80 } else { 0 } | self.opcode.bits());

@@ -106,14 +106,16 @@ fn single<'a>(head: &'a Head, name: &'a str) -> Option<&'a str> {
 
 /// Returns whether the key is 16 octets in base64 (4.2.1, item 5).
 fn is_key(key: &str) -> bool {
-    key.len() == 24 && STANDARD.decode(key).map_or(false, |octets| octets.len() == 16)
+    STANDARD.decode(key).map_or(false, |octets| octets.len() == 16)
 }
 
 /// Returns the first of the server's subprotocols that the client offers (4.2.2, item 5).
 fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
     let mut offered = Vec::new();
     for value in head.headers.get_all("sec-websocket-protocol") {
-        for token in value.split(|&byte| byte == b',').map(crate::http::headers::trim) {
+        let members = value.split(|&byte| byte == b',').map(crate::http::headers::trim);
+        // An empty member of a list does not count (RFC 9110, 5.6.1).
+        for token in members.filter(|member| !member.is_empty()) {
             if !is_token(token) {
                 return Err(Refusal::Protocol);
             }

@@ -17,7 +17,7 @@ fn start(limits: Limits) -> Running {
     )
 }
 
-/// Sends an octet every 100 ms until the server has enough; returns when that was.
+/// Sends an octet every few milliseconds until the server has enough; returns when that was.
 fn drip(client: &Client, octets: &[u8]) -> Duration {
     let begun = Instant::now();
     for octet in octets.iter().cycle() {
@@ -26,7 +26,7 @@ fn drip(client: &Client, octets: &[u8]) -> Duration {
         {
             break;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(3));
         client.stream.set_nonblocking(true).expect("a socket option");
         let told = client.stream.peek(&mut [0]).is_ok();
         client.stream.set_nonblocking(false).expect("a socket option");
@@ -121,4 +121,20 @@ fn a_client_that_does_not_read_an_answer_is_cut_off_in_time() {
     assert_eq!(stuck.len(), 1);
     assert_eq!(stuck[0].path, None);
     running.join();
+}
+
+#[test]
+fn reads_that_end_inside_pings_are_no_message_that_takes_too_long() {
+    let running = start(fast());
+    let mut client = Client::websocket(running.address, "/ws", "");
+    let ping = masked(0x89, b"abcd");
+    client.send(&ping[..5]);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        // The end of one and the begin of the next.
+        client.send(&[&ping[5..], &ping[..5]].concat());
+        assert_eq!(client.next().opcode, 10);
+    }
+    client.send(&ping[5..]);
+    assert_eq!(client.next().opcode, 10);
 }

@@ -135,6 +135,23 @@ fn a_logout_ends_one_login_and_leaves_the_users_others() {
 }
 
 #[test]
+fn strangers_cannot_make_the_server_forget_a_logout() {
+    use sockling::limits::{Limits, REVOKED};
+    let limits = Limits { requests_per_connection: 0, ..Limits::default() };
+    let running = Running::start(Server::new(routes()).limits(limits));
+    let user = ask(&running, "/login/42", "").1.expect("a cookie");
+    ask(&running, "/logout", &user);
+    let mut flood = Client::connect(running.address);
+    for _ in 0..REVOKED / 64 + 1 {
+        flood.send("GET /logout HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64).as_bytes());
+        for _ in 0..64 {
+            assert_eq!(flood.reply().status, 200);
+        }
+    }
+    assert!(ask(&running, "/who", &user).0.starts_with("guest-"));
+}
+
+#[test]
 fn a_rotation_keeps_the_user_and_ends_the_cookie_before() {
     let running = Running::start(Server::new(routes()));
     let before = ask(&running, "/login/9", "").1.expect("a cookie");

@@ -5,8 +5,9 @@ use super::{fast, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::TcpStream;
-use std::sync::mpsc::{channel, sync_channel};
-use std::sync::Mutex;
+use std::sync::mpsc::{channel, sync_channel, Receiver};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
 
 #[test]
 fn everybody_is_closed_with_1001_and_serve_returns() {
@@ -102,6 +103,100 @@ fn a_shutdown_inside_a_handler_does_not_wait_for_that_handler() {
     let reply = Client::connect(running.address).get("/end", "");
     assert_eq!((reply.status, reply.text()), (200, "0 left"));
     running.join();
+}
+
+#[test]
+fn a_shutdown_inside_a_handler_leaves_its_client_the_answer_when_another_is_stuck() {
+    let (give, handle) = channel::<sockling::http::ServerHandle>();
+    let handle = Mutex::new(handle);
+    let end = move |_: &Request| {
+        let handle = handle.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
+        Ok(Response::new().text(format!("{} left", handle.shutdown().len())))
+    };
+    let (release, wait_for_release) = channel::<()>();
+    let wait_for_release = Mutex::new(wait_for_release);
+    let (entered, wait_for_entry) = sync_channel(1);
+    let stuck = move |_: &Request| {
+        entered.send(()).map_err(Error::other)?;
+        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
+        Ok(Response::new())
+    };
+    let routes = vec![Handler::new("/end", end), Handler::new("/stuck", stuck)];
+    let running = Running::start(Server::new(routes).limits(fast()));
+    give.send(running.handle.clone()).expect("the handler waits");
+    let mut client = Client::connect(running.address);
+    client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for_entry.recv().expect("the handler runs");
+    assert_eq!(Client::connect(running.address).get("/end", "").text(), "1 left");
+    running.join();
+    drop(release);
+}
+
+#[test]
+fn handlers_that_shut_down_at_once_do_not_wait_for_each_other() {
+    let handles = Arc::new(Mutex::new(Vec::<sockling::http::ServerHandle>::new()));
+    let both = Arc::new(Barrier::new(2));
+    let end = {
+        let handles = Arc::clone(&handles);
+        move |_: &Request| {
+            let handle = handles.lock().map_err(|_| "poisoned")?.pop().ok_or("no handle")?;
+            both.wait();
+            Ok(Response::new().text(format!("{} left", handle.shutdown().len())))
+        }
+    };
+    let limits = Limits { drain_timeout: PATIENCE * 2, ..Limits::default() };
+    let running = Running::start(Server::new(vec![Handler::new("/end", end)]).limits(limits));
+    handles.lock().expect("no panic").extend([running.handle.clone(), running.handle.clone()]);
+    let mut clients = [Client::connect(running.address), Client::connect(running.address)];
+    for client in &mut clients {
+        client.send(b"GET /end HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().text(), "0 left");
+    }
+}
+
+/// Shuts the server down when it is told to.
+struct Ender(Mutex<Receiver<sockling::http::ServerHandle>>);
+
+impl WebsocketController for Ender {
+    fn handle_message(&self, _: &SessionId, _: Message) -> Result<(), Error> {
+        let handle = self.0.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
+        handle.shutdown();
+        Ok(())
+    }
+}
+
+impl Controller for Ender {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn a_client_whose_handler_shut_down_is_cut_off_when_it_does_not_answer() {
+    let (give, handle) = channel();
+    let server = Server::new(vec![Handler::new("/ws", Ender(Mutex::new(handle)))]).limits(fast());
+    let running = Running::start(server);
+    let mut client = Client::websocket(running.address, "/ws", "");
+    give.send(running.handle.clone()).expect("the handler waits");
+    client.text("end");
+    assert_eq!(client.next_close().0, 1001);
+    running.join();
+    // Nothing keeps the connection: not what it sends, and not that the server has gone.
+    client.assert_end();
+}
+
+#[test]
+fn a_client_that_does_not_answer_is_not_reported_as_a_handler() {
+    let (told, _events) = Told::new();
+    let limits = Limits { close_timeout: PATIENCE, ping_interval: Duration::ZERO, ..fast() };
+    let running = Running::start(Server::new(vec![Handler::new("/ws", told)]).limits(limits));
+    let client = Client::websocket(running.address, "/ws", "");
+    let stuck = running.handle.shutdown();
+    assert_eq!(stuck.len(), 1);
+    assert_eq!(stuck[0].peer, client.stream.local_addr().expect("an address"));
+    assert_eq!(stuck[0].path, None);
 }
 
 #[test]

@@ -1,0 +1,174 @@
+// Chromium opens the pages of both examples: browser.mjs ECHO_PORT PUSH_PORT FOLDER_OF_SCREENSHOTS
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { BOUND, check, equal, until } from './report.mjs';
+
+// Unlike an import, this looks into NODE_PATH.
+const { chromium } = createRequire(import.meta.url)('playwright-core');
+const [echoPort, pushPort, folder] = process.argv.slice(2);
+const socket = `ws://localhost:${echoPort}/websocket`;
+const LIMIT = 1024 * 1024;
+
+// Each launch makes a profile folder of its own and removes it in the end.
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+
+async function withContext(run) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  context.setDefaultTimeout(BOUND);
+  try {
+    await run(context);
+  } finally {
+    await context.close();
+  }
+}
+
+function withPage(name, url, run) {
+  return check(`chromium: ${name}`, () => withContext(async (context) => {
+    const page = await context.newPage();
+    page.complaints = [];
+    page.on('console', (line) => line.type() === 'error' && page.complaints.push(line.text()));
+    page.on('pageerror', (error) => page.complaints.push(String(error)));
+    await page.goto(url);
+    await run(page);
+  }));
+}
+
+const log = (page, text) => page.locator('#log').filter({ hasText: text }).waitFor();
+
+// Runs in the page: opens a socket, sends what `text` or `binary` sizes ask for, closes it with
+// `close` if that is given, and tells all that happened.
+function converse({ url, messages = [], close }) {
+  return new Promise((resolve) => {
+    const told = { opened: false, error: false, echoed: [] };
+    const wanted = messages.map(({ text, size, binary }) => {
+      if (binary) return Uint8Array.from({ length: size }, (_, i) => i % 251);
+      return text ?? 'x'.repeat(size);
+    });
+    const ws = new WebSocket(url);
+    ws.binaryType = 'arraybuffer';
+    const next = () => {
+      if (told.echoed.length < wanted.length) ws.send(wanted[told.echoed.length]);
+      else if (close) ws.close(...close);
+      else ws.close();
+    };
+    ws.onopen = () => {
+      told.opened = true;
+      told.chosen = [ws.protocol, ws.extensions];
+      next();
+    };
+    ws.onmessage = ({ data }) => {
+      const sent = wanted[told.echoed.length];
+      const got = typeof data === 'string' ? data : new Uint8Array(data);
+      told.echoed.push(typeof got === typeof sent && got.length === sent.length
+        && (got === sent || got.every((byte, i) => byte === sent[i])));
+      next();
+    };
+    ws.onerror = () => { told.error = true; };
+    ws.onclose = ({ code, reason, wasClean }) => resolve({ ...told, code, reason, wasClean });
+  });
+}
+
+await withPage('the echo page opens its socket and shows what comes back',
+  `http://localhost:${echoPort}/`, async (page) => {
+    if (!/echo/i.test(await page.title())) throw new Error(`the title is ${await page.title()}`);
+    await log(page, /open/i);
+    for (const line of ['a typed line', 'žluť 🦀 <b>&amp;']) {
+      await page.locator('input').first().fill(line);
+      await page.locator('input').first().press('Enter');
+      await log(page, line);
+    }
+    await page.locator('input').first().fill('by the button');
+    await page.locator('button, input[type=submit]').first().click();
+    await log(page, 'by the button');
+    await page.screenshot({ path: `${folder}/echo-desktop.png` });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.screenshot({ path: `${folder}/echo-390.png` });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (over > 0) throw new Error(`at 390 px the page is ${over} px too wide`);
+    equal(page.complaints, []);
+  });
+
+for (const host of ['localhost', '127.0.0.1']) {
+  await withPage(`a socket to localhost from the page at ${host} echoes`,
+    `http://${host}:${echoPort}/`, async (page) => {
+      const messages = [{ text: 'hello' }];
+      const told = await page.evaluate(converse, { url: socket, messages });
+      equal([told.opened, told.echoed, told.chosen], [true, [true], ['', '']]);
+      equal(page.complaints, []);
+    });
+}
+
+await withPage('text and binary of every length form come back',
+  `http://localhost:${echoPort}/`, async (page) => {
+    const messages = [{ text: 'žluťoučký kůň, 日本語, 🦀, \0' }];
+    for (const size of [0, 1, 125, 126, 65535, 65536, LIMIT]) {
+      messages.push({ size }, { size, binary: true });
+    }
+    const told = await page.evaluate(converse, { url: socket, messages });
+    equal(told.echoed, messages.map(() => true));
+  });
+
+for (const close of [[1000, ''], [4001, 'důvod']]) {
+  await withPage(`close ${close[0]} '${close[1]}' from the page is clean`,
+    `http://localhost:${echoPort}/`, async (page) => {
+      const told = await page.evaluate(converse, { url: socket, close });
+      equal([told.wasClean, told.code, told.reason, told.error], [true, ...close, false]);
+    });
+}
+
+// The larger one is still being sent when the answer comes, and must get it all the same; Chromium
+// may then call the end unclean.
+for (const size of [LIMIT + 1, 20 * LIMIT]) {
+  await withPage(`a message of ${size} bytes closes with 1009`,
+    `http://localhost:${echoPort}/`, async (page) => {
+      const messages = [{ size, binary: true }];
+      const told = await page.evaluate(converse, { url: socket, messages });
+      equal([told.opened, told.wasClean || size > LIMIT + 1, told.code], [true, true, 1009]);
+    });
+}
+
+// Stays empty: only its origin counts.
+const other = createServer((_, answer) => answer.end('<title>other</title>')).listen(0);
+await once(other, 'listening');
+for (const host of ['localhost', '127.0.0.1']) {
+  await withPage(`a page of another origin at ${host} is refused`,
+    `http://${host}:${other.address().port}/`, async (page) => {
+      const told = await page.evaluate(converse, { url: socket });
+      equal([told.opened, told.error, told.code, told.wasClean], [false, true, 1006, false]);
+    });
+}
+other.close();
+
+await check('chromium: a push reaches both tabs of one context and no other context', () =>
+  withContext((ours) => withContext(async (theirs) => {
+    const push = (page, body) => page.evaluate(async (text) =>
+      (await (await fetch('/push', { method: 'POST', body: text })).text()).trim(), body);
+    const open = async (context, count) => {
+      const page = await context.newPage();
+      await page.goto(`http://localhost:${pushPort}/`);
+      // A push before the cookie is there would be one of a session of its own.
+      await until(true, async () =>
+        (await context.cookies()).some(({ name }) => name === 'sockling_session'));
+      await until(count, () => push(page, `up to ${count}`));
+      return page;
+    };
+    const one = await open(ours, '1');
+    const two = await open(ours, '2');
+    const stranger = await open(theirs, '1');
+    equal(await push(one, 'to both tabs'), '2');
+    await log(one, 'to both tabs');
+    await log(two, 'to both tabs');
+    // Had the stranger got the text, it would stand before its own.
+    equal(await push(stranger, 'to the stranger'), '1');
+    await log(stranger, 'to the stranger');
+    const shown = await stranger.locator('#log').textContent();
+    equal(shown.includes('to both tabs'), false);
+  })));
+
+await browser.close();

@@ -1,0 +1,94 @@
+//! Cookie fields (RFC 6265, 5.4).
+
+use sockling::http::{cookies, Headers, Request};
+use sockling::limits::{COOKIE_PAIRS, COOKIE_VALUE};
+
+fn headers(lines: &[&[u8]]) -> Headers {
+    let mut headers = Headers::new();
+    headers.push("Set-Cookie", b"no=cookie");
+    lines.iter().for_each(|line| headers.push("Cookie", line));
+    headers
+}
+
+type Pairs = &'static [(&'static [u8], &'static [u8])];
+
+/// The Cookie lines, and the pairs in them.
+const LINES: &[(&str, &[&[u8]], Pairs)] = &[
+    ("no line", &[], &[]),
+    ("an empty line", &[b""], &[]),
+    ("one", &[b"a=1"], &[(b"a", b"1")]),
+    (
+        "the example of RFC 6265, 3.1",
+        &[b"SID=31d4; lang=en"],
+        &[(b"SID", b"31d4"), (b"lang", b"en")],
+    ),
+    ("no space after the semicolon", &[b"a=1;b=2"], &[(b"a", b"1"), (b"b", b"2")]),
+    ("white space around all", &[b"\t a = 1 ;\tb\t=\t2 "], &[(b"a", b"1"), (b"b", b"2")]),
+    ("white space inside", &[b"a b=c d"], &[(b"a b", b"c d")]),
+    ("an empty value", &[b"a=; b"], &[(b"a", b"")]),
+    ("an empty name", &[b"=1"], &[(b"", b"1")]),
+    ("only the first equals sign splits", &[b"a=b=c=="], &[(b"a", b"b=c==")]),
+    ("quotes stay", &[b"a=\"1\""], &[(b"a", b"\"1\"")]),
+    ("quotes hold nothing together", &[b"a=\"1;2\""], &[(b"a", b"\"1")]),
+    ("a comma separates nothing", &[b"a=1, b=2"], &[(b"a", b"1, b=2")]),
+    ("junk is skipped", &[b"junk; a=1; ;; more junk; b=2"], &[(b"a", b"1"), (b"b", b"2")]),
+    ("a name twice, in order", &[b"a=1; a=2"], &[(b"a", b"1"), (b"a", b"2")]),
+    ("names have a case", &[b"A=1; a=2"], &[(b"A", b"1"), (b"a", b"2")]),
+    ("two lines", &[b"a=1; b=2", b"c=3"], &[(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]),
+    ("octets that are no text", &[b"a=\xff; \xfe=1"], &[(b"a", b"\xff"), (b"\xfe", b"1")]),
+    ("nothing is decoded", &[b"a=%41+b"], &[(b"a", b"%41+b")]),
+    (
+        "attributes are pairs like others",
+        &[b"$Version=1; a=2"],
+        &[(b"$Version", b"1"), (b"a", b"2")],
+    ),
+];
+
+#[test]
+fn cookie_lines_become_pairs_and_junk_is_skipped() {
+    for (gloss, lines, pairs) in LINES {
+        let headers = headers(lines);
+        assert_eq!(cookies(&headers).collect::<Vec<_>>(), *pairs, "{}", gloss);
+    }
+}
+
+#[test]
+fn pairs_that_are_written_as_a_line_are_read_as_the_same_pairs() {
+    for (gloss, _, pairs) in LINES {
+        let line = pairs.iter().map(|(name, value)| [*name, b"=", value].concat());
+        let line = line.collect::<Vec<_>>().join(&b"; "[..]);
+        assert_eq!(cookies(&headers(&[&line])).collect::<Vec<_>>(), *pairs, "{}", gloss);
+    }
+}
+
+#[test]
+fn so_many_pairs_are_looked_at_and_no_more() {
+    let line = |pairs: usize| (0..pairs).map(|pair| format!("n{}=v;", pair)).collect::<String>();
+    let count = |lines: &[&[u8]]| cookies(&headers(lines)).count();
+    assert_eq!(count(&[line(COOKIE_PAIRS).as_bytes()]), COOKIE_PAIRS);
+    assert_eq!(count(&[line(COOKIE_PAIRS + 1).as_bytes()]), COOKIE_PAIRS);
+    // Over all lines, and with what is skipped.
+    assert_eq!(count(&[&b"a=1"[..]; COOKIE_PAIRS + 1]), COOKIE_PAIRS);
+    let junk = ";".repeat(COOKIE_PAIRS - 1);
+    assert_eq!(count(&[(junk.clone() + "a=1").as_bytes()]), 1);
+    assert_eq!(count(&[(junk + ";a=1").as_bytes()]), 0);
+}
+
+#[test]
+fn a_value_may_have_as_many_octets_as_the_limit_or_is_skipped() {
+    let (most, more) = ("v".repeat(COOKIE_VALUE), "v".repeat(COOKIE_VALUE + 1));
+    let line = format!("a={}; b={}; c=1", most, more);
+    let headers = headers(&[line.as_bytes()]);
+    let pairs: Vec<_> = cookies(&headers).collect();
+    assert_eq!(pairs, [(&b"a"[..], most.as_bytes()), (b"c", b"1")]);
+}
+
+#[test]
+fn a_request_gives_the_first_cookie_of_a_name_as_text() {
+    let request =
+        Request::get("/").with_header("Cookie", "a=1; b=; a=2").with_header("cookie", "c=3");
+    assert_eq!(request.cookie("a"), Some("1"));
+    assert_eq!(request.cookie("b"), Some(""));
+    assert_eq!(request.cookie("c"), Some("3"));
+    assert_eq!((request.cookie("A"), request.cookie("d")), (None, None));
+}

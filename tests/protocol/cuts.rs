@@ -1,0 +1,26 @@
+//! The ways in which a network may cut the octets of a row.
+
+/// Rows up to this length are cut in two at every place, longer ones only near their ends.
+const SHORT: usize = 600;
+
+/// Octets at either end of a long row that are looked at closely; a frame header has 14 at most.
+const END: usize = 20;
+
+/// Returns the octets whole, one by one, in threes, and in two at every place, with an empty piece
+/// first or last among them.
+pub fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut ways = vec![vec![bytes], bytes.chunks(1).collect(), bytes.chunks(3).collect()];
+    for place in 0..=bytes.len() {
+        if bytes.len() <= SHORT || place <= END || place + END >= bytes.len() {
+            let (one, other) = bytes.split_at(place);
+            ways.push(vec![one, other]);
+        }
+    }
+    ways
+}
+
+/// Returns the octets as text, to name a row in a failure.
+pub fn show(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(200)];
+    format!("b\"{}\" ({} octets)", shown.escape_ascii(), bytes.len())
+}

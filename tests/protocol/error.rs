@@ -1,0 +1,62 @@
+//! The table from an error to what a peer is told.
+
+use crate::{chunked, head, message};
+use sockling::http::ResponseError;
+use sockling::websocket::{CloseCode, CloseError, Refusal, Violation};
+use sockling::Error;
+use std::collections::HashSet;
+use std::io;
+
+#[test]
+fn a_fault_of_the_client_has_its_own_status() {
+    for (error, status) in head::STATUSES {
+        assert_eq!(Error::from(*error).status(), *status, "{}", error);
+    }
+    for (error, status) in chunked::STATUSES {
+        assert_eq!(Error::from(*error).status(), *status, "{}", error);
+    }
+    assert_eq!(Error::from(Refusal::Origin).status(), 403);
+}
+
+#[test]
+fn a_fault_of_the_client_has_its_own_close_code() {
+    for (violation, code) in message::CLOSE_CODES {
+        assert_eq!(Error::from(*violation).close_code(), CloseCode(*code), "{}", violation);
+    }
+}
+
+#[test]
+fn all_other_errors_are_the_servers_own() {
+    let errors = [
+        Error::from(CloseError::Code),
+        Error::from(ResponseError::Status(0)),
+        Error::from(io::Error::from(io::ErrorKind::BrokenPipe)),
+        Error::from("a text"),
+        Error::from("a text".to_string()),
+        Error::other("a text"),
+        Error::Full { waiting: 1 },
+        Error::Parameter("name".to_string()),
+        Error::Token,
+        Error::Key,
+        Error::Setting("a setting".to_string()),
+    ];
+    for error in errors {
+        assert_eq!((error.status(), error.close_code()), (500, CloseCode(1011)), "{}", error);
+    }
+    // One kind of client is not told in the other's way.
+    assert_eq!(Error::from(Violation::TooBig).status(), 500);
+    assert_eq!(Error::from(Refusal::Key).close_code(), CloseCode(1011));
+}
+
+#[test]
+fn each_fault_has_a_text_of_its_own() {
+    let heads = head::STATUSES.iter().map(|(error, _)| error.to_string());
+    let chunks = chunked::STATUSES.iter().map(|(error, _)| error.to_string());
+    let violations = message::CLOSE_CODES.iter().map(|(violation, _)| violation.to_string());
+    let texts: Vec<String> = heads.chain(chunks).chain(violations).collect();
+    assert_eq!(texts.iter().collect::<HashSet<_>>().len(), texts.len());
+    for text in texts {
+        // It becomes the reason of a Close frame, and a line of a log.
+        assert!(!text.is_empty() && text.len() <= 123 && !text.contains('\n'), "{:?}", text);
+    }
+}

@@ -1,0 +1,25 @@
+//! The codecs, from octets to values and back, without a socket: a file for each codec file, whose
+//! tables are literal bytes with what they mean beside them.
+//!
+//! A row of octets that are refused ends with the octet that decides it: up to there nothing is
+//! wrong, and what follows changes nothing. So each row says when an error comes, and the same
+//! octets must get the same answer however the network cuts them (see `cuts`).
+
+#![forbid(unsafe_code)]
+
+mod chunked;
+mod close;
+mod cookie;
+mod cuts;
+mod error;
+mod frame;
+mod handshake;
+mod head;
+mod headers;
+mod keys;
+mod message;
+mod random;
+mod response;
+mod session;
+mod target;
+mod utf8;

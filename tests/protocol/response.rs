@@ -1,0 +1,114 @@
+//! Responses as an application builds them. Their octets are seen over a socket.
+
+use sockling::http::{Response, ResponseError};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Status, fields and body of a response.
+type Parts<'a> = (u16, Vec<(&'a str, &'a [u8])>, &'a [u8]);
+
+fn parts(response: &Response) -> Parts<'_> {
+    (response.status(), response.headers().iter().collect(), response.content())
+}
+
+#[test]
+fn a_response_is_what_was_set() {
+    let rows: [(&str, Response, Parts); 21] = [
+        ("nothing", Response::new(), (200, vec![], b"")),
+        ("a status", Response::new().code(204), (204, vec![], b"")),
+        (
+            "text",
+            Response::new().text("h\u{e4}"),
+            (200, vec![("Content-Type", TEXT.as_bytes())], b"h\xc3\xa4"),
+        ),
+        (
+            "a page",
+            Response::new().html("<p>"),
+            (200, vec![("Content-Type", b"text/html; charset=utf-8")], b"<p>"),
+        ),
+        (
+            "JSON",
+            Response::new().json("{}"),
+            (200, vec![("Content-Type", b"application/json")], b"{}"),
+        ),
+        (
+            "octets",
+            Response::new().body(vec![0xff, 0]),
+            (200, vec![("Content-Type", b"application/octet-stream")], b"\xff\0"),
+        ),
+        (
+            "octets of a kind",
+            Response::new().header("Content-Type", "image/png").body(&b"x"[..]),
+            (200, vec![("Content-Type", b"image/png")], b"x"),
+        ),
+        (
+            "text of a kind, in any case",
+            Response::new().header("content-TYPE", "text/css").text("x"),
+            (200, vec![("content-TYPE", b"text/css")], b"x"),
+        ),
+        (
+            "the last body counts, with the first kind",
+            Response::new().json("{}").text("x"),
+            (200, vec![("Content-Type", b"application/json")], b"x"),
+        ),
+        (
+            "fields in order, twice",
+            Response::new().header("B", "1").header("A", "").header("B", "2"),
+            (200, vec![("B", b"1"), ("A", b""), ("B", b"2")], b""),
+        ),
+        (
+            "another place (RFC 9110, 15.4.4)",
+            Response::new().redirect("/x"),
+            (303, vec![("Location", b"/x")], b""),
+        ),
+        ("a move", Response::new().redirect("/x").code(308), (308, vec![("Location", b"/x")], b"")),
+        // What may not be sent is kept until it is to be sent.
+        ("no status", Response::new().code(0), (0, vec![], b"")),
+        (
+            "no field",
+            Response::new().header("a b", "c\r\nd: e"),
+            (200, vec![("a b", b"c\r\nd: e")], b""),
+        ),
+        ("400", Response::bad_request(), (400, text(), b"400 Bad Request\n")),
+        ("401", Response::unauthorized(), (401, text(), b"401 Unauthorized\n")),
+        ("403", Response::forbidden(), (403, text(), b"403 Forbidden\n")),
+        ("404", Response::not_found(), (404, text(), b"404 Not Found\n")),
+        ("500", Response::internal_error(), (500, text(), b"500 Internal Server Error\n")),
+        (
+            "405 (RFC 9110, 15.5.6)",
+            Response::method_not_allowed(&["GET", "HEAD"]),
+            (405, [text(), vec![("Allow", b"GET, HEAD")]].concat(), b"405 Method Not Allowed\n"),
+        ),
+        (
+            "405 of nothing",
+            Response::method_not_allowed(&[]),
+            (405, [text(), vec![("Allow", b"")]].concat(), b"405 Method Not Allowed\n"),
+        ),
+    ];
+    for (gloss, response, expected) in &rows {
+        assert_eq!(parts(response), *expected, "{}", gloss);
+    }
+    assert_eq!(Response::new(), Response::default());
+}
+
+fn text() -> Vec<(&'static str, &'static [u8])> {
+    vec![("Content-Type", TEXT.as_bytes())]
+}
+
+#[test]
+fn why_a_response_may_not_be_sent_is_said_in_one_line() {
+    let rows = [
+        (
+            ResponseError::Field("a\r\nb".to_string()),
+            "the response field \"a\\r\\nb\" has an octet that it may not have",
+        ),
+        (
+            ResponseError::Owned("Date".to_string()),
+            "the response field \"Date\" is written by the library",
+        ),
+        (ResponseError::Status(101), "the response status 101 is not 200 to 599"),
+    ];
+    for (error, text) in rows {
+        assert_eq!(error.to_string(), text);
+    }
+}

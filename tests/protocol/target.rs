@@ -1,0 +1,286 @@
+//! Request targets, hosts and queries (RFC 9112, 3.2; RFC 3986; WHATWG URL, 5.1).
+
+use crate::cuts::show;
+use crate::head::verdict;
+use sockling::http::{Head, HeadError, Request};
+use sockling::limits::Limits;
+
+/// Returns the head of a request with this method and target. A target that is refused is refused
+/// at the end of its line.
+fn head(method: &str, target: &[u8]) -> Result<Head, HeadError> {
+    let line = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\n"].concat();
+    let bytes = [&line[..], b"Host: h\r\n\r\n"].concat();
+    match Head::parse(&line, &Limits::default()) {
+        Err(_) => verdict(&line, &Limits::default()),
+        Ok(_) => verdict(&bytes, &Limits::default()),
+    }
+}
+
+type Parts = Option<(&'static str, &'static str)>;
+
+/// Method and target; path and query, or `None` when it is refused.
+const FORMS: &[(&str, &str, &[u8], Parts)] = &[
+    // origin-form = absolute-path [ "?" query ] (3.2.1).
+    ("the root", "GET", b"/", Some(("/", ""))),
+    ("a path", "GET", b"/a/b.c", Some(("/a/b.c", ""))),
+    ("a query", "GET", b"/a?b=c&d", Some(("/a", "b=c&d"))),
+    ("an empty query", "GET", b"/a?", Some(("/a", ""))),
+    ("a query with question marks", "GET", b"/a?b?c?", Some(("/a", "b?c?"))),
+    ("a query with slashes", "GET", b"/a?/../b", Some(("/a", "/../b"))),
+    ("a query stays encoded", "GET", b"/a?%41%2f%zz", Some(("/a", "%41%2f%zz"))),
+    ("a query with a URL", "GET", b"/a?to=http://x/", Some(("/a", "to=http://x/"))),
+    ("a path with a URL", "GET", b"/a/http://x/", Some(("/a/http://x/", ""))),
+    ("empty segments", "GET", b"//a//", Some(("//a//", ""))),
+    ("colons and at signs", "GET", b"/a:b@c", Some(("/a:b@c", ""))),
+    ("an asterisk as a segment", "GET", b"/*", Some(("/*", ""))),
+    ("a relative path", "GET", b"a/b", None),
+    ("a query alone", "GET", b"?a", None),
+    // absolute-form (3.2.2); its authority is in the table of hosts.
+    ("absolute", "GET", b"http://h/a?b", Some(("/a", "b"))),
+    ("absolute, any case", "GET", b"HTTP://H/a", Some(("/a", ""))),
+    ("absolute, https", "GET", b"https://h/", Some(("/", ""))),
+    ("absolute, no path (RFC 3986, 6.2.3)", "GET", b"http://h", Some(("/", ""))),
+    ("absolute, no path but a query", "GET", b"http://h?a/b", Some(("/", "a/b"))),
+    ("absolute, a port", "GET", b"http://h:80/a", Some(("/a", ""))),
+    ("absolute, empty segments", "GET", b"http://h//a", Some(("//a", ""))),
+    ("absolute, encoded path", "GET", b"http://h/%41", Some(("/A", ""))),
+    ("absolute for OPTIONS", "OPTIONS", b"http://h", Some(("/", ""))),
+    ("another scheme", "GET", b"ftp://h/", None),
+    ("a scheme of a WebSocket", "GET", b"ws://h/", None),
+    ("one slash", "GET", b"http:/h/", None),
+    ("no slashes", "GET", b"http:h", None),
+    ("no authority (RFC 9110, 4.2.1)", "GET", b"http:///a", None),
+    ("an absolute path that leads up", "GET", b"http://h/../a", None),
+    // authority-form is for CONNECT, which is not served (3.2.3).
+    ("an authority", "GET", b"h:80", None),
+    ("a host", "GET", b"h", None),
+    // asterisk-form is for OPTIONS (3.2.4).
+    ("an asterisk", "OPTIONS", b"*", Some(("*", ""))),
+    ("an asterisk for GET", "GET", b"*", None),
+    ("two asterisks", "OPTIONS", b"**", None),
+    ("an asterisk and a query", "OPTIONS", b"*?a", None),
+    // What a target may not hold (RFC 3986, 2): it has no fragment, and other octets are encoded.
+    ("a fragment", "GET", b"/a#b", None),
+    ("a fragment in a query", "GET", b"/a?b#c", None),
+    ("a tab", "GET", b"/a\tb", None),
+    ("UTF-8", "GET", b"/\xc3\xa4", None),
+    ("UTF-8 in a query", "GET", b"/?\xc3\xa4", None),
+    ("an octet that is no UTF-8", "GET", b"/\xff", None),
+    // A path is decoded after it was split, segment by segment, once (RFC 3986, 2.4).
+    ("a letter", "GET", b"/%41", Some(("/A", ""))),
+    ("small digits", "GET", b"/%7e%7E", Some(("/~~", ""))),
+    ("a space", "GET", b"/a%20b", Some(("/a b", ""))),
+    ("a plus is a plus", "GET", b"/a+b", Some(("/a+b", ""))),
+    ("UTF-8 of two octets", "GET", b"/%C3%A4", Some(("/\u{e4}", ""))),
+    ("UTF-8 of four octets", "GET", b"/%F0%9F%98%80", Some(("/\u{1f600}", ""))),
+    ("an encoded percent sign, once", "GET", b"/%2541", Some(("/%41", ""))),
+    ("an encoded question mark", "GET", b"/a%3Fb", Some(("/a?b", ""))),
+    ("an encoded number sign", "GET", b"/a%23b", Some(("/a#b", ""))),
+    ("three dots", "GET", b"/...", Some(("/...", ""))),
+    ("dots in a name", "GET", b"/..a/b../.c", Some(("/..a/b../.c", ""))),
+    ("no digits", "GET", b"/%", None),
+    ("one digit", "GET", b"/%4", None),
+    ("one digit before a slash", "GET", b"/%4/1", None),
+    ("no hexadecimal digits", "GET", b"/%zz", None),
+    ("one hexadecimal digit", "GET", b"/%4g", None),
+    ("a sign for a digit", "GET", b"/%+4", None),
+    ("two percent signs", "GET", b"/%%41", None),
+    ("an escape that ends at the query", "GET", b"/%4?1", None),
+    ("a NUL", "GET", b"/a%00b", None),
+    ("an encoded slash", "GET", b"/a%2Fb", None),
+    ("an encoded slash, small", "GET", b"/a%2fb", None),
+    ("a backslash", "GET", b"/a\\b", None),
+    ("an encoded backslash", "GET", b"/a%5Cb", None),
+    ("here", "GET", b"/.", None),
+    ("here inside", "GET", b"/a/./b", None),
+    ("up", "GET", b"/..", None),
+    ("up inside", "GET", b"/a/../b", None),
+    ("up, encoded", "GET", b"/%2e%2E/a", None),
+    ("up, half encoded", "GET", b"/.%2e/a", None),
+    ("up with a backslash", "GET", b"/..\\a", None),
+    ("encoded twice stays harmless", "GET", b"/%252e%252e/a", Some(("/%2e%2e/a", ""))),
+    ("overlong dots", "GET", b"/%c0%ae%c0%ae/a", None),
+    ("an overlong slash", "GET", b"/%c0%af", None),
+    ("half a character", "GET", b"/%c3", None),
+    ("a character over two segments", "GET", b"/%c3/%a4", None),
+    ("a surrogate", "GET", b"/%ed%a0%80", None),
+    ("over U+10FFFF", "GET", b"/%f4%90%80%80", None),
+];
+
+#[test]
+fn a_target_has_one_meaning_or_is_refused() {
+    for (gloss, method, target, expected) in FORMS {
+        let got = head(method, target);
+        let got = got.map(|head| (head.path, head.query));
+        let expected = expected.map(|(path, query)| (path.to_string(), query.to_string()));
+        assert_eq!(got, expected.ok_or(HeadError::Target), "{}: {}", gloss, show(target));
+    }
+}
+
+#[test]
+fn an_octet_in_a_path_is_the_same_octet_encoded() {
+    for octet in 0..=255u8 {
+        let encoded = format!("/x%{:02x}%{:02X}y", octet, octet);
+        let got = head("GET", encoded.as_bytes()).map(|head| head.path);
+        let twice = [b'/', b'x', octet, octet, b'y'];
+        let expected = match octet {
+            0 | b'/' | b'\\' => Err(HeadError::Target),
+            _ => std::str::from_utf8(&twice).map(str::to_string).map_err(|_| HeadError::Target),
+        };
+        assert_eq!(got, expected, "{}", encoded);
+    }
+}
+
+/// Host and port, and what they are in lower case with the port as a number; `None` when it is
+/// no `host [ ":" port ]` (RFC 3986, 3.2).
+const HOSTS: &[(&str, &str, Option<&str>)] = &[
+    ("a name", "localhost", Some("localhost")),
+    ("a name and a port", "localhost:8000", Some("localhost:8000")),
+    ("a name in any case (6.2.2.1)", "LocalHost:80", Some("localhost:80")),
+    ("no digits after the colon (3.2.3)", "h:", Some("h")),
+    ("zeros before the port", "h:00080", Some("h:80")),
+    ("the largest port", "h:65535", Some("h:65535")),
+    ("a name of labels", "www.example.org", Some("www.example.org")),
+    ("an address", "127.0.0.1:1", Some("127.0.0.1:1")),
+    ("signs of a registered name", "a-._~!$&'()*+,;=b", Some("a-._~!$&'()*+,;=b")),
+    ("an encoded octet", "a%20b", Some("a%20b")),
+    ("an IPv6 address", "[::1]", Some("[::1]")),
+    ("an IPv6 address and a port", "[::1]:8000", Some("[::1]:8000")),
+    ("IPv6 in any case", "[2001:DB8::FF]", Some("[2001:db8::ff]")),
+    ("IPv6 with an IPv4 part", "[::ffff:127.0.0.1]", Some("[::ffff:127.0.0.1]")),
+    ("empty", "", None),
+    ("a port alone", ":80", None),
+    ("a port that is too large", "h:65536", None),
+    ("a port that is far too large", "h:99999999", None),
+    ("a port with a plus", "h:+80", None),
+    ("a port with a minus", "h:-1", None),
+    ("a port of letters", "h:http", None),
+    ("two ports", "h:80:80", None),
+    ("user information (RFC 9110, 4.2.4)", "u@h", None),
+    ("user and password", "u:p@h", None),
+    ("a space", "a b", None),
+    ("a slash", "h/x", None),
+    ("a question mark", "h?x", None),
+    ("a number sign", "h#x", None),
+    ("a backslash", "h\\x", None),
+    ("a quote", "\"h\"", None),
+    ("angle brackets", "<h>", None),
+    ("other letters", "h\u{f6}st", None),
+    ("a scheme", "http://h", None),
+    ("IPv6 without brackets", "::1", None),
+    ("an open bracket", "[::1", None),
+    ("a closed bracket", "::1]", None),
+    ("a bracket and something", "[::1]x", None),
+    ("nothing in brackets", "[]", None),
+    ("a name in brackets", "[h]", None),
+    ("one colon in brackets", "[a:1]", None),
+    ("IPv4 in brackets", "[127.0.0.1]", None),
+    ("a zone (RFC 6874)", "[fe80::1%25en0]", None),
+    ("two brackets", "[[::1]]", None),
+];
+
+/// Returns the head of a request with this Host.
+fn with_host(host: &str) -> Result<Head, HeadError> {
+    let bytes = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", host);
+    verdict(bytes.as_bytes(), &Limits::default())
+}
+
+#[test]
+fn host_is_a_host_and_perhaps_a_port() {
+    for (gloss, host, expected) in HOSTS {
+        let got = with_host(host).map(|_| ()).err();
+        let expected = if expected.is_some() { None } else { Some(HeadError::Host) };
+        assert_eq!(got, expected, "{}: {:?}", gloss, host);
+    }
+}
+
+#[test]
+fn an_absolute_target_has_such_an_authority_too() {
+    for (gloss, host, expected) in HOSTS {
+        // A slash or a question mark ends an authority, a space ends the target.
+        if host.contains(&['/', '?', ' '][..]) {
+            continue;
+        }
+        let got = head("GET", format!("http://{}/", host).as_bytes()).map(|_| ()).err();
+        let expected = if expected.is_some() { None } else { Some(HeadError::Target) };
+        assert_eq!(got, expected, "{}: {:?}", gloss, host);
+    }
+}
+
+/// Returns the head with other fields, so that heads which differ by nothing else are equal.
+fn without_fields(mut head: Head) -> Head {
+    head.headers = Default::default();
+    head
+}
+
+#[test]
+fn hosts_are_equal_without_regard_to_case_and_the_authority_of_a_target_beats_host() {
+    let other = |target: &str| {
+        let bytes = format!("GET {} HTTP/1.1\r\nHost: elsewhere:1\r\n\r\n", target);
+        without_fields(verdict(bytes.as_bytes(), &Limits::default()).unwrap())
+    };
+    for (gloss, host, expected) in HOSTS {
+        if let Some(canonical) = expected {
+            let got = without_fields(with_host(host).unwrap());
+            assert_eq!(got, without_fields(with_host(canonical).unwrap()), "{}", gloss);
+            assert_eq!(got, other(&format!("http://{}/", host)), "{} (RFC 9112, 3.2.2)", gloss);
+            assert_ne!(got, other("/"), "{}", gloss);
+        }
+    }
+    let distinct = ["h:80", "h:81", "i:80", "h.:80", "h.", "[::1]", "[::2]"];
+    for one in distinct {
+        for two in distinct.iter().filter(|two| **two != one) {
+            let heads = (with_host(one).unwrap(), with_host(two).unwrap());
+            assert_ne!(without_fields(heads.0), without_fields(heads.1), "{} {}", one, two);
+        }
+    }
+}
+
+#[test]
+fn a_query_is_decoded_as_forms_encode_it() {
+    // Query, name, and the first value of that name.
+    let rows: &[(&str, &str, &str, Option<&str>)] = &[
+        ("one pair", "a=1", "a", Some("1")),
+        ("another pair", "a=1&b=2", "b", Some("2")),
+        ("the first of two", "a=1&a=2", "a", Some("1")),
+        ("a name without a value", "a&b=2", "a", Some("")),
+        ("an empty value", "a=", "a", Some("")),
+        ("an equals sign in the value", "a=b=c", "a", Some("b=c")),
+        ("no pair", "", "a", None),
+        ("no pair for the empty name", "", "", None),
+        ("empty pairs", "&&a=1&", "a", Some("1")),
+        ("another name", "ab=1", "a", None),
+        ("another case", "A=1", "a", None),
+        ("a plus is a space", "a=b+c", "a", Some("b c")),
+        ("an encoded plus is a plus", "a=b%2Bc", "a", Some("b+c")),
+        ("an encoded space", "a=b%20c", "a", Some("b c")),
+        ("encoded separators", "a=%26%3d", "a", Some("&=")),
+        ("an encoded name", "%61=1", "a", Some("1")),
+        ("a name with a plus", "a+b=1", "a b", Some("1")),
+        ("UTF-8", "a=%C3%A4", "a", Some("\u{e4}")),
+        ("a NUL is an octet like any", "a=%00", "a", Some("\0")),
+        ("decoded once", "a=%2541", "a", Some("%41")),
+        ("a bad escape stays", "a=%zz", "a", Some("%zz")),
+        ("half an escape stays", "a=%4", "a", Some("%4")),
+        ("a percent sign stays", "a=100%", "a", Some("100%")),
+        ("a percent sign before an escape", "a=%%41", "a", Some("%A")),
+        ("an escape does not go over the pair", "a=%4&1=2", "a", Some("%4")),
+        ("no UTF-8 (U+FFFD)", "a=x%ffy", "a", Some("x\u{fffd}y")),
+        ("a surrogate is no UTF-8", "a=%ed%a0%80", "a", Some("\u{fffd}\u{fffd}\u{fffd}")),
+        ("a second question mark", "a=1?b=2", "a", Some("1?b=2")),
+        ("a semicolon separates nothing", "a=1;b=2", "a", Some("1;b=2")),
+    ];
+    for (gloss, query, name, expected) in rows {
+        let request = Request::get(&format!("/x?{}", query));
+        assert_eq!((request.path(), request.query_string()), ("/x", *query), "{}", gloss);
+        assert_eq!(request.query(name).as_deref(), *expected, "{}: {:?}", gloss, query);
+    }
+}
+
+#[test]
+fn a_request_that_no_client_sent_has_a_target_that_one_could_send() {
+    for target in ["", "x", "/\r\n", "/a b", "/..", "/#", "*", "/\u{e4}"] {
+        assert_eq!(Request::get(target).path(), "/", "{:?}", target);
+        assert_eq!(Request::post(target, "x").path(), "/", "{:?}", target);
+    }
+}
