@@ -79,13 +79,13 @@ pub(crate) fn open(
             }));
         }
     };
-    // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
-    // it can be reached.
-    if !outbox.open() {
-        return Ok(response);
-    }
     if entry.becomes(&outbox) {
         outbox.send_close(&going_away());
+    }
+    // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
+    // it can be reached, by senders and by a shutdown.
+    if !outbox.open() {
+        return Ok(response);
     }
     log::info!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
     let conversation = Conversation::new(session.id, Live { socket, shared, entry }, outbox);
