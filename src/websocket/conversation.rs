@@ -41,7 +41,7 @@ pub(crate) enum Event<'a> {
 }
 
 /// Told what happens, on the connection's thread, one event at a time.
-pub(crate) type Handler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
+pub(crate) type Listener<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
 
 /// Answers the opening handshake and, when the request came over a connection, runs the whole
 /// conversation before it returns. The response is the 101, or a refusal, for which the socket is
@@ -49,7 +49,7 @@ pub(crate) type Handler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(),
 pub(crate) fn open(
     request: &Request,
     protocols: &[&str],
-    handler: Handler,
+    listener: Listener,
 ) -> Result<Response, Error> {
     let mut response = match accept(request.head(), request.origins(), protocols) {
         Ok(response) => response,
@@ -89,7 +89,7 @@ pub(crate) fn open(
     }
     log::info!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
     let conversation = Conversation::new(session.id, Live { socket, shared, entry }, outbox);
-    conversation.run(membership, handler);
+    conversation.run(membership, listener);
     Ok(response)
 }
 
@@ -145,28 +145,28 @@ impl Conversation {
         }
     }
 
-    fn run(mut self, membership: Membership, handler: Handler) {
-        let end = self.converse(handler);
+    fn run(mut self, membership: Membership, listener: Listener) {
+        let end = self.converse(listener);
         drop(membership);
         let close = self.say_goodbye(end);
         // Its error was logged, and there is nothing left to end.
-        let _ = self.call(handler, Event::Closed(close.as_ref()));
+        let _ = self.call(listener, Event::Closed(close.as_ref()));
     }
 
-    fn converse(&mut self, handler: Handler) -> End {
+    fn converse(&mut self, listener: Listener) -> End {
         let seat = Seat::take(&self.outbox);
-        if self.call(handler, Event::Opened).is_err() {
+        if self.call(listener, Event::Opened).is_err() {
             return End::Failed;
         }
         loop {
-            if let Err(end) = self.batch(&seat, handler).and_then(|()| self.read_more()) {
+            if let Err(end) = self.batch(&seat, listener).and_then(|()| self.read_more()) {
                 return end;
             }
         }
     }
 
     /// Handles everything that was read, and writes the answers.
-    fn batch(&mut self, seat: &Seat, handler: Handler) -> Result<(), End> {
+    fn batch(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
         loop {
             let (used, received) = self
                 .assembler
@@ -178,7 +178,7 @@ impl Conversation {
             }
             match received {
                 None => break,
-                Some(Received::Message(message)) => self.message(message, seat, handler)?,
+                Some(Received::Message(message)) => self.message(message, seat, listener)?,
                 Some(Received::Ping(payload)) => {
                     if let Some(pong) = self.outbox.pong(&payload) {
                         seat.cork(true);
@@ -197,7 +197,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn message(&mut self, message: Message, seat: &Seat, handler: Handler) -> Result<(), End> {
+    fn message(&mut self, message: Message, seat: &Seat, listener: Listener) -> Result<(), End> {
         // After our own Close nothing counts but the client's (RFC 6455, 5.5.1).
         if self.outbox.is_closing() {
             return Ok(());
@@ -209,13 +209,13 @@ impl Conversation {
         if !corked {
             delivery::flush();
         }
-        self.call(handler, Event::Message(message)).map_err(|()| End::Failed)
+        self.call(listener, Event::Message(message)).map_err(|()| End::Failed)
     }
 
-    /// Calls the handler, and notes for a shutdown that it runs.
-    fn call(&self, handler: Handler, event: Event) -> Result<(), ()> {
+    /// Calls the listener, and notes for a shutdown that it runs.
+    fn call(&self, listener: Listener, event: Event) -> Result<(), ()> {
         self.entry.running(true);
-        let result = guard(&self.id, || handler(&self.id, event));
+        let result = guard(&self.id, || listener(&self.id, event));
         self.entry.running(false);
         result
     }
