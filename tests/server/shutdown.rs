@@ -5,9 +5,23 @@ use super::{fast, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::TcpStream;
-use std::sync::mpsc::{channel, sync_channel, Receiver};
+use std::sync::mpsc::{channel, sync_channel, Receiver, Sender};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
+
+/// Returns a handler that says when it runs, and answers "finished" when it is let.
+fn held() -> (impl Controller, Receiver<()>, Sender<()>) {
+    let (entered, wait_for_entry) = sync_channel(1);
+    let (release, wait_for_release) = channel();
+    let wait_for_release = Mutex::new(wait_for_release);
+    let handler = move |_: &Request| {
+        entered.send(()).map_err(Error::other)?;
+        // An error is a test that has ended.
+        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
+        Ok(Response::new().text("finished"))
+    };
+    (handler, wait_for_entry, release)
+}
 
 #[test]
 fn everybody_is_closed_with_1001_and_serve_returns() {
@@ -42,14 +56,7 @@ fn everybody_is_closed_with_1001_and_serve_returns() {
 
 #[test]
 fn a_request_that_is_being_answered_is_finished() {
-    let (entered, wait_for_entry) = sync_channel(1);
-    let (release, wait_for_release) = channel::<()>();
-    let wait_for_release = Mutex::new(wait_for_release);
-    let slow = move |_: &Request| {
-        entered.send(()).map_err(Error::other)?;
-        wait_for_release.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
-        Ok(Response::new().text("finished"))
-    };
+    let (slow, wait_for_entry, release) = held();
     let running = Running::start(Server::new(vec![Handler::new("/", slow)]));
     let mut client = Client::connect(running.address);
     client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -69,14 +76,7 @@ fn a_request_that_is_being_answered_is_finished() {
 
 #[test]
 fn a_handler_that_does_not_return_is_reported_and_not_waited_for() {
-    let (release, wait_for_release) = channel::<()>();
-    let wait_for_release = Mutex::new(wait_for_release);
-    let (entered, wait_for_entry) = sync_channel(1);
-    let stuck = move |_: &Request| {
-        entered.send(()).map_err(Error::other)?;
-        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
-        Ok(Response::new())
-    };
+    let (stuck, wait_for_entry, release) = held();
     let running = Running::start(Server::new(vec![Handler::new("/stuck", stuck)]).limits(fast()));
     let mut client = Client::connect(running.address);
     client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -113,14 +113,7 @@ fn a_shutdown_inside_a_handler_leaves_its_client_the_answer_when_another_is_stuc
         let handle = handle.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
         Ok(Response::new().text(format!("{} left", handle.shutdown().len())))
     };
-    let (release, wait_for_release) = channel::<()>();
-    let wait_for_release = Mutex::new(wait_for_release);
-    let (entered, wait_for_entry) = sync_channel(1);
-    let stuck = move |_: &Request| {
-        entered.send(()).map_err(Error::other)?;
-        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
-        Ok(Response::new())
-    };
+    let (stuck, wait_for_entry, release) = held();
     let routes = vec![Handler::new("/end", end), Handler::new("/stuck", stuck)];
     let running = Running::start(Server::new(routes).limits(fast()));
     give.send(running.handle.clone()).expect("the handler waits");
