@@ -33,12 +33,14 @@ impl Comms {
         Websocket { id: id.into() }
     }
 
-    /// Returns the handle to the WebSockets of all sessions but this one.
+    /// Returns the handle to the WebSockets of all sessions but this one, of all routes and servers
+    /// in the process. Who is in a room is for the application to know.
     pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
         Broadcast { except: Some(except.into()) }
     }
 
-    /// Returns the handle to the WebSockets of all sessions.
+    /// Returns the handle to the WebSockets of all sessions, of all routes and servers in the
+    /// process.
     pub fn notify() -> Broadcast {
         Broadcast { except: None }
     }
@@ -92,13 +94,14 @@ impl Websocket {
         Ok(delivery::close_all(outboxes(&members), &close))
     }
 
-    /// Returns whether the session has an open WebSocket.
+    /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
+    /// on.
     pub fn is_connected(&self) -> bool {
         members(&self.id).is_some()
     }
 
-    /// Returns the octets that wait for the session's clients, so that a producer can pace
-    /// itself. What the system holds for a socket is not counted.
+    /// Returns the octets, with those of frame headers, that wait for the session's clients, so that
+    /// a producer can pace itself. What the system holds for a socket is not counted.
     pub fn backlog(&self) -> usize {
         let members = members(&self.id);
         members.map_or(0, |members| members.iter().map(|member| member.outbox.backlog()).sum())
@@ -113,7 +116,7 @@ pub struct Broadcast {
 
 impl Broadcast {
     /// Sends a message to each WebSocket and returns how many took it. A client that does not
-    /// read is cut off and not counted; it never makes the broadcast fail.
+    /// read is cut off and not counted; it never makes the broadcast fail, which is always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         let everyone = everyone(self.except.as_ref());
         Ok(delivery::deliver_all(outboxes(&everyone), &message.into().to_frame()).0)

@@ -191,7 +191,7 @@ impl Connection<'_> {
         // Who takes a body before an upgrade for frames would be smuggled into.
         close |= request.upgrade_websocket() && request.head().body != BodyLength::Known(0);
 
-        let mut response = match self.site.router.find(request.path()) {
+        let response = match self.site.router.find(request.path()) {
             Some((controller, parameters)) => {
                 request.set_parameters(parameters);
                 self.entry.answering(request.path());
@@ -204,12 +204,6 @@ impl Connection<'_> {
             None if request.path() == "*" => Response::new().code(204),
             None => Response::not_found(),
         };
-        if let Some(cookie) = request.set_cookie() {
-            response = response.header("Set-Cookie", &cookie);
-        }
-        if request.is_private() && response.headers().get("cache-control").is_none() {
-            response = response.header("Cache-Control", "private");
-        }
         // No socket: the controller made it a WebSocket, and that is over.
         let mut socket = request.take_live()?.socket;
         close |= self.entry.is_closing();
@@ -259,7 +253,7 @@ impl Connection<'_> {
 /// Turns what a controller returned into a response; `None` is a panic.
 fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Response {
     match answer {
-        Some(Ok(response)) => response,
+        Some(Ok(response)) => for_session(request, response),
         Some(Err(error)) => {
             // Quoted: the text may hold what the client sent, and no line break of that.
             log::error!("the handler of {:?} failed: {:?}", request, error.to_string());
@@ -270,6 +264,18 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
             Response::internal_error()
         }
     }
+}
+
+/// Adds the session's cookie to an answer that the controller meant: one that failed on its way
+/// does not log anybody in.
+fn for_session(request: &Request, mut response: Response) -> Response {
+    if let Some(cookie) = request.set_cookie() {
+        response = response.header("Set-Cookie", &cookie);
+    }
+    if request.is_private() && response.headers().get("cache-control").is_none() {
+        response = response.header("Cache-Control", "private");
+    }
+    response
 }
 
 fn late(error: std::io::Error, why: &str) -> End {

@@ -7,10 +7,12 @@ use crate::session::SessionId;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::conversation::{self, Event};
 use crate::websocket::message::Message;
+use std::sync::Arc;
 
 pub use crate::comms::{Broadcast, Websocket};
 
-/// Answers requests. A closure `|request: &Request| ...` is a controller too.
+/// Answers requests, of whatever method. A closure `|request: &Request| ...` is a controller too;
+/// its argument needs the type.
 ///
 /// One controller serves many connections, each on its own thread.
 ///
@@ -29,9 +31,17 @@ pub use crate::comms::{Broadcast, Websocket};
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Controller: Send + Sync {
-    /// Returns the answer. An error is logged and answered with 500; so is a panic, and the
-    /// connection is closed then.
+    /// Returns the answer. An error is logged and answered with its
+    /// [`status`](Error::status): 500 for all but those that a client caused. A panic is answered
+    /// with 500, and the connection is closed.
     fn handle(&self, request: &Request) -> Result<Response, Error>;
+}
+
+/// Shares a controller between routes, or with the rest of the application.
+impl<C: Controller + ?Sized> Controller for Arc<C> {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        (**self).handle(request)
+    }
 }
 
 impl<F> Controller for F
@@ -45,8 +55,8 @@ where
 
 /// Speaks with WebSocket clients. All methods have a default.
 ///
-/// A type needs [`Controller`] as well, which the derive
-/// [`macros::WebsocketController`](crate::macros) writes, or these lines by hand:
+/// A type needs [`Controller`] as well: either the derive
+/// [`macros::WebsocketController`](crate::macros) writes it, or these lines do:
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -67,8 +77,10 @@ where
 /// }
 /// ```
 ///
-/// An error or a panic of `handle_connection` or `handle_message` is logged and ends that
-/// connection with 1011.
+/// An error of `handle_connection` or `handle_message` is logged and ends that connection with its
+/// [`close_code`](Error::close_code): 1011 for all but those that a client caused. A panic is 1011.
+///
+/// Where both traits are imported, `handle` is called as `Controller::handle(&echo, request)`.
 pub trait WebsocketController: Controller {
     /// Called when a client has connected and can be reached.
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {

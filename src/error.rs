@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// The route's pattern has no parameter of this name.
     Parameter(String),
-    /// A session token was not signed with one of the keys, or is no token.
+    /// A session token was not signed with one of the keys, or is no token. 400.
     Token,
     /// A session key is shorter than 20 octets, or there is none.
     Key,
@@ -80,6 +80,7 @@ impl Error {
             Error::Head(error) => error.status(),
             Error::Chunked(error) => error.status(),
             Error::Refusal(refusal) => refusal.status(),
+            Error::Token => 400,
             _ => 500,
         }
     }

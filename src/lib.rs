@@ -61,8 +61,8 @@
 //! 1. *A thread is at the door.* `Door::attend` in `door.rs` is blocked in `accept`. It takes the
 //!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
 //!    `Roster::admit` (`roster.rs`) whether there is room. Then the thread is this connection's.
-//! 2. *Bytes.* `serve` in `connection.rs` reads through `Socket::fill` (`socket.rs`), which knows
-//!    the deadline of the whole head.
+//! 2. *Bytes.* `Connection::read_request` in `connection.rs` reads through `Socket::fill`
+//!    (`socket.rs`), which knows the deadline of the whole head.
 //!
 //!    ```text
 //!    GET /websocket HTTP/1.1           Upgrade: websocket
@@ -70,8 +70,9 @@
 //!    Sec-WebSocket-Version: 13         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //!    ```
 //! 3. *Bytes to a head.* `HeadParser::advance` (`http/head.rs`) judges each octet once, whatever the
-//!    pieces; `Headers::push_line` (`http/headers.rs`) takes the fields, `decode_path`
-//!    (`http/target.rs`) the path.
+//!    pieces; `decode_path` (`http/target.rs`) takes the path, `Headers::push_line`
+//!    (`http/headers.rs`) each field. `check_host` looks whether the Host is one of ours; there is no
+//!    body to read.
 //! 4. *Head to request.* `Connection::answer` packs head, body and the socket itself into a
 //!    [`http::Request`] (`http/request.rs`), `Router::find` (`router.rs`) picks the controller, and
 //!    [`Controller::handle`](controller::Controller::handle) is called.
@@ -82,11 +83,13 @@
 //!
 //!    ```text
 //!    HTTP/1.1 101 Switching Protocols  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
-//!    Upgrade: websocket                Set-Cookie: sockling_session=v1.g...; HttpOnly; ...
+//!    Upgrade: websocket                Set-Cookie: sockling_session=v1.g...
+//!    Connection: Upgrade               Date: ...
 //!    ```
 //! 6. *The 101 leaves.* It is put into a new `Outbox` (`outbox.rs`), `registry::join` writes the
-//!    outbox into the session map (`registry.rs`), `Outbox::open` writes it to the socket. From here
-//!    any thread can reach the client. `handle_connection` is called.
+//!    outbox into the session map (`registry.rs`), `Entry::becomes` shows it to a shutdown
+//!    (`roster.rs`), `Outbox::open` writes it to the socket. From here any thread can reach the
+//!    client. `handle_connection` is called.
 //! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The
 //!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
 //!    reads: final, text, masked, 5 octets, key `37 fa 21 3d`.
@@ -94,11 +97,12 @@
 //!    unmasks with `apply_mask`, checks the UTF-8, joins fragments: `Message::Text("Hello")`. The
 //!    application's `handle_message` is called.
 //! 9. *Message to bytes.* `Comms::websocket(client).send(message)` (`comms.rs`) looks up the outboxes
-//!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver` (`delivery.rs`) gives it
-//!    to each: written at once, or at the end of the batch when the client's next frame is already
-//!    there. `Outbox::send` lets one thread write at a time.
-//! 10. *The end.* The client sends `88 82 ..`; `Conversation::say_goodbye` takes the client off the
-//!     map, answers with its code, reads until the client has closed, and `handle_disconnection` is
+//!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`delivery.rs`)
+//!    gives it to each: written at once, or, when the client's next frame is already there, at the
+//!    end of the batch, which the clock does not let take longer than 10 ms. `Outbox::send` lets one
+//!    thread write at a time.
+//! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
+//!     `say_goodbye` answers with its code and lets it read that, and `handle_disconnection` is
 //!     called. The thread goes back to the door.
 //!
 //! The same, run:
@@ -165,8 +169,8 @@
 //!   outbox A ◀──────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Locks: the registry's is held to look up and clone, an outbox's to append and take. Neither is
-//! held while anything is written or a handler runs, and never both.
+//! A sender takes two locks, one after the other: the registry's to look up and clone, an outbox's
+//! to append and take. Neither is held while anything is written or a handler runs.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

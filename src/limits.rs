@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-/// The bounds of one server. Sizes are octets, counts are `usize`, times are [`Duration`]s.
+/// The bounds of one server. Sizes are octets, counts are `usize`, times are [`Duration`]s. Where a
+/// field does not say that 0 is no ceiling, 0 allows nothing.
 ///
 /// ```
 /// use sockling::limits::Limits;

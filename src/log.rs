@@ -1,4 +1,5 @@
-//! Log lines, on stderr: `log::info!("listening on {}", address)`.
+//! Log lines, on stderr: `log::info!("listening on {}", address)`, and likewise `error!`, `warn!`,
+//! `debug!` and `trace!`.
 //!
 //! With the feature `log` this module is the [`log`](https://docs.rs/log) crate itself and the
 //! lines go where the application sends them. Without it `error`, `warn` and `info` are printed,

@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     thread: ThreadId,
     /// A handler is running.
     running: AtomicBool,
+    /// It was cut off and has not ended all the same.
+    abandoned: AtomicBool,
     doing: Mutex<Doing>,
 }
 
@@ -78,8 +80,8 @@ impl Roster {
             return None;
         }
         let doing = Mutex::new(Doing { closing: false, path: None, websocket: None });
-        let (thread, running) = (thread::current().id(), AtomicBool::new(false));
-        let entry = Arc::new(Entry { stream, peer, thread, running, doing });
+        let (thread, running, abandoned) = (thread::current().id(), false.into(), false.into());
+        let entry = Arc::new(Entry { stream, peer, thread, running, abandoned, doing });
         state.count += 1;
         let number = state.count;
         state.entries.insert(number, Arc::clone(&entry));
@@ -135,6 +137,28 @@ impl Roster {
         state.ending.retain(|thread| *thread != own);
         drop(state);
         others.iter().map(|entry| (entry.peer, entry.running_path())).collect()
+    }
+
+    /// Gives up on all connections whose handlers do not wait for the others to end.
+    pub fn abandon(&self) {
+        let state = self.lock();
+        let own = thread::current().id();
+        let others = state.others().filter(|entry| entry.thread != own);
+        others.for_each(|entry| entry.abandoned.store(true, Ordering::Relaxed));
+    }
+
+    /// Waits until all have ended that were not given up, or the deadline: those whose handlers
+    /// called the shutdown have an answer to write.
+    pub fn wait_for_the_rest(&self, deadline: Instant) {
+        let mut state = self.lock();
+        while state.entries.values().any(|entry| !entry.abandoned.load(Ordering::Relaxed)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Returns the number of connections.

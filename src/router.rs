@@ -6,7 +6,8 @@ use crate::error::Error;
 /// A controller and the pattern of the paths that it answers.
 ///
 /// A pattern is a path of which a segment may be `:name`, for any one segment that is not empty,
-/// and the last may be `*`, for all the rest. Of several patterns that fit, the first counts.
+/// and the last may be `*`, for all the rest, be it empty: `/files/*` fits `/files/` and not `/files`.
+/// Of several patterns that fit, the first counts, whatever the method.
 pub struct Handler {
     pattern: String,
     controller: Box<dyn Controller>,
@@ -29,7 +30,7 @@ impl std::fmt::Debug for Handler {
 /// Returns a [`Handler`](crate::http::Handler): `route!("/path" => Name)`.
 ///
 /// A bare name, or a path of names, is a type with `Default`; any other expression is a value. A
-/// value in a local variable is for [`Handler::new`](crate::http::Handler::new).
+/// function, or a value in a local variable, is for [`Handler::new`](crate::http::Handler::new).
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -52,10 +53,10 @@ impl std::fmt::Debug for Handler {
 /// ```
 #[macro_export]
 macro_rules! route {
-    ($pattern:expr => $($name:ident)::+) => {
+    ($pattern:expr => $($name:ident)::+ $(,)?) => {
         $crate::http::Handler::new($pattern, <$($name)::+ as ::core::default::Default>::default())
     };
-    ($pattern:expr => $controller:expr) => {
+    ($pattern:expr => $controller:expr $(,)?) => {
         $crate::http::Handler::new($pattern, $controller)
     };
 }

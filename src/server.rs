@@ -65,7 +65,8 @@ impl Server {
         }
     }
 
-    /// Sets the bounds that the server keeps.
+    /// Sets the bounds that the server keeps. They are taken as they are, also where they allow
+    /// nothing.
     pub fn limits(mut self, limits: Limits) -> Server {
         self.limits = limits;
         self
@@ -85,7 +86,8 @@ impl Server {
         self
     }
 
-    /// Sets the name of the session cookie. Default `sockling_session`.
+    /// Sets the name of the session cookie. Default `sockling_session`. One that is no name is an
+    /// error of [`bind`](Server::bind).
     pub fn cookie_name(mut self, name: impl Into<String>) -> Server {
         self.cookie_name = name.into();
         self
@@ -114,7 +116,7 @@ impl Server {
     /// [`Listening::serve`].
     ///
     /// Errors: [`Error::Bind`], [`Error::Setting`] for a route pattern or cookie name that is not
-    /// one, [`Error::Entropy`].
+    /// one, [`Error::Entropy`], [`Error::Io`] when there are no descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
         let router = Router::new(self.handlers)?;
         if !is_token(self.cookie_name.as_bytes()) {
@@ -137,11 +139,18 @@ impl Server {
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process
-    /// ends. Errors: those of [`bind`](Server::bind).
+    /// ends: what is to be ended needs [`bind`](Server::bind). Errors: those of `bind` and
+    /// [`Listening::serve`].
     pub fn launch(self) -> Result<(), Error> {
         let address =
             std::env::var("SOCKLING_ADDR").unwrap_or_else(|_| "127.0.0.1:8000".to_string());
-        self.bind(&*address)?.serve()
+        let listening = self.bind(&*address).map_err(|error| match error {
+            Error::Bind { source, .. } => {
+                Error::Bind { address: format!("{} ($SOCKLING_ADDR)", address), source }
+            }
+            other => other,
+        });
+        listening?.serve()
     }
 }
 
@@ -176,8 +185,9 @@ impl Listening {
         ServerHandle { door: Arc::clone(&self.door) }
     }
 
-    /// Serves until [`ServerHandle::shutdown`] has ended everybody. Error: [`Error::Io`] when not
-    /// even one thread can be started.
+    /// Serves until [`ServerHandle::shutdown`] has ended everybody; when a handler called it, until
+    /// that handler's connection has ended too, up to [`Limits::drain_timeout`]. Error:
+    /// [`Error::Io`] when not even one thread can be started.
     pub fn serve(self) -> Result<(), Error> {
         self.door.open()?;
         let address = self.door.address;
@@ -185,7 +195,9 @@ impl Listening {
             true => log::info!("listening on http://localhost:{}/", address.port()),
             false => log::info!("listening on http://{}/", address),
         }
-        self.door.site.shared.clock.run();
+        let shared = &self.door.site.shared;
+        shared.clock.run();
+        self.door.roster.wait_for_the_rest(after(shared.limits.drain_timeout));
         Ok(())
     }
 }
@@ -236,6 +248,7 @@ impl ServerHandle {
         if !stuck.is_empty() {
             roster.cut_off();
             roster.wait_until_empty(after(AFTER_CUT));
+            roster.abandon();
         }
         self.door.wait_for_threads(after(AFTER_CUT));
         self.door.site.shared.clock.stop();

@@ -118,6 +118,31 @@ fn a_file_names_only_files_above_it() {
 }
 
 #[test]
+fn the_tour_shows_the_same_stairs_and_names_what_is_there() {
+    let tour = fs::read_to_string(root().join("src/lib.rs")).expect("a file");
+    let shown =
+        tour.split("//! ground        ").nth(1).and_then(|rest| rest.split("//! ```").next());
+    let words = shown.expect("the stairs").split(&[' ', '\n'][..]);
+    let files: Vec<&str> = words.filter(|word| STAIRS.contains(word)).collect();
+    // Two names stand for a step and for a file: the step is not counted.
+    let mut steps = STAIRS.to_vec();
+    files.iter().for_each(|file| steps.retain(|step| step != file));
+    assert_eq!(steps, [""; 0], "not in the tour");
+
+    let sources: String = source_files().iter().map(|file| code(file)).collect();
+    let step = tour.split("# The tour").nth(1).and_then(|rest| rest.split("The same, run").next());
+    let mut named = 0;
+    for name in step.expect("the tour").split('`').skip(1).step_by(2) {
+        let function = name.rsplit("::").next().unwrap_or("");
+        if name.contains("::") && function.chars().all(|c| c.is_lowercase() || c == '_') {
+            assert!(sources.contains(&format!("fn {}", function)), "{} is nowhere", name);
+            named += 1;
+        }
+    }
+    assert!(named > 10, "{}", named);
+}
+
+#[test]
 fn the_paths_of_a_file_are_found() {
     // The test above would pass on an empty list.
     let named = named_by("websocket/message");

@@ -52,7 +52,8 @@ enum State {
 
 impl Chunked {
     /// Appends the decoded octets to `body` and returns how many octets of `bytes` were used: all,
-    /// unless the body ended before.
+    /// unless the body ended before. The next call gets those that follow. What `body` holds counts
+    /// for its limit. Error: the octets are no chunked body; nothing can be decoded after it.
     pub fn decode(
         &mut self,
         bytes: &[u8],

@@ -94,7 +94,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Returns the head and its length in octets, or `None` when more octets are needed.
+    /// Returns the head and its length in octets, or `None` when more octets are needed. Error: the
+    /// octets cannot become a head (RFC 9112, 2 to 6), whatever follows them.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
         HeadParser::default().advance(bytes, limits)
     }

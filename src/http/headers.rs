@@ -26,7 +26,8 @@ impl Headers {
         Headers::default()
     }
 
-    /// Appends a field as it is. Whoever writes fields to a peer checks them first.
+    /// Appends a field as it is, also one that may not be sent: whoever writes fields to a peer
+    /// checks them.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(name.as_bytes());

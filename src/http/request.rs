@@ -134,7 +134,8 @@ impl Request {
         &self.head.path
     }
 
-    /// Returns the first value of this name in the query, decoded as HTML forms encode it.
+    /// Returns the first value of this name in the query, decoded as HTML forms encode it; empty for
+    /// a name without `=`.
     pub fn query(&self, name: &str) -> Option<String> {
         query_value(&self.head.query, name)
     }
@@ -160,12 +161,12 @@ impl Request {
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// Returns the body's octets; empty when there is none.
+    /// Returns the body's octets, as they came; empty when there is none.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Returns the address and port that the connection comes from.
+    /// Returns the address and port that the connection comes from; behind a proxy, the proxy's.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
@@ -191,7 +192,8 @@ impl Request {
 
     /// Makes the client's session that of a user. The session before is ended: its WebSockets are
     /// closed with 1008 and its cookie is not taken again. Returns an empty response to build the
-    /// answer from; whatever answer the handler gives sets the cookie.
+    /// answer from; whatever the handler answers sets the cookie, but for an error. Called before a
+    /// WebSocket opens: its handler has no request.
     pub fn login(&self, user: i64) -> Response {
         self.replace_session(self.settings.cookie.user(user), "logged in");
         Response::new()

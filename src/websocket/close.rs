@@ -34,7 +34,7 @@ impl CloseCode {
     pub const TOO_BIG: CloseCode = CloseCode(1009);
     /// 1010: the client wanted an extension. Only clients send it.
     pub const MANDATORY_EXTENSION: CloseCode = CloseCode(1010);
-    /// 1011: the server failed.
+    /// 1011: the server failed, or the client did not answer a ping.
     pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
     /// 1012: the server restarts.
     pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
@@ -87,7 +87,8 @@ impl CloseFrame {
         Ok(CloseFrame { code, reason: reason[..end].to_string() })
     }
 
-    /// Returns what the payload of a Close frame says.
+    /// Returns what the payload of a Close frame says. Error: the payload is one octet, a code that
+    /// may not be sent, or a reason that is not UTF-8.
     pub fn parse(payload: &[u8]) -> Result<CloseFrame, CloseError> {
         let (code, reason) = match payload {
             [] => (CloseCode::NO_STATUS, &[][..]),
@@ -101,7 +102,8 @@ impl CloseFrame {
         Ok(CloseFrame { code, reason: reason.to_string() })
     }
 
-    /// Returns the payload of this frame; empty for [`CloseCode::NO_STATUS`].
+    /// Returns the payload of this frame; empty for [`CloseCode::NO_STATUS`]. The reason is not cut
+    /// here, but by [`CloseFrame::new`].
     pub fn payload(&self) -> Vec<u8> {
         if self.code == CloseCode::NO_STATUS {
             return Vec::new();

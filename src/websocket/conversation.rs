@@ -23,7 +23,7 @@ use crate::session::SessionId;
 use crate::socket::{after, Socket};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{frame, FrameHeader, OpCode};
-use crate::websocket::handshake::accept;
+use crate::websocket::handshake::{accept, Refusal};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
 use std::io::ErrorKind;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -54,7 +54,13 @@ pub(crate) fn open(
     let mut response = match accept(request.head(), request.origins(), protocols) {
         Ok(response) => response,
         Err(refusal) => {
-            log::warn!("refused a WebSocket to {:?}: {}", request, refusal);
+            let allow = match (refusal, request.header("origin")) {
+                (Refusal::Origin, Some(origin)) => {
+                    format!("; to allow it: Server::allowed_origins([{:?}])", origin)
+                }
+                _ => String::new(),
+            };
+            log::warn!("refused a WebSocket to {:?}: {}{}", request, refusal, allow);
             return Ok(refusal.response());
         }
     };
@@ -123,8 +129,8 @@ enum End {
     Slow,
     /// Nothing came after a ping.
     Silent,
-    /// The handler returned an error or panicked.
-    Failed,
+    /// The handler returned an error, with this code, or panicked.
+    Failed(CloseCode),
     /// The connection ended without a Close frame.
     Lost,
 }
@@ -149,14 +155,15 @@ impl Conversation {
         let end = self.converse(listener);
         drop(membership);
         let close = self.say_goodbye(end);
+        log::info!("{} has gone", self.id);
         // Its error was logged, and there is nothing left to end.
         let _ = self.call(listener, Event::Closed(close.as_ref()));
     }
 
     fn converse(&mut self, listener: Listener) -> End {
         let seat = Seat::take(&self.outbox);
-        if self.call(listener, Event::Opened).is_err() {
-            return End::Failed;
+        if let Err(code) = self.call(listener, Event::Opened) {
+            return End::Failed(code);
         }
         loop {
             if let Err(end) = self.batch(&seat, listener).and_then(|()| self.read_more()) {
@@ -209,11 +216,12 @@ impl Conversation {
         if !corked {
             delivery::flush();
         }
-        self.call(listener, Event::Message(message)).map_err(|()| End::Failed)
+        self.call(listener, Event::Message(message)).map_err(End::Failed)
     }
 
-    /// Calls the listener, and notes for a shutdown that it runs.
-    fn call(&self, listener: Listener, event: Event) -> Result<(), ()> {
+    /// Calls the handler, and notes for a shutdown that it runs. Its error, or its panic, ends this
+    /// conversation with the code and nothing else.
+    fn call(&self, listener: Listener, event: Event) -> Result<(), CloseCode> {
         self.entry.running(true);
         let result = guard(&self.id, || listener(&self.id, event));
         self.entry.running(false);
@@ -273,7 +281,7 @@ impl Conversation {
                 log::info!("{} does not answer a ping; it is told 1011", self.id);
                 (CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string())
             }
-            End::Failed => (CloseCode::INTERNAL_ERROR, String::new()),
+            End::Failed(code) => (*code, String::new()),
             End::Lost => {
                 self.outbox.close();
                 return None;
@@ -313,18 +321,17 @@ fn whole_frame(bytes: &[u8]) -> bool {
     }
 }
 
-/// Calls a handler. Its error, or its panic, ends this conversation and nothing else.
-fn guard(id: &SessionId, call: impl FnOnce() -> Result<(), Error>) -> Result<(), ()> {
+fn guard(id: &SessionId, call: impl FnOnce() -> Result<(), Error>) -> Result<(), CloseCode> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             // Quoted: the text may hold what a client sent, and no line break of that.
             log::error!("the handler of {} failed: {:?}", id, error.to_string());
-            Err(())
+            Err(error.close_code())
         }
         Err(_) => {
             log::error!("the handler of {} panicked", id);
-            Err(())
+            Err(CloseCode::INTERNAL_ERROR)
         }
     }
 }

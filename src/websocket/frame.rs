@@ -96,7 +96,8 @@ pub struct FrameHeader {
 
 impl FrameHeader {
     /// Returns the header and its length in octets (2 to 14), or `None` when more octets are
-    /// needed.
+    /// needed. Error: no peer may send it (RFC 6455, 5.2 and 5.5). One without a mask is no error
+    /// here; the [`Assembler`](crate::websocket::Assembler) refuses it.
     pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
         let first = match bytes.first() {
             Some(first) => *first,
@@ -183,7 +184,8 @@ pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Masks the payload, or unmasks it: each octet XOR the octet of the key at its place modulo 4
-/// (5.3).
+/// (RFC 6455, 5.3). The first octet meets `key[0]`; for a later piece of a payload the key is
+/// rotated.
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

@@ -115,7 +115,8 @@ pub struct Assembler {
 impl Assembler {
     /// Uses octets from the front of `bytes` until something was received or they end. Returns
     /// how many were used, and what was received; `None` when more octets are needed. Payloads
-    /// are unmasked in place. After an error the conversation is over.
+    /// are unmasked in place. The used octets are not shown to it again; whoever calls it answers
+    /// pings. After an error the conversation is over.
     pub fn read(
         &mut self,
         bytes: &mut [u8],

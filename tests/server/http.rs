@@ -16,6 +16,11 @@ fn start() -> Running {
         Handler::new("/echo", echo),
         Handler::new("/empty", |_: &Request| Ok(Response::new().code(204).text("never sent"))),
         Handler::new("/fail", |_: &Request| Err("a secret of the application".into())),
+        Handler::new("/token", |request: &Request| {
+            let keys = SessionKeys::random()?;
+            let id = SessionId::from_token(&request.query("id").unwrap_or_default(), &keys)?;
+            Ok(Response::new().text(id.to_string()))
+        }),
         Handler::new("/panic", |_: &Request| std::panic::panic_any("as told")),
         Handler::new("/split", split),
         Handler::new("/owned", |_: &Request| Ok(Response::new().header("Content-Length", "3"))),
@@ -81,6 +86,12 @@ fn an_error_of_a_handler_is_500_without_its_text_and_the_connection_goes_on() {
     let reply = client.get("/fail", "");
     assert_eq!((reply.status, reply.text()), (500, "500 Internal Server Error\n"));
     assert_eq!(client.get("/hello", "").status, 200);
+}
+
+#[test]
+fn an_error_that_a_client_caused_is_told_as_such() {
+    let running = start();
+    assert_eq!(Client::connect(running.address).get("/token?id=forged", "").status, 400);
 }
 
 #[test]

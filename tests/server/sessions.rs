@@ -22,6 +22,10 @@ fn routes() -> Vec<Handler> {
             let user = request.parameter("user")?.parse().map_err(Error::other)?;
             Ok(request.login(user).text("in"))
         }),
+        route!("/login-that-fails" => |request: &Request| {
+            let _ = request.login(5);
+            Err("later".into())
+        }),
         route!("/logout" => |request: &Request| Ok(request.logout().text("out"))),
         route!("/rotate" => |request: &Request| Ok(request.rotate().text("new"))),
     ]
@@ -111,6 +115,13 @@ fn a_login_ends_the_guest_session_and_its_sockets() {
     assert_eq!(ask(&running, "/who", &user), ("user-42".to_string(), None));
     let (other, fresh) = ask(&running, "/who", &guest);
     assert!(other.starts_with("guest-") && fresh.is_some(), "the guest's cookie is dead");
+}
+
+#[test]
+fn a_login_whose_handler_fails_logs_nobody_in() {
+    let running = Running::start(Server::new(routes()));
+    let reply = Client::connect(running.address).get("/login-that-fails", "");
+    assert_eq!((reply.status, reply.header("set-cookie")), (500, None));
 }
 
 #[test]
