@@ -65,7 +65,9 @@ impl Websocket {
     /// nobody is connected. Messages of one thread to one client arrive in order, and never in
     /// pieces of each other.
     ///
-    /// A client that does not read is cut off when too much waits for it ([`Limits::backlog`]);
+    /// A client that has just stopped reading holds the sender up for some milliseconds, once; in a
+    /// broadcast that is one client, in a loop of sends it is each. One that does not read is cut
+    /// off when too much waits for it ([`Limits::backlog`]);
     /// from its own handler, `send` waits instead. Error: [`Error::Full`] when nobody took the
     /// message and somebody was cut off for it.
     ///

@@ -102,14 +102,20 @@ pub(crate) fn deliver_all<'a>(
 pub(crate) fn deliver(to: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
     loop {
         match append_or_send(to, frame) {
-            Err(Refused::Full(_)) if is_own(to) => {
-                // What was corked for others must not wait for this client.
-                flush();
-                to.wait_for_room(frame.len());
+            Err(Refused::Full(_)) if is_own(to) => wait_for_own(to, frame.len()),
+            Ok(Sent::Crowded) if is_own(to) => {
+                wait_for_own(to, 0);
+                return Ok(Sent::Done);
             }
             result => return cut_off_if_full(to, result),
         }
     }
+}
+
+/// Waits for the thread's own client. What was corked for others is written first.
+fn wait_for_own(own: &Arc<Outbox>, length: usize) {
+    flush();
+    own.wait_for_room(length);
 }
 
 fn append_for_courier(
@@ -138,15 +144,15 @@ fn append_or_send(to: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
         Some(mark) => mark,
         None => return to.send(frame),
     };
-    let (first, much) = to.cork(frame, mark)?;
+    let (first, sent) = to.cork(frame, mark)?;
     if first {
         with_batch(|batch| batch.list.push(Arc::clone(to)));
         look_after(to);
     }
-    if much {
+    if sent == Sent::Crowded {
         flush();
     }
-    Ok(Sent::Done)
+    Ok(sent)
 }
 
 fn is_own(to: &Arc<Outbox>) -> bool {
@@ -240,6 +246,7 @@ fn tick(shared: Arc<Shared>) {
         }
     }
     shared.late().corked.append(&mut young);
-    write_list(due);
+    // Not written here: the clock has other jobs, and may not wait for a client.
+    send_courier(due);
     tick_later(shared);
 }

@@ -48,7 +48,8 @@ pub struct Limits {
     /// take memory.
     pub stack: usize,
     /// Most connections at a time; one more gets 503. Default 1,000: the usual soft limit of
-    /// descriptors is 1,024. 0 is no ceiling.
+    /// descriptors is 1,024. 0 is no ceiling. Each has a thread, and one more while it does not read
+    /// what it is sent.
     pub connections: usize,
     /// Most connections at a time from one IP address; one more gets 503. Default 0, no ceiling:
     /// behind a proxy all clients have one address.
@@ -81,7 +82,9 @@ pub struct Limits {
     /// Silence after which a WebSocket is pinged. Default 20 s. Zero: no heartbeat, and a peer
     /// that vanished without a word stays until a write fails.
     pub ping_interval: Duration,
-    /// Silence after a ping that ends the connection. Any octet counts as life. Default 20 s.
+    /// Silence after a ping that ends the connection. Any octet counts as life. A ping waits behind
+    /// what was written before: for that, up to `write_timeout` is added, at [`WRITE_RATE`].
+    /// Default 20 s.
     pub pong_timeout: Duration,
     /// Longest that a graceful shutdown waits for handlers and clients before it shuts their
     /// sockets. Default 10 s.

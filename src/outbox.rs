@@ -34,6 +34,9 @@ const ROUNDS: usize = 16;
 const FLUSHER_STACK: usize = 128 * 1024;
 /// How long a flusher stays after its client has caught up.
 const FLUSHER_STAYS: Duration = Duration::from_secs(1);
+/// How long a client may be congested before what it was sent too much of is held against it. Until
+/// then it is the senders who are slowed down.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// What all outboxes of a server share.
 #[derive(Default)]
@@ -71,6 +74,8 @@ pub(crate) struct Outbox {
     /// Held to append and to take, never while writing: one stuck client must not stop the rest.
     state: Mutex<State>,
     changed: Condvar,
+    /// Octets that the system took.
+    written: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -90,12 +95,14 @@ struct State {
     writing: bool,
     /// A write came up short and the flusher has not caught up.
     congested: bool,
+    /// Since when.
+    congested_since: Option<Instant>,
     /// A Close frame is in: nothing may follow it (RFC 6455, 5.5.1).
     closing: bool,
     shut: bool,
     /// Somebody waits on `changed`; waking nobody would cost a system call.
     waiting: bool,
-    /// The mark of the batch on whose list this outbox is; 0 is none.
+    /// The mark of the batch on whose list this outbox is for what is pending; 0 is none.
     batch: usize,
     /// The tick at which the oldest of the corked octets came.
     corked_at: usize,
@@ -106,7 +113,9 @@ struct State {
 pub(crate) enum Sent {
     /// It is written, or somebody else writes it.
     Done,
-    /// Writing it held this thread up: the client does not read as fast as it is sent to.
+    /// Much is pending: write it now, or wait for who is writing.
+    Crowded,
+    /// It held this thread up: the client does not read as fast as it is sent to.
     Stalled,
 }
 
@@ -128,7 +137,8 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let state = Mutex::new(State { pending: first, writing: true, ..State::default() });
-        Arc::new(Outbox { stream, peer, shared, state, changed: Condvar::new() })
+        let (changed, written) = Default::default();
+        Arc::new(Outbox { stream, peer, shared, state, changed, written })
     }
 
     /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
@@ -143,34 +153,38 @@ impl Outbox {
 
     /// Sends a whole frame: writes it now, or leaves it to who is writing.
     pub fn send(self: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
-        let mut state = self.admit(frame.len())?;
-        if state.writing || !state.pending.is_empty() {
+        let (mut state, waited) = self.admit(frame.len(), true)?;
+        let sent = if state.writing || !state.pending.is_empty() {
             self.append(&mut state, frame);
-            return Ok(self.write_pending_of(state));
-        }
-        state.writing = true;
-        state.in_flight = frame.len();
-        drop(state);
-        Ok(self.write(frame))
+            match self.is_crowded(&state) {
+                true => Sent::Crowded,
+                false => self.write_pending_of(state),
+            }
+        } else {
+            state.writing = true;
+            state.in_flight = frame.len();
+            drop(state);
+            self.write(frame)
+        };
+        Ok(if waited { Sent::Stalled } else { sent })
     }
 
-    /// Appends a whole frame for the batch's thread to write. Returns whether the outbox was not
-    /// on its list before, and whether more waits than a batch should hold back.
-    pub fn cork(&self, frame: &[u8], batch: usize) -> Result<(bool, bool), Refused> {
-        let mut state = self.admit(frame.len())?;
+    /// Appends a whole frame for the batch's thread to write, or, for batch 0, for a courier.
+    /// Returns whether the outbox was not on the batch's list before.
+    pub fn cork(&self, frame: &[u8], batch: usize) -> Result<(bool, Sent), Refused> {
+        let (mut state, waited) = self.admit(frame.len(), batch != 0)?;
         if state.pending.is_empty() {
             state.corked_at = self.shared.ticks.load(Ordering::Relaxed);
         }
         self.append(&mut state, frame);
         let first = std::mem::replace(&mut state.batch, batch) != batch;
-        Ok((first, !state.writing && state.pending.len() > CORK))
+        let much = !state.writing && state.pending.len() > CORK || self.is_crowded(&state);
+        Ok((first, if much || waited { Sent::Crowded } else { Sent::Done }))
     }
 
     /// Writes what is pending, unless somebody is writing.
     pub fn write_pending(self: &Arc<Outbox>) -> Sent {
-        let mut state = self.lock();
-        state.batch = 0;
-        self.write_pending_of(state)
+        self.write_pending_of(self.lock())
     }
 
     /// Returns whether octets are pending that nobody is writing, and for how many ticks.
@@ -268,10 +282,15 @@ impl Outbox {
         self.lock().congested
     }
 
-    /// Waits until the client has read enough that a frame of this length can be taken. There is
-    /// no deadline here: whoever writes has one, and cuts off a client that does not read.
+    /// Waits until there is room for a message of this length and for what others send. There is no
+    /// deadline here: whoever writes has one, and cuts off a client that does not read.
     pub fn wait_for_room(&self, length: usize) {
-        self.wait_while(None, |state| self.is_full(state, length));
+        self.wait_while(None, |state| self.is_crowded(state) || self.is_full(state, length));
+    }
+
+    /// Returns how many octets the system took so far, modulo the size of the counter.
+    pub fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Waits while somebody is writing and more than `CORK` is queued behind that.
@@ -302,12 +321,20 @@ impl Outbox {
         true
     }
 
-    /// Returns the state if a frame of this length may be appended. A client is too slow when a
-    /// write to it came up short and too much waits behind that. Where no write came up short the
-    /// senders are too fast: each gives the writer a moment, which bounds what can pile up.
-    fn admit(&self, length: usize) -> Result<MutexGuard<'_, State>, Refused> {
+    /// Returns the state if a frame of this length may be appended. A client is too slow when too
+    /// much waits behind a write that came up short a while ago. Until then the senders are too
+    /// fast: each gives the writer a moment if it may, which bounds what can pile up. Returns also
+    /// whether it did.
+    fn admit(
+        &self,
+        length: usize,
+        patient: bool,
+    ) -> Result<(MutexGuard<'_, State>, bool), Refused> {
+        let too_slow =
+            |state: &State| state.congested_since.map_or(false, |since| since.elapsed() >= GRACE);
         let mut state = self.lock();
-        if self.is_full(&state, length) && !state.congested {
+        let wait = patient && self.is_full(&state, length) && !too_slow(&state);
+        if wait {
             state.waiting = true;
             let waited = self.changed.wait_timeout(state, DIRECT_WRITE);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -315,10 +342,10 @@ impl Outbox {
         if state.shut || state.closing {
             return Err(Refused::Gone);
         }
-        if self.is_full(&state, length) && state.congested {
+        if self.is_full(&state, length) && too_slow(&state) {
             return Err(Refused::Full(state.pending.len() + state.in_flight));
         }
-        Ok(state)
+        Ok((state, wait))
     }
 
     /// Returns whether too much waits behind a write. One message is always taken.
@@ -330,6 +357,16 @@ impl Outbox {
                 || state.messages >= limits.backlog_messages
                 || state.congested
                     && self.shared.total.load(Ordering::Relaxed) > limits.total_backlog)
+    }
+
+    /// Returns whether half of what makes an outbox full waits behind a write: where a connection's
+    /// own thread stops, so that there is room for what others send.
+    fn is_crowded(&self, state: &State) -> bool {
+        let limits = &self.shared.limits;
+        state.writing
+            && !state.pending.is_empty()
+            && (state.pending.len() > limits.backlog / 2
+                || state.messages > limits.backlog_messages / 2)
     }
 
     fn append(&self, state: &mut State, frame: &[u8]) {
@@ -376,12 +413,18 @@ impl Outbox {
     /// Makes one `write` call. Returns how many octets the system took, or `None` when the
     /// connection has ended.
     fn write_once(&self, bytes: &[u8]) -> Option<usize> {
-        match (&*self.stream).write(bytes) {
-            Ok(octets) => Some(octets),
-            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => Some(0),
-            Err(_) => {
-                self.close();
-                None
+        loop {
+            match (&*self.stream).write(bytes) {
+                Ok(octets) => {
+                    self.written.fetch_add(octets, Ordering::Relaxed);
+                    return Some(octets);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Some(0),
+                Err(_) => {
+                    self.close();
+                    return None;
+                }
             }
         }
     }
@@ -393,8 +436,7 @@ impl Outbox {
         rest.append(&mut state.pending);
         state.pending = rest;
         state.in_flight = 0;
-        state.congested = stalled;
-        self.count(&mut state);
+        self.congest(&mut state, stalled);
         drop(state);
         let outbox = Arc::clone(self);
         let flusher = std::thread::Builder::new()
@@ -425,13 +467,14 @@ impl Outbox {
                 continue;
             }
             stalled = true;
-            self.lock().congested = true;
+            self.congest(&mut self.lock(), true);
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
             let all = write_all(&self.stream, &lot[written..], deadline);
             // A direct write that follows must be short again.
             if all.and_then(|()| self.stream.set_write_timeout(Some(DIRECT_WRITE))).is_err() {
                 self.cut_off("it did not read in time");
             }
+            self.written.fetch_add(lot.len() - written, Ordering::Relaxed);
         }
     }
 
@@ -448,13 +491,12 @@ impl Outbox {
                 self.wake(&mut state);
                 return Some(lot);
             }
-            state.congested = false;
+            self.congest(&mut state, false);
             let left = until.saturating_duration_since(Instant::now());
             if state.shut || !stays || left.is_zero() {
                 self.step_down(&mut state);
                 return None;
             }
-            self.count(&mut state);
             self.wake(&mut state);
             state.waiting = true;
             state =
@@ -465,14 +507,22 @@ impl Outbox {
     /// Gives the role back. Nothing is pending, unless the socket is shut.
     fn step_down(&self, state: &mut State) -> Sent {
         state.writing = false;
-        state.congested = false;
         state.in_flight = 0;
         if state.shut {
             state.pending = Vec::new();
         }
-        self.count(state);
+        self.congest(state, false);
         self.wake(state);
         Sent::Done
+    }
+
+    /// Notes whether the client is behind.
+    fn congest(&self, state: &mut State, congested: bool) {
+        if congested != state.congested {
+            state.congested = congested;
+            state.congested_since = congested.then(Instant::now);
+        }
+        self.count(state);
     }
 
     /// Brings the server's total up to date.
@@ -494,9 +544,11 @@ impl Outbox {
 }
 
 impl State {
-    /// Returns all that is pending, the waiting pong last, for the caller to write.
+    /// Returns all that is pending, the waiting pong last, for the caller to write. No list needs to
+    /// hold the outbox any more.
     fn take_lot(&mut self) -> Vec<u8> {
         self.messages = 0;
+        self.batch = 0;
         let mut lot = take(&mut self.pending);
         if let Some(pong) = self.pong.take() {
             lot.extend_from_slice(&pong);

@@ -14,7 +14,7 @@ use crate::delivery::{self, deliver, Seat};
 use crate::error::Error;
 use crate::http::request::{unix_seconds, Live, Request};
 use crate::http::response::Response;
-use crate::limits::{Limits, LINGER};
+use crate::limits::{LINGER, WRITE_RATE};
 use crate::log;
 use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
@@ -117,6 +117,8 @@ struct Conversation {
     close_deadline: Option<Instant>,
     /// A ping was sent and nothing came since.
     pinged: bool,
+    /// What had been written when something came last.
+    written: usize,
 }
 
 /// Why a conversation ends.
@@ -148,6 +150,7 @@ impl Conversation {
             message_deadline: None,
             close_deadline: None,
             pinged: false,
+            written: 0,
         }
     }
 
@@ -243,11 +246,12 @@ impl Conversation {
         }
         loop {
             let dead = [self.message_deadline, self.close_deadline].into_iter().flatten().min();
-            let patience = patience(limits, self.pinged);
+            let patience = self.patience();
             match self.socket.fill(dead.map_or(patience, |dead| dead.min(patience))) {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
                     self.pinged = false;
+                    self.written = self.outbox.written();
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
@@ -263,6 +267,21 @@ impl Conversation {
                 }
             }
         }
+    }
+
+    /// Returns until when the client may be silent. A ping waits behind what was written before it
+    /// and may not have arrived: the system holds up to some megabytes of that.
+    fn patience(&self) -> Instant {
+        let limits = &self.shared.limits;
+        if limits.ping_interval.is_zero() {
+            return after(Duration::MAX);
+        }
+        if !self.pinged {
+            return after(limits.ping_interval);
+        }
+        let unheard = self.outbox.written().wrapping_sub(self.written) as u64;
+        let way = Duration::from_secs(unheard / WRITE_RATE).min(limits.write_timeout);
+        after(limits.pong_timeout.saturating_add(way))
     }
 
     /// Tells the client why, and lets it read that. Returns the client's Close frame.
@@ -302,15 +321,6 @@ impl Conversation {
 
 fn past(deadline: Option<Instant>) -> bool {
     deadline.map_or(false, |deadline| deadline <= Instant::now())
-}
-
-/// Returns until when a client may be silent.
-fn patience(limits: &Limits, pinged: bool) -> Instant {
-    match (limits.ping_interval.is_zero(), pinged) {
-        (true, _) => after(Duration::MAX),
-        (false, false) => after(limits.ping_interval),
-        (false, true) => after(limits.pong_timeout),
-    }
 }
 
 /// Returns whether the octets begin with a whole frame.
