@@ -16,6 +16,7 @@ fn a_fault_of_the_client_has_its_own_status() {
         assert_eq!(Error::from(*error).status(), *status, "{}", error);
     }
     assert_eq!(Error::from(Refusal::Origin).status(), 403);
+    assert_eq!(Error::Token.status(), 400);
 }
 
 #[test]
@@ -36,7 +37,6 @@ fn all_other_errors_are_the_servers_own() {
         Error::other("a text"),
         Error::Full { waiting: 1 },
         Error::Parameter("name".to_string()),
-        Error::Token,
         Error::Key,
         Error::Setting("a setting".to_string()),
     ];
