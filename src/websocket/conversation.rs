@@ -53,16 +53,7 @@ pub(crate) fn open(
 ) -> Result<Response, Error> {
     let mut response = match accept(request.head(), request.origins(), protocols) {
         Ok(response) => response,
-        Err(refusal) => {
-            let allow = match (refusal, request.header("origin")) {
-                (Refusal::Origin, Some(origin)) => {
-                    format!("; to allow it: Server::allowed_origins([{:?}])", origin)
-                }
-                _ => String::new(),
-            };
-            log::warn!("refused a WebSocket to {:?}: {}{}", request, refusal, allow);
-            return Ok(refusal.response());
-        }
+        Err(refusal) => return Ok(refused(request, refusal)),
     };
     let session = request.session();
     if let Some(cookie) = request.set_cookie() {
@@ -97,6 +88,18 @@ pub(crate) fn open(
     let conversation = Conversation::new(session.id, Live { socket, shared, entry }, outbox);
     conversation.run(membership, listener);
     Ok(response)
+}
+
+/// Logs a refusal, and for a foreign page how to allow it; returns the answer.
+fn refused(request: &Request, refusal: Refusal) -> Response {
+    let allow = match (refusal, request.header("origin")) {
+        (Refusal::Origin, Some(origin)) => {
+            format!("; to allow it: Server::allowed_origins([{:?}])", origin)
+        }
+        _ => String::new(),
+    };
+    log::warn!("refused a WebSocket to {:?}: {}{}", request, refusal, allow);
+    refusal.response()
 }
 
 /// Returns the Close frame of a server that shuts down.
