@@ -118,6 +118,8 @@ struct Conversation {
     message_deadline: Option<Instant>,
     /// When the client must have answered our Close frame.
     close_deadline: Option<Instant>,
+    /// Several frames were there to be handled at once.
+    in_batch: bool,
     /// A ping was sent and nothing came since.
     pinged: bool,
     /// What had been written when something came last.
@@ -152,6 +154,7 @@ impl Conversation {
             assembler: Assembler::default(),
             message_deadline: None,
             close_deadline: None,
+            in_batch: false,
             pinged: false,
             written: 0,
         }
@@ -194,6 +197,7 @@ impl Conversation {
                 Some(Received::Message(message)) => self.message(message, seat, listener)?,
                 Some(Received::Ping(payload)) => {
                     if let Some(pong) = self.outbox.pong(&payload) {
+                        self.in_batch = true;
                         seat.cork(true);
                         // Refused when the connection has ended, which the next read will tell.
                         drop(deliver(&self.outbox, &pong));
@@ -203,7 +207,7 @@ impl Conversation {
                 Some(Received::Close(close)) => return Err(End::Close(close)),
             }
         }
-        seat.cork(false);
+        self.in_batch = false;
         delivery::flush();
         // A client that does not read what it is sent is not read from.
         self.outbox.wait_for_reader();
@@ -215,13 +219,10 @@ impl Conversation {
         if self.outbox.is_closing() {
             return Ok(());
         }
-        // What is sent waits for the end of the batch only while a whole frame is there to be
-        // handled next.
-        let corked = whole_frame(self.socket.unread());
-        seat.cork(corked);
-        if !corked {
-            delivery::flush();
-        }
+        // What is sent waits for the end of the batch, if there is more of it: a whole frame comes
+        // next, or one came before. The clock sees to it that this is not long.
+        self.in_batch |= whole_frame(self.socket.unread());
+        seat.cork(self.in_batch);
         self.call(listener, Event::Message(message)).map_err(End::Failed)
     }
 
