@@ -1,0 +1,172 @@
+//! What is measured: each cell is one load that every server gets.
+
+use crate::servers::Mode;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    pub name: String,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Messages of 125 octets sent back; `one_core` has client and server share one.
+    Echo { connections: usize, in_flight: usize, one_core: bool },
+    /// One of the members speaks, all of them get it.
+    Broadcast { members: usize, in_flight: usize },
+    /// Messages of 1 MiB sent back on one connection.
+    Flood { in_flight: usize },
+    /// Connect, upgrade, one echo, close.
+    Storm { visitors: usize },
+    /// Memory and threads of connections that are silent.
+    Idle { connections: usize },
+    /// Broadcast to clients of whom some never read.
+    Stalled { stalled: usize, clients: usize },
+    /// No server: `apply_mask` alone.
+    Unmask,
+}
+
+/// One number of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Column {
+    pub title: &'static str,
+    /// Digits after the point.
+    pub digits: usize,
+    /// A server whose number this one is divided by, in a column of its own.
+    pub against: Option<&'static str>,
+}
+
+pub const RATE: usize = 0;
+pub const CPU: usize = 1;
+
+const fn column(title: &'static str, digits: usize) -> Column {
+    Column { title, digits, against: None }
+}
+
+const fn rate(title: &'static str) -> Column {
+    Column { title, digits: 0, against: Some("tungstenite") }
+}
+
+const fn cpu(title: &'static str) -> Column {
+    Column { title, digits: 2, against: Some("tcp-threads") }
+}
+
+const BUSY: Column = column("client busy %", 0);
+
+impl Cell {
+    /// Returns the numbers of a sample, in their order.
+    pub fn columns(&self) -> &'static [Column] {
+        const ECHO: &[Column] = &[rate("messages/s"), cpu("server µs/message"), BUSY];
+        const ROOM: &[Column] = &[rate("deliveries/s"), cpu("server µs/delivery"), BUSY];
+        const FLOOD: &[Column] = &[rate("MiB/s"), cpu("server µs/MiB"), BUSY];
+        const STORM: &[Column] = &[rate("connections/s"), cpu("server µs/connection"), BUSY];
+        const IDLE: &[Column] =
+            &[Column { digits: 1, ..rate("KiB/connection") }, column("threads more", 0)];
+        const STALLED: &[Column] = &[
+            column("p99 ms", 1),
+            column("longest send ms", 1),
+            column("memory growth KiB", 0),
+            column("stalled ones closed", 0),
+            column("fewer takers told", 0),
+        ];
+        const UNMASK: &[Column] = &[column("GB/s", 1)];
+        match self.kind {
+            Kind::Echo { .. } => ECHO,
+            Kind::Broadcast { .. } => ROOM,
+            Kind::Flood { .. } => FLOOD,
+            Kind::Storm { .. } => STORM,
+            Kind::Idle { .. } => IDLE,
+            Kind::Stalled { .. } => STALLED,
+            Kind::Unmask => UNMASK,
+        }
+    }
+
+    pub fn mode(&self) -> Mode {
+        match self.kind {
+            Kind::Broadcast { .. } => Mode::Room,
+            Kind::Stalled { .. } | Kind::Unmask => Mode::Stalled,
+            _ => Mode::Echo,
+        }
+    }
+
+    pub fn about(&self) -> String {
+        match self.kind {
+            Kind::Echo { connections, in_flight, one_core } => {
+                let place = if one_core { "; client and server on one core" } else { "" };
+                format!("echo of 125 octets: {connections} × {in_flight} in flight{place}")
+            }
+            Kind::Broadcast { members, in_flight } => {
+                format!("broadcast of 125 octets to {members}: {in_flight} in flight")
+            }
+            Kind::Flood { in_flight } => {
+                format!("echo of 1 MiB on one connection: {in_flight} in flight")
+            }
+            Kind::Storm { visitors } => {
+                format!("connect, upgrade, one echo, close: {visitors} at a time")
+            }
+            Kind::Idle { connections } => {
+                format!("memory and threads of {connections} connections after one echo each")
+            }
+            Kind::Stalled { stalled, clients } => {
+                format!("broadcast of 16 KiB to {clients}, of whom {stalled} never read")
+            }
+            Kind::Unmask => "`apply_mask` on 64 KiB".to_string(),
+        }
+    }
+}
+
+pub fn all() -> Vec<Cell> {
+    let echo = |connections, in_flight, one_core| Cell {
+        name: format!("echo-{connections}-{in_flight}"),
+        kind: Kind::Echo { connections, in_flight, one_core },
+    };
+    let broadcast = |in_flight| Cell {
+        name: format!("broadcast-{in_flight}"),
+        kind: Kind::Broadcast { members: 1000, in_flight },
+    };
+    let idle = |connections| Cell {
+        name: format!("idle-{connections}"),
+        kind: Kind::Idle { connections },
+    };
+    let stalled = |stalled| Cell {
+        name: format!("stalled-{stalled}"),
+        kind: Kind::Stalled { stalled, clients: 100 },
+    };
+    vec![
+        echo(1, 1, true),
+        echo(16, 1, false),
+        echo(128, 1, false),
+        echo(1000, 1, false),
+        echo(1, 64, false),
+        echo(16, 64, false),
+        echo(128, 64, false),
+        echo(1000, 64, false),
+        echo(5000, 64, false),
+        broadcast(1),
+        broadcast(16),
+        Cell { name: "flood".to_string(), kind: Kind::Flood { in_flight: 4 } },
+        Cell { name: "storm".to_string(), kind: Kind::Storm { visitors: 16 } },
+        idle(128),
+        idle(1000),
+        idle(5000),
+        stalled(1),
+        stalled(40),
+        Cell { name: "unmask".to_string(), kind: Kind::Unmask },
+    ]
+}
+
+/// Returns the cells with these names: `storm`, or `echo` for all whose name begins so, or
+/// `growth` for the echo cells with 64 in flight.
+pub fn named(names: &str) -> Result<Vec<Cell>, String> {
+    let is = |cell: &Cell, name: &str| match name {
+        "growth" => matches!(cell.kind, Kind::Echo { in_flight: 64, .. }),
+        _ => cell.name == name || cell.name.starts_with(&format!("{name}-")),
+    };
+    for name in names.split(',') {
+        if !all().iter().any(|cell| is(cell, name)) {
+            return Err(format!("no cell is {name:?}; --list shows them"));
+        }
+    }
+    let wanted = |cell: &Cell| names.split(',').any(|name| is(cell, name));
+    Ok(all().into_iter().filter(wanted).collect())
+}

@@ -1,0 +1,85 @@
+//! Echo: each connection keeps a number of messages in flight, and sends one for each reply.
+
+use crate::load::frames::Ring;
+use crate::load::wait::{read_all, write_some, Waiter};
+use crate::load::{wrong, Load};
+use mio::net::TcpStream;
+use std::io;
+use std::time::Instant;
+
+pub struct Echo {
+    waiter: Waiter,
+    clients: Vec<Client>,
+    ring: Ring,
+    in_flight: u64,
+    buffer: Vec<u8>,
+    /// Octets that came back, on all connections.
+    received: u64,
+}
+
+struct Client {
+    stream: TcpStream,
+    /// Octets so far.
+    sent: u64,
+    received: u64,
+}
+
+impl Echo {
+    pub fn new(streams: Vec<std::net::TcpStream>, ring: Ring, in_flight: u64) -> io::Result<Echo> {
+        let waiter = Waiter::new()?;
+        let streams = waiter.adopt(streams)?;
+        let clients =
+            streams.into_iter().map(|stream| Client { stream, sent: 0, received: 0 }).collect();
+        Ok(Echo { waiter, clients, ring, in_flight, buffer: vec![0; 256 * 1024], received: 0 })
+    }
+}
+
+impl Load for Echo {
+    fn run_until(&mut self, end: Instant) -> io::Result<()> {
+        let Echo { waiter, clients, ring, in_flight, buffer, received } = self;
+        while Instant::now() < end {
+            // The first round of events says that all sockets can be written to.
+            waiter.wait(end, |index| {
+                let client = &mut clients[index];
+                let before = client.received;
+                client.read(ring, buffer)?;
+                *received += client.received - before;
+                client.write(ring, *in_flight)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn done(&self) -> f64 {
+        self.received as f64 / self.ring.reply_length as f64
+    }
+
+    fn in_flight(&self) -> f64 {
+        self.clients.len() as f64 * self.in_flight as f64
+    }
+}
+
+impl Client {
+    fn read(&mut self, ring: &Ring, buffer: &mut [u8]) -> io::Result<()> {
+        let received = &mut self.received;
+        read_all(&mut self.stream, buffer, |octets| {
+            if !ring.matches(*received, octets) {
+                return Err(wrong("a reply is not what was sent"));
+            }
+            *received += octets.len() as u64;
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, ring: &Ring, in_flight: u64) -> io::Result<()> {
+        let replies = self.received / ring.reply_length;
+        let may_send = (replies + in_flight) * ring.sent_length;
+        while self.sent < may_send {
+            match write_some(&mut self.stream, ring.to_send(self.sent, may_send))? {
+                0 => return Ok(()),
+                count => self.sent += count as u64,
+            }
+        }
+        Ok(())
+    }
+}

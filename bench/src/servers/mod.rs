@@ -1,0 +1,203 @@
+//! The servers. Each runs as a child of the bench: this binary with `serve NAME MODE`, or a script
+//! of `peers/`.
+
+mod fast;
+mod sockling;
+mod tcp_epoll;
+mod tcp_threads;
+mod tokio;
+mod tungstenite;
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a server does with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Sends each back.
+    Echo,
+    /// Sends those that start with 'b' to everybody, and others back.
+    Room,
+    /// Waits for a word on stdin, then broadcasts from a thread of its own.
+    Stalled,
+}
+
+impl Mode {
+    const ALL: [Mode; 3] = [Mode::Echo, Mode::Room, Mode::Stalled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Echo => "echo",
+            Mode::Room => "room",
+            Mode::Stalled => "stalled",
+        }
+    }
+
+    pub fn named(name: &str) -> Result<Mode, String> {
+        let found = Mode::ALL.into_iter().find(|mode| mode.name() == name);
+        found.ok_or(format!("no mode is {name:?}"))
+    }
+}
+
+/// What is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    WebSocket,
+    /// The same octets without any meaning.
+    Raw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    Sockling,
+    Tungstenite,
+    TokioTungstenite,
+    FastWebsockets,
+    NodeWs,
+    PythonWebsockets,
+    TcpThreads,
+    TcpEpoll,
+}
+
+impl Server {
+    pub const ALL: [Server; 8] = [
+        Server::Sockling,
+        Server::Tungstenite,
+        Server::TokioTungstenite,
+        Server::FastWebsockets,
+        Server::NodeWs,
+        Server::PythonWebsockets,
+        Server::TcpThreads,
+        Server::TcpEpoll,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Server::Sockling => "sockling",
+            Server::Tungstenite => "tungstenite",
+            Server::TokioTungstenite => "tokio-tungstenite",
+            Server::FastWebsockets => "fastwebsockets",
+            Server::NodeWs => "node-ws",
+            Server::PythonWebsockets => "python-websockets",
+            Server::TcpThreads => "tcp-threads",
+            Server::TcpEpoll => "tcp-epoll",
+        }
+    }
+
+    pub fn about(self) -> &'static str {
+        match self {
+            Server::Sockling => "this library: a thread per connection",
+            Server::Tungstenite => "blocking, a thread per connection, as its README does it",
+            Server::TokioTungstenite => "tokio with its default of a thread per core",
+            Server::FastWebsockets => {
+                "tokio with one thread, hyper's upgrade, as its example does it"
+            }
+            Server::NodeWs => "Node's `ws`: an event loop",
+            Server::PythonWebsockets => "Python's `websockets.sync`: a thread per connection",
+            Server::TcpThreads => "a floor: blocking TCP echo, a thread per connection, no parsing",
+            Server::TcpEpoll => "a floor: TCP echo in one event loop, no parsing",
+        }
+    }
+
+    pub fn named(name: &str) -> Result<Server, String> {
+        let found = Server::ALL.into_iter().find(|server| server.name() == name);
+        found.ok_or(format!("no server is {name:?}; --list shows them"))
+    }
+
+    pub fn wire(self) -> Wire {
+        match self {
+            Server::TcpThreads | Server::TcpEpoll => Wire::Raw,
+            _ => Wire::WebSocket,
+        }
+    }
+
+    pub fn can(self, mode: Mode) -> bool {
+        match mode {
+            Mode::Echo => true,
+            // Others have no broadcast, or need more than a few lines for one.
+            Mode::Room => matches!(self, Server::Sockling | Server::TokioTungstenite),
+            Mode::Stalled => self == Server::Sockling,
+        }
+    }
+
+    /// Returns why the server cannot run here, if so.
+    pub fn missing(self) -> Option<&'static str> {
+        let (mut probe, why) = match self {
+            Server::NodeWs => {
+                let mut probe = Command::new("node");
+                probe.args(["-e", "require('ws')"]);
+                (probe, "there is no node with the module `ws`")
+            }
+            Server::PythonWebsockets => {
+                let mut probe = Command::new(python());
+                probe.args(["-c", "import websockets.sync.server"]);
+                (probe, "there is no python3 with the module `websockets`")
+            }
+            _ => return None,
+        };
+        probe.current_dir(peers()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let runs = probe.status().is_ok_and(|status| status.success());
+        (!runs).then_some(why)
+    }
+
+    /// Returns the command that starts the server.
+    pub fn command(self, mode: Mode) -> io::Result<Command> {
+        let (program, script) = match self {
+            Server::NodeWs => (PathBuf::from("node"), "node_ws.cjs"),
+            Server::PythonWebsockets => (python(), "python_websockets.py"),
+            _ => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["serve", self.name(), mode.name()]);
+                return Ok(command);
+            }
+        };
+        let mut command = Command::new(program);
+        command.arg(peers().join(script));
+        Ok(command)
+    }
+}
+
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+fn python() -> PathBuf {
+    let venv = peers().join("venv/bin/python");
+    match std::env::var_os("PYTHON") {
+        Some(python) => PathBuf::from(python),
+        None if venv.exists() => venv,
+        None => PathBuf::from("python3"),
+    }
+}
+
+/// Runs a server until the bench ends it.
+pub fn serve(server: Server, mode: Mode) -> io::Result<()> {
+    // A bench that is killed leaves no servers behind.
+    set_pdeathsig(Signal::SIGKILL)?;
+    match server {
+        Server::Sockling => sockling::serve(mode),
+        Server::Tungstenite => tungstenite::serve(),
+        Server::TokioTungstenite => tokio::serve(mode),
+        Server::FastWebsockets => fast::serve(),
+        Server::TcpThreads => tcp_threads::serve(),
+        Server::TcpEpoll => tcp_epoll::serve(),
+        Server::NodeWs | Server::PythonWebsockets => Err(io::Error::other("a script serves it")),
+    }
+}
+
+/// Listens on a port that the system chooses, and tells it to the bench.
+fn listen() -> io::Result<TcpListener> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    announce(listener.local_addr()?)?;
+    Ok(listener)
+}
+
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", address.port())?;
+    out.flush()
+}

@@ -1,0 +1,64 @@
+//! This library: an echo, a room, and a thread that broadcasts past clients that do not read.
+
+use crate::load::stalled::{Order, Told};
+use crate::proc::read_line;
+use crate::servers::Mode;
+use sockling::limits::Limits;
+use sockling::prelude::*;
+use std::io;
+use std::thread;
+use std::time::Instant;
+
+#[derive(Default, macros::WebsocketController)]
+struct Bench;
+
+impl WebsocketController for Bench {
+    // As in the library's example.
+    fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+        log::info!("Client {:?} connected to the echo server", client);
+        Ok(())
+    }
+
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        if message.as_bytes().starts_with(b"b") {
+            Comms::notify().send(message)?;
+        } else {
+            Comms::websocket(client).send(message)?;
+        }
+        Ok(())
+    }
+}
+
+pub fn serve(mode: Mode) -> io::Result<()> {
+    let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
+    let listening = Server::new(vec![route!("/websocket" => Bench)])
+        .limits(limits)
+        .bind("127.0.0.1:0")
+        .map_err(io::Error::other)?;
+    super::announce(listening.address())?;
+    if mode == Mode::Stalled {
+        thread::spawn(|| -> io::Result<()> {
+            let order = Order::from_line(&read_line(&mut io::stdin().lock())?)?;
+            println!("{}", broadcast(&order).to_line());
+            Ok(())
+        });
+    }
+    listening.serve().map_err(io::Error::other)
+}
+
+/// Sends at an even pace, and never faster to make up for a delay.
+fn broadcast(order: &Order) -> Told {
+    let mut told = Told { longest: Default::default(), most: 0, least: usize::MAX };
+    let mut next = Instant::now();
+    for number in 0..order.messages {
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        let message = Message::Binary(order.payload(number));
+        let before = Instant::now();
+        let taken = Comms::notify().send(message).unwrap_or(0);
+        told.longest = told.longest.max(before.elapsed());
+        told.most = told.most.max(taken);
+        told.least = told.least.min(taken);
+        next = before + order.interval;
+    }
+    told
+}
