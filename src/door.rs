@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream}
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a client that is refused gets to take the answer.
 const REFUSAL: Duration = Duration::from_secs(1);
@@ -195,17 +195,10 @@ impl Door {
         }
     }
 
-    /// Waits until the threads have ended that serve nobody, or the deadline.
-    pub fn wait_for_threads(&self, deadline: Instant) {
-        let mut crowd = self.crowd();
-        while crowd.threads > self.roster.len() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            crowd =
-                self.changed.wait_timeout(crowd, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+    /// Waits until the threads have ended that serve nobody, or the longest time.
+    pub fn wait_for_threads(&self, longest: Duration) {
+        let busy = |crowd: &mut Crowd| crowd.threads > self.roster.len();
+        drop(self.changed.wait_timeout_while(self.crowd(), longest, busy));
     }
 
     fn crowd(&self) -> MutexGuard<'_, Crowd> {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Instant;
+use std::time::Duration;
 
 /// The connections of a server.
 #[derive(Default)]
@@ -117,22 +117,14 @@ impl Roster {
         }
     }
 
-    /// Waits until all connections have ended, or the deadline. Those whose handlers wait here too
+    /// Waits until all connections have ended, or the longest time. Those whose handlers wait here too
     /// are not waited for. Returns those that have not ended: the peer, and the path if its handler
     /// is running.
-    pub fn wait_until_empty(&self, deadline: Instant) -> Vec<(SocketAddr, Option<String>)> {
+    pub fn wait_until_empty(&self, longest: Duration) -> Vec<(SocketAddr, Option<String>)> {
         let own = thread::current().id();
-        let mut state = self.lock();
-        state.ending.push(own);
+        self.lock().ending.push(own);
         self.changed.notify_all();
-        while state.others().next().is_some() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state =
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut state = self.wait_while(longest, |state| state.others().next().is_some());
         let others: Vec<_> = state.others().cloned().collect();
         state.ending.retain(|thread| *thread != own);
         drop(state);
@@ -147,18 +139,16 @@ impl Roster {
         others.for_each(|entry| entry.abandoned.store(true, Ordering::Relaxed));
     }
 
-    /// Waits until all have ended that were not given up, or the deadline: those whose handlers
+    /// Waits until all have ended that were not given up, or the longest time: those whose handlers
     /// called the shutdown have an answer to write.
-    pub fn wait_for_the_rest(&self, deadline: Instant) {
-        let mut state = self.lock();
-        while state.entries.values().any(|entry| !entry.abandoned.load(Ordering::Relaxed)) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state =
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+    pub fn wait_for_the_rest(&self, longest: Duration) {
+        let given_up = |entry: &Arc<Entry>| entry.abandoned.load(Ordering::Relaxed);
+        drop(self.wait_while(longest, |state| !state.entries.values().all(given_up)));
+    }
+
+    fn wait_while(&self, longest: Duration, so: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waited = self.changed.wait_timeout_while(self.lock(), longest, |state| so(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Returns the number of connections.

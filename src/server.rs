@@ -12,7 +12,6 @@ use crate::outbox::Shared;
 use crate::registry::process_keys;
 use crate::router::{Handler, Router};
 use crate::session::SessionCookie;
-use crate::socket::after;
 use crate::websocket::conversation::going_away;
 use crate::websocket::handshake::Origins;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -197,7 +196,7 @@ impl Listening {
         }
         let shared = &self.door.site.shared;
         shared.clock.run();
-        self.door.roster.wait_for_the_rest(after(shared.limits.drain_timeout));
+        self.door.roster.wait_for_the_rest(shared.limits.drain_timeout);
         Ok(())
     }
 }
@@ -234,7 +233,7 @@ impl ServerHandle {
         self.door.close();
         let roster = &self.door.roster;
         roster.close(&going_away());
-        let stuck = roster.wait_until_empty(after(self.door.site.shared.limits.drain_timeout));
+        let stuck = roster.wait_until_empty(self.door.site.shared.limits.drain_timeout);
         let stuck: Vec<Stuck> =
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
@@ -247,10 +246,10 @@ impl ServerHandle {
         }
         if !stuck.is_empty() {
             roster.cut_off();
-            roster.wait_until_empty(after(AFTER_CUT));
+            roster.wait_until_empty(AFTER_CUT);
             roster.abandon();
         }
-        self.door.wait_for_threads(after(AFTER_CUT));
+        self.door.wait_for_threads(AFTER_CUT);
         self.door.site.shared.clock.stop();
         stuck
     }

@@ -52,12 +52,8 @@ impl Response {
 
     /// Sets the body to octets. Their kind is `application/octet-stream` unless a Content-Type
     /// was set.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Response {
-        self.body = body.into();
-        match self.headers.get("content-type") {
-            Some(_) => self,
-            None => self.header("Content-Type", "application/octet-stream"),
-        }
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Response {
+        self.of_kind("application/octet-stream", body.into())
     }
 
     fn of_kind(mut self, kind: &str, body: Vec<u8>) -> Response {
