@@ -4,7 +4,7 @@
 use crate::delivery;
 use crate::error::Error;
 use crate::outbox::Outbox;
-use crate::registry::{everyone, members, Members};
+use crate::registry::{everyone, members, Everyone, Members};
 use crate::session::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
@@ -78,7 +78,8 @@ impl Websocket {
             Some(members) => members,
             None => return Ok(0),
         };
-        match delivery::deliver_all(outboxes(&[members]), &message.into().to_frame()) {
+        let message = message.into();
+        match delivery::deliver_all(outboxes(&members), &message.frame()) {
             (0, Some(waiting)) => Err(Error::Full { waiting }),
             (taken, _) => Ok(taken),
         }
@@ -92,8 +93,8 @@ impl Websocket {
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        let members: Vec<Members> = members(&self.id).into_iter().collect();
-        Ok(delivery::close_all(outboxes(&members), &close))
+        let members = members(&self.id);
+        Ok(members.map_or(0, |members| delivery::close_all(outboxes(&members), &close)))
     }
 
     /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
@@ -120,18 +121,23 @@ impl Broadcast {
     /// Sends a message to each WebSocket and returns how many took it. A client that does not
     /// read is cut off and not counted; it never makes the broadcast fail, which is always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        let everyone = everyone(self.except.as_ref());
-        Ok(delivery::deliver_all(outboxes(&everyone), &message.into().to_frame()).0)
+        let (everyone, message) = (everyone(), message.into());
+        Ok(delivery::deliver_all(self.outboxes(&everyone), &message.frame()).0)
     }
 
     /// Ends each WebSocket with a Close frame and returns how many. Error: as for
     /// [`Websocket::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        Ok(delivery::close_all(outboxes(&everyone(self.except.as_ref())), &close))
+        Ok(delivery::close_all(self.outboxes(&everyone()), &close))
+    }
+
+    fn outboxes<'a>(&'a self, everyone: &'a Everyone) -> impl Iterator<Item = &'a Arc<Outbox>> {
+        let wanted = move |(id, _): &&(SessionId, Members)| self.except.as_ref() != Some(id);
+        everyone.iter().filter(wanted).flat_map(|(_, members)| outboxes(members))
     }
 }
 
-fn outboxes(sessions: &[Members]) -> impl Iterator<Item = &Arc<Outbox>> {
-    sessions.iter().flat_map(|members| members.iter()).map(|member| &member.outbox)
+fn outboxes(members: &Members) -> impl Iterator<Item = &Arc<Outbox>> {
+    members.iter().map(|member| &member.outbox)
 }

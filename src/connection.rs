@@ -20,7 +20,8 @@ use crate::log;
 use crate::outbox::Shared;
 use crate::roster::Entry;
 use crate::router::Router;
-use crate::socket::{after, write_all, write_deadline, Socket};
+use crate::socket::Socket;
+use crate::stream::{after, write_all, write_deadline};
 use std::io::ErrorKind;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -231,7 +232,7 @@ impl Connection<'_> {
 
     fn write_bytes(&self, socket: &Socket, bytes: &[u8]) -> Result<(), End> {
         let deadline = write_deadline(self.limits.write_timeout, bytes.len());
-        write_all(socket.stream(), bytes, deadline).map_err(|_| End::Lost)
+        write_all(&**socket.stream(), bytes, deadline).map_err(|_| End::Lost)
     }
 
     fn end(&self, socket: &mut Socket, end: End) {

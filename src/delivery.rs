@@ -14,8 +14,9 @@
 //! ```
 
 use crate::outbox::{Outbox, Refused, Sent, Shared};
-use crate::socket::after;
+use crate::stream::after;
 use crate::websocket::close::CloseFrame;
+use crate::websocket::frame::Frame;
 use std::cell::RefCell;
 use std::mem::take;
 use std::sync::atomic::Ordering;
@@ -73,7 +74,7 @@ fn with_batch<T>(look: impl FnOnce(&mut Batch) -> T) -> Option<T> {
 /// was cut off because it does not read.
 pub(crate) fn deliver_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
-    frame: &[u8],
+    frame: &Frame,
 ) -> (usize, Option<usize>) {
     let (mut taken, mut full) = (0, None);
     // After one client has held this thread up, the others are left to a courier.
@@ -99,7 +100,7 @@ pub(crate) fn deliver_all<'a>(
 
 /// Sends a whole frame to one connection. To its own connection a handler's thread waits for room;
 /// another client that does not read is cut off when too much waits for it.
-pub(crate) fn deliver(to: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
+pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
     loop {
         match append_or_send(to, frame) {
             Err(Refused::Full(_)) if is_own(to) => wait_for_own(to, frame.len()),
@@ -120,7 +121,7 @@ fn wait_for_own(own: &Arc<Outbox>, length: usize) {
 
 fn append_for_courier(
     to: &Arc<Outbox>,
-    frame: &[u8],
+    frame: &Frame,
     left: &mut Vec<Arc<Outbox>>,
 ) -> Result<Sent, Refused> {
     let appended = to.cork(frame, 0).map(|_| Sent::Done);
@@ -136,7 +137,7 @@ fn cut_off_if_full(to: &Arc<Outbox>, result: Result<Sent, Refused>) -> Result<Se
     result
 }
 
-fn append_or_send(to: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
+fn append_or_send(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
     // The address of the thread's own outbox marks those on its list: no other living batch has it,
     // and a flush takes the mark away.
     let corked = with_batch(|batch| batch.corked.then_some(Arc::as_ptr(&batch.own) as usize));
@@ -165,6 +166,8 @@ pub(crate) fn close_all<'a>(
     close: &CloseFrame,
 ) -> usize {
     let closed: Vec<_> = to.filter(|outbox| outbox.queue_close(close)).cloned().collect();
+    // Their threads may be blocked in a read and keep no deadline.
+    closed.iter().for_each(Outbox::cut_off_late);
     let count = closed.len();
     write_list(closed);
     count

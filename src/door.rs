@@ -10,7 +10,8 @@ use crate::http::response::Response;
 use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
 use crate::log;
 use crate::roster::Roster;
-use crate::socket::{after, write_all, Socket};
+use crate::socket::Socket;
+use crate::stream::{after, write_all, Stream};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -147,7 +148,7 @@ impl Door {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let stream = Arc::new(stream);
+        let stream: Arc<dyn Stream> = Arc::new(stream);
         let limits = &self.site.shared.limits;
         match self.roster.admit(Arc::clone(&stream), peer, limits) {
             Some(place) => serve(&self.site, Socket::new(stream), &place.entry),
@@ -157,7 +158,7 @@ impl Door {
 
     /// Tells a client that there is no room. Only a few are waited for while they read that, so
     /// that they cannot take all threads; the rest is dropped.
-    fn turn_away(&self, stream: Arc<TcpStream>) {
+    fn turn_away(&self, stream: Arc<dyn Stream>) {
         {
             let mut crowd = self.crowd();
             if crowd.refusing >= AT_THE_DOOR {
@@ -165,12 +166,12 @@ impl Door {
             }
             crowd.refusing += 1;
         }
-        self.refuse(&stream);
+        self.refuse(&*stream);
         Socket::new(stream).linger(LINGER_QUIET);
         self.crowd().refusing -= 1;
     }
 
-    fn refuse(&self, stream: &TcpStream) {
+    fn refuse(&self, stream: &dyn Stream) {
         let response = Response::of_status(503).header("Retry-After", "1");
         if let Ok(bytes) = response.encode(false, true, unix_seconds()) {
             // Fails when the client has gone; there is nobody else to tell.

@@ -47,7 +47,7 @@
 //! HTTP text     http/headers http/target http/head http/chunked http/cookie http/response
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
 //! errors        error
-//! socket        socket clock outbox delivery roster
+//! socket        stream socket clock queue outbox delivery roster
 //! who is here   keys session registry comms
 //! request       http/request
 //! conversation  websocket/conversation
@@ -222,8 +222,10 @@ mod error;
 mod clock;
 mod delivery;
 mod outbox;
+mod queue;
 mod roster;
 mod socket;
+mod stream;
 
 mod comms;
 mod keys;

@@ -18,13 +18,14 @@
 use crate::clock::Clock;
 use crate::limits::{Limits, CORK, DIRECT_WRITE};
 use crate::log;
-use crate::socket::{after, is_timeout, write_all, write_deadline};
+use crate::queue::Queue;
+use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
 use crate::websocket::close::CloseFrame;
-use crate::websocket::frame::{frame, OpCode};
-use std::io::{ErrorKind, Write};
-use std::mem::take;
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::websocket::frame::{Frame, OpCode};
+use std::io::ErrorKind;
+use std::mem::{replace, take};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -34,9 +35,6 @@ const ROUNDS: usize = 16;
 const FLUSHER_STACK: usize = 128 * 1024;
 /// How long a flusher stays after its client has caught up.
 const FLUSHER_STAYS: Duration = Duration::from_secs(1);
-/// How long a client may be congested before what it was sent too much of is held against it. Until
-/// then it is the senders who are slowed down.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// What all outboxes of a server share.
 #[derive(Default)]
@@ -68,44 +66,16 @@ impl Shared {
 }
 
 pub(crate) struct Outbox {
-    stream: Arc<TcpStream>,
+    stream: Arc<dyn Stream>,
     peer: SocketAddr,
     pub shared: Arc<Shared>,
     /// Held to append and to take, never while writing: one stuck client must not stop the rest.
-    state: Mutex<State>,
+    queue: Mutex<Queue>,
     changed: Condvar,
+    /// A Close frame was sent or the socket shut: the queue's marks, to be read without its lock.
+    ended: AtomicBool,
     /// Octets that the system took.
     written: AtomicUsize,
-}
-
-#[derive(Default)]
-struct State {
-    /// Whole frames that nobody is writing.
-    pending: Vec<u8>,
-    /// How many.
-    messages: usize,
-    /// The newest pong that a congested client has not got; older ones are dropped (RFC 6455,
-    /// 5.5.3 allows it), so pings cannot fill the memory.
-    pong: Option<Vec<u8>>,
-    /// Octets that somebody is writing.
-    in_flight: usize,
-    /// What this outbox has added to the server's total.
-    counted: usize,
-    /// Somebody has the role of the writer.
-    writing: bool,
-    /// A write came up short and the flusher has not caught up.
-    congested: bool,
-    /// Since when.
-    congested_since: Option<Instant>,
-    /// A Close frame is in: nothing may follow it (RFC 6455, 5.5.1).
-    closing: bool,
-    shut: bool,
-    /// Somebody waits on `changed`; waking nobody would cost a system call.
-    waiting: bool,
-    /// The mark of the batch on whose list this outbox is for what is pending; 0 is none.
-    batch: usize,
-    /// The tick at which the oldest of the corked octets came.
-    corked_at: usize,
 }
 
 /// What became of a frame that was taken.
@@ -131,54 +101,54 @@ pub(crate) enum Refused {
 impl Outbox {
     /// Returns an outbox whose first octets are `first`. Nobody else can write before `open`.
     pub fn new(
-        stream: Arc<TcpStream>,
+        stream: Arc<dyn Stream>,
         peer: SocketAddr,
         shared: Arc<Shared>,
         first: Vec<u8>,
     ) -> Arc<Outbox> {
-        let state = Mutex::new(State { pending: first, writing: true, ..State::default() });
-        let (changed, written) = Default::default();
-        Arc::new(Outbox { stream, peer, shared, state, changed, written })
+        let queue = Mutex::new(Queue::opening(first));
+        let (changed, ended, written) = Default::default();
+        Arc::new(Outbox { stream, peer, shared, queue, changed, ended, written })
     }
 
     /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
     pub fn open(self: &Arc<Outbox>) -> bool {
-        if self.stream.set_write_timeout(Some(DIRECT_WRITE)).is_err() {
+        if self.stream.set_write_timeout(DIRECT_WRITE).is_err() {
             self.cut_off("its write timeout cannot be set");
         }
         let first = self.lock().take_lot();
-        self.write(&first);
+        self.write([&first, &[]]);
         !self.lock().shut
     }
 
     /// Sends a whole frame: writes it now, or leaves it to who is writing.
-    pub fn send(self: &Arc<Outbox>, frame: &[u8]) -> Result<Sent, Refused> {
-        let (mut state, waited) = self.admit(frame.len(), true)?;
-        let sent = if state.writing || !state.pending.is_empty() {
-            self.append(&mut state, frame);
-            match self.is_crowded(&state) {
+    pub fn send(self: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
+        let (mut queue, waited) = self.admit(frame.len(), true)?;
+        let sent = if queue.writing || queue.is_pending() {
+            self.append(&mut queue, frame);
+            match queue.is_crowded(&self.shared.limits) {
                 true => Sent::Crowded,
-                false => self.write_pending_of(state),
+                false => self.write_pending_of(queue),
             }
         } else {
-            state.writing = true;
-            state.in_flight = frame.len();
-            drop(state);
-            self.write(frame)
+            queue.start(frame.len());
+            drop(queue);
+            self.write(frame.parts())
         };
         Ok(if waited { Sent::Stalled } else { sent })
     }
 
     /// Appends a whole frame for the batch's thread to write, or, for batch 0, for a courier.
     /// Returns whether the outbox was not on the batch's list before.
-    pub fn cork(&self, frame: &[u8], batch: usize) -> Result<(bool, Sent), Refused> {
-        let (mut state, waited) = self.admit(frame.len(), batch != 0)?;
-        if state.pending.is_empty() {
-            state.corked_at = self.shared.ticks.load(Ordering::Relaxed);
+    pub fn cork(&self, frame: &Frame, batch: usize) -> Result<(bool, Sent), Refused> {
+        let (mut queue, waited) = self.admit(frame.len(), batch != 0)?;
+        if !queue.is_pending() {
+            queue.corked_at = self.shared.ticks.load(Ordering::Relaxed);
         }
-        self.append(&mut state, frame);
-        let first = std::mem::replace(&mut state.batch, batch) != batch;
-        let much = !state.writing && state.pending.len() > CORK || self.is_crowded(&state);
+        self.append(&mut queue, frame);
+        let first = replace(&mut queue.batch, batch) != batch;
+        let much =
+            !queue.writing && queue.pending() > CORK || queue.is_crowded(&self.shared.limits);
         Ok((first, if much || waited { Sent::Crowded } else { Sent::Done }))
     }
 
@@ -189,58 +159,46 @@ impl Outbox {
 
     /// Returns whether octets are pending that nobody is writing, and for how many ticks.
     pub fn corked_for(&self, tick: usize) -> Option<usize> {
-        let state = self.lock();
-        let corked = !state.pending.is_empty() && !state.writing && !state.shut;
-        corked.then_some(tick.wrapping_sub(state.corked_at))
+        let queue = self.lock();
+        let corked = queue.is_pending() && !queue.writing;
+        corked.then_some(tick.wrapping_sub(queue.corked_at))
     }
 
-    /// Answers a ping. Returns the frame if it may go out like any other; a congested client has
-    /// one pong waiting, the newest, and one that was sent a Close frame gets none.
-    pub fn pong(&self, payload: &[u8]) -> Option<Vec<u8>> {
-        let frame = frame(OpCode::Pong, payload);
-        let mut state = self.lock();
-        if !state.congested {
-            return Some(frame);
+    /// Returns whether a pong may go out like any other frame; a congested client has one pong
+    /// waiting, the newest, and one that was sent a Close frame gets none.
+    pub fn may_pong(&self, pong: &Frame) -> bool {
+        let mut queue = self.lock();
+        if queue.is_congested() && !queue.closing && !queue.shut {
+            queue.keep_pong(pong);
         }
-        if !state.closing && !state.shut {
-            state.pong = Some(frame);
-        }
-        None
-    }
-
-    /// Sends a Close frame, after what is pending and whatever the backlog is, unless one was sent.
-    pub fn send_close(self: &Arc<Outbox>, close: &CloseFrame) {
-        if self.queue_close(close) {
-            self.write_pending();
-        }
+        !queue.is_congested()
     }
 
     /// Appends a Close frame, which the caller writes; nothing is taken after it. Returns whether
-    /// it is the first one. A client that does not answer in time is cut off by the clock, since
-    /// the connection's thread may be blocked in a read.
-    pub fn queue_close(self: &Arc<Outbox>, close: &CloseFrame) -> bool {
-        let frame = frame(OpCode::Close, &close.payload());
-        let mut state = self.lock();
-        if state.closing || state.shut {
+    /// it is the first one.
+    pub fn queue_close(&self, close: &CloseFrame) -> bool {
+        let mut queue = self.lock();
+        if queue.closing || queue.shut {
             return false;
         }
-        state.closing = true;
-        if let Some(pong) = state.pong.take() {
-            state.pending.extend_from_slice(&pong);
-        }
-        self.append(&mut state, &frame);
-        drop(state);
+        queue.closing = true;
+        self.ended.store(true, Ordering::Release);
+        queue.take_pong();
+        self.append(&mut queue, &Frame::new(OpCode::Close, &close.payload()));
+        true
+    }
+
+    /// Has the clock end the connection if the client does not answer a Close frame in time.
+    pub fn cut_off_late(self: &Arc<Outbox>) {
         let outbox = Arc::downgrade(self);
         self.shared.clock.at(after(self.shared.limits.close_timeout), move || {
             outbox.upgrade().map(|outbox| outbox.close());
         });
-        true
     }
 
     /// Returns whether the Close frame was sent or the socket shut.
     pub fn is_closing(&self) -> bool {
-        let state = self.lock();
-        state.closing || state.shut
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Ends the connection at once and logs why.
@@ -253,7 +211,15 @@ impl Outbox {
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread
     /// that is blocked in a read wakes and leaves the map. Returns whether it was open.
     pub fn close(&self) -> bool {
-        let open = self.forget();
+        let open = {
+            let mut queue = self.lock();
+            let open = !queue.shut;
+            queue.forget();
+            self.count(&mut queue);
+            self.wake(&mut queue);
+            open
+        };
+        self.ended.store(true, Ordering::Release);
         if open {
             // Fails when the peer was faster; then it is shut already.
             let _ = self.stream.shutdown(Shutdown::Both);
@@ -261,31 +227,59 @@ impl Outbox {
         open
     }
 
-    fn forget(&self) -> bool {
-        let mut state = self.lock();
-        let open = !std::mem::replace(&mut state.shut, true);
-        state.pending = Vec::new();
-        state.pong = None;
-        self.count(&mut state);
-        self.wake(&mut state);
-        open
-    }
-
     /// Returns the octets that wait for the client.
     pub fn backlog(&self) -> usize {
-        let state = self.lock();
-        state.pending.len() + state.in_flight
+        self.lock().octets()
     }
 
     /// Returns whether the client does not read as fast as it is sent to.
     pub fn is_congested(&self) -> bool {
-        self.lock().congested
+        self.lock().is_congested()
+    }
+
+    /// Frees memory that a quiet connection does not need.
+    pub fn shrink(&self) {
+        self.lock().shrink();
     }
 
     /// Waits until there is room for a message of this length and for what others send. There is no
     /// deadline here: whoever writes has one, and cuts off a client that does not read.
     pub fn wait_for_room(&self, length: usize) {
-        self.wait_while(None, |state| self.is_crowded(state) || self.is_full(state, length));
+        let limits = &self.shared.limits;
+        self.wait_while(|queue| {
+            queue.is_crowded(limits) || queue.is_full(length, self.total(), limits)
+        });
+    }
+
+    /// Waits while somebody is writing and more than `CORK` is queued behind that.
+    pub fn wait_for_reader(&self) {
+        self.wait_while(|queue| queue.writing && queue.pending() > CORK);
+    }
+
+    /// Waits until all is written. Returns false when the deadline came first.
+    pub fn wait_until_written(&self, deadline: Instant) -> bool {
+        let mut queue = self.lock();
+        while !queue.shut && queue.octets() > 0 {
+            match deadline.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return false,
+                left => queue = self.wait(queue, left),
+            }
+        }
+        true
+    }
+
+    fn wait_while(&self, so: impl Fn(&Queue) -> bool) {
+        let mut queue = self.lock();
+        while !queue.shut && so(&queue) {
+            queue.waiting = true;
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for a change, or for so long.
+    fn wait<'a>(&self, mut queue: MutexGuard<'a, Queue>, left: Duration) -> MutexGuard<'a, Queue> {
+        queue.waiting = true;
+        self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Returns how many octets the system took so far, modulo the size of the counter.
@@ -293,128 +287,79 @@ impl Outbox {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Waits while somebody is writing and more than `CORK` is queued behind that.
-    pub fn wait_for_reader(&self) {
-        self.wait_while(None, |state| state.writing && state.pending.len() > CORK);
-    }
-
-    /// Waits until all is written. Returns false when the deadline came first.
-    pub fn wait_until_written(&self, deadline: Instant) -> bool {
-        self.wait_while(Some(deadline), |state| state.in_flight > 0 || !state.pending.is_empty())
-    }
-
-    fn wait_while(&self, deadline: Option<Instant>, so: impl Fn(&State) -> bool) -> bool {
-        let mut state = self.lock();
-        while !state.shut && so(&state) {
-            state.waiting = true;
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        true
-    }
-
-    /// Returns the state if a frame of this length may be appended. A client is too slow when too
-    /// much waits behind a write that came up short a while ago. Until then the senders are too
-    /// fast: each gives the writer a moment if it may, which bounds what can pile up. Returns also
-    /// whether it did.
+    /// Returns the queue if a frame of this length may be appended, and whether this thread had to
+    /// wait for that. A client is too slow when too much waits behind a write that came up short a
+    /// while ago. Until then the senders are too fast: each gives the writer a moment if it may,
+    /// which bounds what can pile up.
     fn admit(
         &self,
         length: usize,
         patient: bool,
-    ) -> Result<(MutexGuard<'_, State>, bool), Refused> {
-        let too_slow =
-            |state: &State| state.congested_since.map_or(false, |since| since.elapsed() >= GRACE);
-        let mut state = self.lock();
-        let wait = patient && self.is_full(&state, length) && !too_slow(&state);
+    ) -> Result<(MutexGuard<'_, Queue>, bool), Refused> {
+        let full = |queue: &Queue| queue.is_full(length, self.total(), &self.shared.limits);
+        let mut queue = self.lock();
+        let wait = patient && full(&queue) && !queue.is_too_slow();
         if wait {
-            state.waiting = true;
-            let waited = self.changed.wait_timeout(state, DIRECT_WRITE);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.wait(queue, DIRECT_WRITE);
         }
-        if state.shut || state.closing {
+        if queue.shut || queue.closing {
             return Err(Refused::Gone);
         }
-        if self.is_full(&state, length) && too_slow(&state) {
-            return Err(Refused::Full(state.pending.len() + state.in_flight));
+        if full(&queue) && queue.is_too_slow() {
+            return Err(Refused::Full(queue.octets()));
         }
-        Ok((state, wait))
+        Ok((queue, wait))
     }
 
-    /// Returns whether too much waits behind a write. One message is always taken.
-    fn is_full(&self, state: &State, length: usize) -> bool {
-        let limits = &self.shared.limits;
-        state.writing
-            && !state.pending.is_empty()
-            && (state.pending.len() + length > limits.backlog
-                || state.messages >= limits.backlog_messages
-                || state.congested
-                    && self.shared.total.load(Ordering::Relaxed) > limits.total_backlog)
+    fn append(&self, queue: &mut Queue, frame: &Frame) {
+        queue.append(frame);
+        self.count(queue);
+        self.wake(queue);
     }
 
-    /// Returns whether half of what makes an outbox full waits behind a write: where a connection's
-    /// own thread stops, so that there is room for what others send.
-    fn is_crowded(&self, state: &State) -> bool {
-        let limits = &self.shared.limits;
-        state.writing
-            && !state.pending.is_empty()
-            && (state.pending.len() > limits.backlog / 2
-                || state.messages > limits.backlog_messages / 2)
-    }
-
-    fn append(&self, state: &mut State, frame: &[u8]) {
-        state.pending.extend_from_slice(frame);
-        state.messages += 1;
-        self.count(state);
-        self.wake(state);
-    }
-
-    fn write_pending_of(self: &Arc<Outbox>, mut state: MutexGuard<'_, State>) -> Sent {
-        if state.writing || state.shut || state.pending.is_empty() {
+    fn write_pending_of(self: &Arc<Outbox>, mut queue: MutexGuard<'_, Queue>) -> Sent {
+        if queue.writing || queue.shut || !queue.is_pending() {
             return Sent::Done;
         }
-        state.writing = true;
-        let lot = state.take_lot();
-        drop(state);
-        self.write(&lot)
+        queue.writing = true;
+        let lot = queue.take_lot();
+        drop(queue);
+        let sent = self.write([&lot, &[]]);
+        self.lock().keep(lot);
+        sent
     }
 
     /// Writes octets, then what others appended meanwhile; the caller has the role.
-    fn write(self: &Arc<Outbox>, first: &[u8]) -> Sent {
-        let mut more = Vec::new();
+    fn write(self: &Arc<Outbox>, first: [&[u8]; 2]) -> Sent {
+        let mut lot = Vec::new();
         for round in 0..ROUNDS {
-            let lot = if round == 0 { first } else { &more };
-            match self.write_once(lot) {
-                Some(octets) if octets == lot.len() => {}
+            let parts = if round == 0 { first } else { [&lot[..], &[]] };
+            match self.write_once(parts) {
+                Some(octets) if octets == parts[0].len() + parts[1].len() => {}
                 Some(octets) => {
-                    self.hand_over(lot[octets..].to_vec(), true);
+                    self.hand_over(parts.concat().split_off(octets), true);
                     return Sent::Stalled;
                 }
-                None => return self.step_down(&mut self.lock()),
+                // The connection has ended, and nothing is pending any more.
+                None => {}
             }
-            let mut state = self.lock();
-            if state.pending.is_empty() {
-                return self.step_down(&mut state);
+            let mut queue = self.lock();
+            if !queue.is_pending() {
+                self.step_down(&mut queue);
+                return Sent::Done;
             }
-            more = state.take_lot();
-            self.wake(&mut state);
+            lot = queue.take_lot();
+            self.wake(&mut queue);
         }
-        self.hand_over(more, false);
+        self.hand_over(lot, false);
         Sent::Done
     }
 
     /// Makes one `write` call. Returns how many octets the system took, or `None` when the
     /// connection has ended.
-    fn write_once(&self, bytes: &[u8]) -> Option<usize> {
+    fn write_once(&self, parts: [&[u8]; 2]) -> Option<usize> {
         loop {
-            match (&*self.stream).write(bytes) {
+            match self.stream.write(parts) {
                 Ok(octets) => {
                     self.written.fetch_add(octets, Ordering::Relaxed);
                     return Some(octets);
@@ -431,13 +376,12 @@ impl Outbox {
 
     /// Gives the role and the rest of a lot to a thread of its own, since the sender may not wait
     /// for this client. When no thread can be started a client that stalls is cut off.
-    fn hand_over(self: &Arc<Outbox>, mut rest: Vec<u8>, stalled: bool) {
-        let mut state = self.lock();
-        rest.append(&mut state.pending);
-        state.pending = rest;
-        state.in_flight = 0;
-        self.congest(&mut state, stalled);
-        drop(state);
+    fn hand_over(self: &Arc<Outbox>, rest: Vec<u8>, stalled: bool) {
+        let mut queue = self.lock();
+        queue.put_back(rest);
+        queue.congest(stalled);
+        self.count(&mut queue);
+        drop(queue);
         let outbox = Arc::clone(self);
         let flusher = std::thread::Builder::new()
             .name("sockling-flush".to_string())
@@ -455,7 +399,7 @@ impl Outbox {
             self.cut_off("it does not read, and no thread can be started to wait for it");
         }
         while let Some(lot) = self.next_lot(stalled && flusher) {
-            let written = match self.write_once(&lot) {
+            let written = match self.write_once([&lot, &[]]) {
                 Some(octets) => octets,
                 None => continue,
             };
@@ -467,11 +411,15 @@ impl Outbox {
                 continue;
             }
             stalled = true;
-            self.congest(&mut self.lock(), true);
+            {
+                let mut queue = self.lock();
+                queue.congest(true);
+                self.count(&mut queue);
+            }
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
-            let all = write_all(&self.stream, &lot[written..], deadline);
+            let all = write_all(&*self.stream, &lot[written..], deadline);
             // A direct write that follows must be short again.
-            if all.and_then(|()| self.stream.set_write_timeout(Some(DIRECT_WRITE))).is_err() {
+            if all.and_then(|()| self.stream.set_write_timeout(DIRECT_WRITE)).is_err() {
                 self.cut_off("it did not read in time");
             }
             self.written.fetch_add(lot.len() - written, Ordering::Relaxed);
@@ -482,78 +430,59 @@ impl Outbox {
     /// role is given back.
     fn next_lot(&self, stays: bool) -> Option<Vec<u8>> {
         let until = after(FLUSHER_STAYS);
-        let mut state = self.lock();
+        let mut queue = self.lock();
         loop {
-            state.in_flight = 0;
-            if !state.shut && (!state.pending.is_empty() || state.pong.is_some()) {
-                let lot = state.take_lot();
-                self.count(&mut state);
-                self.wake(&mut state);
+            queue.settle();
+            if !queue.shut && queue.has_work() {
+                let lot = queue.take_lot();
+                self.count(&mut queue);
+                self.wake(&mut queue);
                 return Some(lot);
             }
-            self.congest(&mut state, false);
             let left = until.saturating_duration_since(Instant::now());
-            if state.shut || !stays || left.is_zero() {
-                self.step_down(&mut state);
+            if queue.shut || !stays || left.is_zero() {
+                self.step_down(&mut queue);
                 return None;
             }
-            self.wake(&mut state);
-            state.waiting = true;
-            state =
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue.congest(false);
+            self.count(&mut queue);
+            self.wake(&mut queue);
+            queue = self.wait(queue, left);
         }
     }
 
     /// Gives the role back. Nothing is pending, unless the socket is shut.
-    fn step_down(&self, state: &mut State) -> Sent {
-        state.writing = false;
-        state.in_flight = 0;
-        if state.shut {
-            state.pending = Vec::new();
+    fn step_down(&self, queue: &mut Queue) {
+        if queue.shut {
+            queue.forget();
         }
-        self.congest(state, false);
-        self.wake(state);
-        Sent::Done
-    }
-
-    /// Notes whether the client is behind.
-    fn congest(&self, state: &mut State, congested: bool) {
-        if congested != state.congested {
-            state.congested = congested;
-            state.congested_since = congested.then(Instant::now);
-        }
-        self.count(state);
+        queue.writing = false;
+        queue.settle();
+        queue.congest(false);
+        self.count(queue);
+        self.wake(queue);
     }
 
     /// Brings the server's total up to date.
-    fn count(&self, state: &mut State) {
-        let waiting = if state.congested { state.pending.len() + state.in_flight } else { 0 };
-        self.shared.total.fetch_add(waiting.wrapping_sub(state.counted), Ordering::Relaxed);
-        state.counted = waiting;
+    fn count(&self, queue: &mut Queue) {
+        let waiting = if queue.is_congested() { queue.octets() } else { 0 };
+        if waiting != queue.counted {
+            self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);
+            queue.counted = waiting;
+        }
     }
 
-    fn wake(&self, state: &mut State) {
-        if take(&mut state.waiting) {
+    fn total(&self) -> usize {
+        self.shared.total.load(Ordering::Relaxed)
+    }
+
+    fn wake(&self, queue: &mut Queue) {
+        if take(&mut queue.waiting) {
             self.changed.notify_all();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Returns all that is pending, the waiting pong last, for the caller to write. No list needs to
-    /// hold the outbox any more.
-    fn take_lot(&mut self) -> Vec<u8> {
-        self.messages = 0;
-        self.batch = 0;
-        let mut lot = take(&mut self.pending);
-        if let Some(pong) = self.pong.take() {
-            lot.extend_from_slice(&pong);
-        }
-        self.in_flight = lot.len();
-        lot
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

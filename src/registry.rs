@@ -8,12 +8,16 @@ use crate::keys::SessionKeys;
 use crate::limits::{REVOKED, SESSION_LIFE};
 use crate::outbox::Outbox;
 use crate::session::{Session, SessionId};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The open WebSockets of one session. A new list is made when one comes or goes, so who sends
 /// clones one `Arc` and unlocks.
 pub(crate) type Members = Arc<[Member]>;
+/// The open WebSockets of all sessions.
+pub(crate) type Everyone = Arc<[(SessionId, Members)]>;
 
 #[derive(Clone)]
 pub(crate) struct Member {
@@ -22,11 +26,25 @@ pub(crate) struct Member {
     login: [u8; 16],
 }
 
-static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+static GLOBAL: Global = Global { registry: Mutex::new(None), changes: AtomicUsize::new(0) };
+
+struct Global {
+    registry: Mutex<Option<Registry>>,
+    /// Counts who came and went. Changed under the lock, read without it.
+    changes: AtomicUsize,
+}
+
+thread_local! {
+    /// The session that this thread looked up last, and at which count: a handler mostly answers
+    /// the client whose message it handles. Weak, so that nobody is kept who has gone.
+    static LAST: RefCell<Option<(usize, SessionId, Weak<[Member]>)>> = const { RefCell::new(None) };
+}
 
 #[derive(Default)]
 struct Registry {
     sessions: HashMap<SessionId, Members>,
+    /// All of them, from the first broadcast after somebody came or went until the next does.
+    everyone: Option<Everyone>,
     /// Guests and users that were ended before their cookies expire. Apart, since anybody can
     /// become a guest and be ended, again and again.
     revoked: [Revoked; 2],
@@ -54,6 +72,13 @@ impl Revoked {
 }
 
 impl Registry {
+    /// Notes that the sessions are about to change.
+    fn change(&mut self) -> &mut HashMap<SessionId, Members> {
+        GLOBAL.changes.fetch_add(1, Ordering::Release);
+        self.everyone = None;
+        &mut self.sessions
+    }
+
     fn revoked(&mut self, session: &Session) -> &mut Revoked {
         let [guests, users] = &mut self.revoked;
         match session.id {
@@ -65,7 +90,8 @@ impl Registry {
 
 /// Runs on the map. Nothing in `look` may block or lock.
 fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
-    let mut registry: MutexGuard<_> = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut registry: MutexGuard<_> =
+        GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
     look(registry.get_or_insert_with(Registry::default))
 }
 
@@ -100,7 +126,7 @@ pub(crate) fn join(
         }
         let member = Member { outbox: Arc::clone(outbox), login: session.login };
         let members = known.iter().cloned().chain([member]).collect();
-        registry.sessions.insert(session.id.clone(), members);
+        registry.change().insert(session.id.clone(), members);
         Ok(Membership { id: session.id.clone(), outbox: Arc::clone(outbox) })
     })
 }
@@ -116,8 +142,8 @@ impl Drop for Membership {
                 None => return,
             };
             match left.is_empty() {
-                true => registry.sessions.remove(&self.id),
-                false => registry.sessions.insert(self.id.clone(), left.into()),
+                true => registry.change().remove(&self.id),
+                false => registry.change().insert(self.id.clone(), left.into()),
             };
         });
     }
@@ -125,17 +151,28 @@ impl Drop for Membership {
 
 /// Returns the open WebSockets of a session, or `None`. Asking for nobody leaves no trace.
 pub(crate) fn members(id: &SessionId) -> Option<Members> {
-    with(|registry| registry.sessions.get(id).cloned())
+    let now = GLOBAL.changes.load(Ordering::Acquire);
+    let known = LAST.try_with(|last| match &*last.borrow() {
+        Some((then, known, members)) if *then == now && known == id => members.upgrade(),
+        _ => None,
+    });
+    known.ok().flatten().or_else(|| {
+        let (now, members) = with(|registry| {
+            (GLOBAL.changes.load(Ordering::Relaxed), registry.sessions.get(id).cloned())
+        });
+        let last = members.as_ref().map(|members| (now, id.clone(), Arc::downgrade(members)));
+        // Fails near the end of the thread: then nothing is looked up again.
+        let _ = LAST.try_with(|slot| *slot.borrow_mut() = last);
+        members
+    })
 }
 
-/// Returns the open WebSockets of all sessions but one.
-pub(crate) fn everyone(except: Option<&SessionId>) -> Vec<Members> {
+/// Returns the open WebSockets of all sessions.
+pub(crate) fn everyone() -> Everyone {
     with(|registry| {
-        let sessions = registry.sessions.iter();
-        sessions
-            .filter(|(id, _)| Some(*id) != except)
-            .map(|(_, members)| Arc::clone(members))
-            .collect()
+        let Registry { sessions, everyone, .. } = registry;
+        let all = || sessions.iter().map(|(id, of)| (id.clone(), Arc::clone(of))).collect();
+        Arc::clone(everyone.get_or_insert_with(all))
     })
 }
 

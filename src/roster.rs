@@ -3,9 +3,10 @@
 use crate::delivery::close_all;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use crate::stream::Stream;
 use crate::websocket::close::CloseFrame;
 use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -37,7 +38,7 @@ impl State {
 
 /// One connection.
 pub(crate) struct Entry {
-    pub stream: Arc<TcpStream>,
+    pub stream: Arc<dyn Stream>,
     pub peer: SocketAddr,
     thread: ThreadId,
     /// A handler is running.
@@ -66,7 +67,7 @@ impl Roster {
     /// its address, or the server is closing. Called on the thread that will serve it.
     pub fn admit(
         self: &Arc<Roster>,
-        stream: Arc<TcpStream>,
+        stream: Arc<dyn Stream>,
         peer: SocketAddr,
         limits: &Limits,
     ) -> Option<Place> {

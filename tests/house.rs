@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 29] = [
+const STAIRS: [&str; 31] = [
     "limits",
     "log",
     "http/headers",
@@ -20,8 +20,10 @@ const STAIRS: [&str; 29] = [
     "websocket/message",
     "websocket/handshake",
     "error",
+    "stream",
     "socket",
     "clock",
+    "queue",
     "outbox",
     "delivery",
     "roster",

@@ -20,9 +20,10 @@ use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
 use crate::roster::Entry;
 use crate::session::SessionId;
-use crate::socket::{after, Socket};
+use crate::socket::Socket;
+use crate::stream::after;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::frame::{frame, FrameHeader, OpCode};
+use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use crate::websocket::handshake::{accept, Refusal};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
 use std::io::ErrorKind;
@@ -77,7 +78,7 @@ pub(crate) fn open(
         }
     };
     if entry.becomes(&outbox) {
-        outbox.send_close(&going_away());
+        delivery::close_all([&outbox].into_iter(), &going_away());
     }
     // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
     // it can be reached, by senders and by a shutdown.
@@ -196,7 +197,8 @@ impl Conversation {
                 None => break,
                 Some(Received::Message(message)) => self.message(message, seat, listener)?,
                 Some(Received::Ping(payload)) => {
-                    if let Some(pong) = self.outbox.pong(&payload) {
+                    let pong = Frame::new(OpCode::Pong, &payload);
+                    if self.outbox.may_pong(&pong) {
                         self.in_batch = true;
                         seat.cork(true);
                         // Refused when the connection has ended, which the next read will tell.
@@ -207,11 +209,19 @@ impl Conversation {
                 Some(Received::Close(close)) => return Err(End::Close(close)),
             }
         }
-        self.in_batch = false;
-        delivery::flush();
-        // A client that does not read what it is sent is not read from.
-        self.outbox.wait_for_reader();
+        // When a small buffer cut what the client sent, the rest belongs to the batch.
+        if !(self.socket.was_cut() && self.is_partial()) {
+            self.in_batch = false;
+            delivery::flush();
+            // A client that does not read what it is sent is not read from.
+            self.outbox.wait_for_reader();
+        }
         Ok(())
+    }
+
+    /// Returns whether a part of a frame or of a message has come and the rest has not.
+    fn is_partial(&mut self) -> bool {
+        self.assembler.in_progress() || !self.socket.unread().is_empty()
     }
 
     fn message(&mut self, message: Message, seat: &Seat, listener: Listener) -> Result<(), End> {
@@ -238,20 +248,23 @@ impl Conversation {
     /// Waits for octets. Pings when none came for a while; gives up on a message that does not
     /// become whole and on a client that does not answer a ping.
     fn read_more(&mut self) -> Result<(), End> {
-        let limits = &self.shared.limits;
-        let partial = self.assembler.in_progress() || !self.socket.unread().is_empty();
-        self.message_deadline = match (partial, self.message_deadline) {
+        self.message_deadline = match (self.is_partial(), self.message_deadline) {
             (false, _) => None,
-            (true, None) => Some(after(limits.message_timeout)),
+            (true, None) => Some(after(self.shared.limits.message_timeout)),
             (true, known) => known,
         };
+        let limits = &self.shared.limits;
         if self.outbox.is_closing() && self.close_deadline.is_none() {
             self.close_deadline = Some(after(limits.close_timeout));
         }
         loop {
             let dead = [self.message_deadline, self.close_deadline].into_iter().flatten().min();
             let patience = self.patience();
-            match self.socket.fill(dead.map_or(patience, |dead| dead.min(patience))) {
+            let read = match dead {
+                None => self.socket.fill_within(patience),
+                Some(dead) => self.socket.fill(dead.min(after(patience))),
+            };
+            match read {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
                     self.pinged = false;
@@ -266,26 +279,27 @@ impl Conversation {
                 Err(_) if self.pinged => return Err(End::Silent),
                 Err(_) => {
                     // Refused when the connection has ended, which the next read will tell.
-                    drop(self.outbox.send(&frame(OpCode::Ping, b"")));
+                    drop(self.outbox.send(&Frame::new(OpCode::Ping, b"")));
+                    self.outbox.shrink();
                     self.pinged = true;
                 }
             }
         }
     }
 
-    /// Returns until when the client may be silent. A ping waits behind what was written before it
+    /// Returns how long the client may be silent. A ping waits behind what was written before it
     /// and may not have arrived: the system holds up to some megabytes of that.
-    fn patience(&self) -> Instant {
+    fn patience(&self) -> Duration {
         let limits = &self.shared.limits;
         if limits.ping_interval.is_zero() {
-            return after(Duration::MAX);
+            return Duration::from_secs(86_400);
         }
         if !self.pinged {
-            return after(limits.ping_interval);
+            return limits.ping_interval;
         }
         let unheard = self.outbox.written().wrapping_sub(self.written) as u64;
         let way = Duration::from_secs(unheard / WRITE_RATE).min(limits.write_timeout);
-        after(limits.pong_timeout.saturating_add(way))
+        limits.pong_timeout.saturating_add(way)
     }
 
     /// Tells the client why, and lets it read that. Returns the client's Close frame.
@@ -310,7 +324,8 @@ impl Conversation {
                 return None;
             }
         };
-        self.outbox.send_close(&CloseFrame { code, reason });
+        self.outbox.queue_close(&CloseFrame { code, reason });
+        self.outbox.write_pending();
         // What was sent before the Close frame, and the frame, still leave.
         if self.outbox.wait_until_written(after(self.shared.limits.close_timeout)) {
             self.socket.linger(LINGER);

@@ -139,20 +139,35 @@ impl FrameHeader {
     /// Appends the header to `bytes`, its length in the shortest form. It is not judged: one that
     /// no peer may send is written too.
     pub fn write(&self, bytes: &mut Vec<u8>) {
+        let (header, length) = self.encode();
+        bytes.extend_from_slice(&header[..length]);
+    }
+
+    fn encode(&self) -> ([u8; 14], usize) {
+        let mut header = [0; 14];
         let mask = if self.masking_key.is_some() { 0x80 } else { 0 };
-        bytes.push(if self.fin { 0x80 } else { 0 } | self.opcode.bits());
-        match self.length {
-            short @ 0..=125 => bytes.push(mask | short as u8),
+        header[0] = if self.fin { 0x80 } else { 0 } | self.opcode.bits();
+        let mut at = match self.length {
+            short @ 0..=125 => {
+                header[1] = mask | short as u8;
+                2
+            }
             medium @ 126..=0xffff => {
-                bytes.push(mask | 126);
-                bytes.extend_from_slice(&(medium as u16).to_be_bytes());
+                header[1] = mask | 126;
+                header[2..4].copy_from_slice(&(medium as u16).to_be_bytes());
+                4
             }
             long => {
-                bytes.push(mask | 127);
-                bytes.extend_from_slice(&long.to_be_bytes());
+                header[1] = mask | 127;
+                header[2..10].copy_from_slice(&long.to_be_bytes());
+                10
             }
+        };
+        if let Some(key) = self.masking_key {
+            header[at..at + 4].copy_from_slice(&key);
+            at += 4;
         }
-        bytes.extend_from_slice(self.masking_key.as_ref().map_or(&[][..], |key| &key[..]));
+        (header, at)
     }
 }
 
@@ -174,13 +189,32 @@ fn parse_length(seven_bits: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Fr
     Ok(Some((length, used)))
 }
 
-/// Returns a whole frame without a mask, as a server sends it (5.1).
-pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(payload.len() + 10);
-    FrameHeader { fin: true, opcode, masking_key: None, length: payload.len() as u64 }
-        .write(&mut bytes);
-    bytes.extend_from_slice(payload);
-    bytes
+/// A whole frame without a mask, as a server sends it (5.1): a header, and a payload that is not
+/// copied until somebody has to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    header: [u8; 14],
+    header_length: usize,
+    payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    pub fn new(opcode: OpCode, payload: &'a [u8]) -> Frame<'a> {
+        let length = payload.len() as u64;
+        let (header, header_length) =
+            FrameHeader { fin: true, opcode, masking_key: None, length }.encode();
+        Frame { header, header_length, payload }
+    }
+
+    /// Returns the octets of the header and those of the payload.
+    pub fn parts(&self) -> [&[u8]; 2] {
+        [&self.header[..self.header_length], self.payload]
+    }
+
+    /// Returns the octets of both.
+    pub fn len(&self) -> usize {
+        self.header_length + self.payload.len()
+    }
 }
 
 /// Masks the payload, or unmasks it: each octet XOR the octet of the key at its place modulo 4

@@ -4,7 +4,7 @@
 //! a message that will be too big are refused at the octet that makes them so, not at the end.
 
 use super::close::{CloseCode, CloseError, CloseFrame};
-use super::frame::{apply_mask, FrameError, FrameHeader, OpCode};
+use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
 use crate::limits::Limits;
 use std::fmt;
 
@@ -43,12 +43,12 @@ impl Message {
     }
 
     /// Returns the message as one frame of a server.
-    pub(crate) fn to_frame(&self) -> Vec<u8> {
+    pub(crate) fn frame(&self) -> Frame<'_> {
         let opcode = match self {
             Message::Text(_) => OpCode::Text,
             Message::Binary(_) => OpCode::Binary,
         };
-        super::frame::frame(opcode, self.as_bytes())
+        Frame::new(opcode, self.as_bytes())
     }
 }
 

@@ -1,0 +1,179 @@
+//! What waits to be written to one client: octets, counts and marks. No lock and no socket is
+//! here; `outbox` has both.
+//!
+//! ```text
+//! append ─▶ pending ── take_lot ─▶ in flight ─▶ the socket
+//! ```
+
+use crate::limits::Limits;
+use crate::websocket::frame::Frame;
+use std::mem::take;
+use std::time::{Duration, Instant};
+
+/// How long a client may be congested before what it was sent too much of is held against it. Until
+/// then it is the senders who are slowed down.
+const GRACE: Duration = Duration::from_millis(100);
+/// Largest empty buffer that is kept for the next batch, in octets.
+const KEPT: usize = 16 * 1024;
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// Whole frames that nobody is writing.
+    pending: Vec<u8>,
+    /// How many.
+    messages: usize,
+    /// The newest pong that a congested client has not got; older ones are dropped (RFC 6455,
+    /// 5.5.3 allows it), so pings cannot fill the memory.
+    pong: Option<Vec<u8>>,
+    /// Octets that somebody is writing.
+    in_flight: usize,
+    /// Somebody has the role of the writer.
+    pub writing: bool,
+    /// Since when a write came up short and the flusher has not caught up.
+    congested_since: Option<Instant>,
+    /// A Close frame is in: nothing may follow it (RFC 6455, 5.5.1).
+    pub closing: bool,
+    /// The socket was shut.
+    pub shut: bool,
+    /// Somebody waits for a change; waking nobody would cost a system call.
+    pub waiting: bool,
+    /// The mark of the batch on whose list the outbox is for what is pending; 0 is none.
+    pub batch: usize,
+    /// The clock's tick at which the oldest of the corked octets came.
+    pub corked_at: usize,
+    /// What of this is in the server's total.
+    pub counted: usize,
+}
+
+impl Queue {
+    /// Returns a queue with octets that its maker will write.
+    pub fn opening(first: Vec<u8>) -> Queue {
+        Queue { pending: first, writing: true, ..Queue::default() }
+    }
+
+    /// Appends a whole frame.
+    pub fn append(&mut self, frame: &Frame) {
+        let parts = frame.parts();
+        self.pending.reserve(frame.len());
+        parts.iter().for_each(|part| self.pending.extend_from_slice(part));
+        self.messages += 1;
+    }
+
+    /// Returns all that is pending, the waiting pong last, for the caller to write. No list needs to
+    /// hold the outbox any more.
+    pub fn take_lot(&mut self) -> Vec<u8> {
+        self.take_pong();
+        self.messages = 0;
+        self.batch = 0;
+        self.in_flight = self.pending.len();
+        take(&mut self.pending)
+    }
+
+    /// Notes octets that are written without having been pending.
+    pub fn start(&mut self, octets: usize) {
+        self.writing = true;
+        self.in_flight = octets;
+    }
+
+    /// Takes the buffer of a lot that was written, for the next one.
+    pub fn keep(&mut self, mut buffer: Vec<u8>) {
+        if self.pending.capacity() == 0 && buffer.capacity() <= KEPT && !self.shut {
+            buffer.clear();
+            self.pending = buffer;
+        }
+    }
+
+    /// Puts the rest of a lot back in front of what is pending.
+    pub fn put_back(&mut self, mut rest: Vec<u8>) {
+        rest.append(&mut self.pending);
+        self.pending = rest;
+        self.in_flight = 0;
+    }
+
+    /// Notes that nobody writes any more.
+    pub fn settle(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// Drops everything: the socket is shut.
+    pub fn forget(&mut self) {
+        self.shut = true;
+        self.pending = Vec::new();
+        self.pong = None;
+    }
+
+    /// Frees memory that is not in use.
+    pub fn shrink(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+    }
+
+    /// Keeps a pong for a congested client, in place of an older one.
+    pub fn keep_pong(&mut self, pong: &Frame) {
+        self.pong = Some(pong.parts().concat());
+    }
+
+    /// Appends the pong that was kept.
+    pub fn take_pong(&mut self) {
+        if let Some(pong) = self.pong.take() {
+            self.pending.extend_from_slice(&pong);
+        }
+    }
+
+    /// Returns whether octets are pending.
+    pub fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Returns whether there is something to write.
+    pub fn has_work(&self) -> bool {
+        !self.pending.is_empty() || self.pong.is_some()
+    }
+
+    /// Returns the octets that are pending.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Returns the octets that wait for the client.
+    pub fn octets(&self) -> usize {
+        self.pending.len() + self.in_flight
+    }
+
+    /// Notes whether the client is behind.
+    pub fn congest(&mut self, congested: bool) {
+        if congested != self.is_congested() {
+            self.congested_since = congested.then(Instant::now);
+        }
+    }
+
+    /// Returns whether the client does not read as fast as it is sent to.
+    pub fn is_congested(&self) -> bool {
+        self.congested_since.is_some()
+    }
+
+    /// Returns whether that has been so for a while: not the senders are too fast, it is too slow.
+    pub fn is_too_slow(&self) -> bool {
+        self.congested_since.map_or(false, |since| since.elapsed() >= GRACE)
+    }
+
+    /// Returns whether too much waits behind a write for a frame of this length to be taken; `total`
+    /// waits for all clients. One message is always taken.
+    pub fn is_full(&self, length: usize, total: usize, limits: &Limits) -> bool {
+        self.writing
+            && self.is_pending()
+            && (self.pending.len() + length > limits.backlog
+                || self.messages >= limits.backlog_messages
+                || self.is_congested() && total > limits.total_backlog)
+    }
+
+    /// Returns whether half of what makes an outbox full waits behind a write: where a connection's
+    /// own thread stops, so that there is room for what others send.
+    pub fn is_crowded(&self, limits: &Limits) -> bool {
+        self.writing
+            && self.is_pending()
+            && (self.pending.len() > limits.backlog / 2
+                || self.messages > limits.backlog_messages / 2)
+    }
+}

@@ -1,0 +1,99 @@
+//! What a connection needs of the system: five calls on its socket, and deadlines that are totals.
+//!
+//! A timeout of the system starts anew with each call, so a peer that sends or takes an octet now
+//! and then never meets it. A deadline is a point in time, and each call gets what is left of it.
+
+use crate::limits::WRITE_RATE;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Octets up to which two parts are copied together: cheaper than to hand the system a list.
+const JOINED: usize = 256;
+
+/// A connected socket. Its one descriptor is shared: one thread reads, any may write.
+pub(crate) trait Stream: Send + Sync {
+    /// Reads once and returns how many octets came; 0 is the end.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes the octets of both parts by one call and returns how many the system took.
+    fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize>;
+    /// Has reads give up after so long.
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
+    /// Has writes give up after so long. What was taken until then is taken.
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
+    /// Ends one direction or both, and wakes who is blocked there.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Read::read(&mut &*self, buffer)
+    }
+
+    fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
+        let [first, second] = parts;
+        let all = first.len() + second.len();
+        if second.is_empty() {
+            Write::write(&mut &*self, first)
+        } else if all <= JOINED {
+            let mut joined = [0; JOINED];
+            joined[..first.len()].copy_from_slice(first);
+            joined[first.len()..all].copy_from_slice(second);
+            Write::write(&mut &*self, &joined[..all])
+        } else {
+            Write::write_vectored(&mut &*self, &parts.map(IoSlice::new))
+        }
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        TcpStream::set_read_timeout(self, Some(timeout))
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        TcpStream::set_write_timeout(self, Some(timeout))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        TcpStream::shutdown(self, how)
+    }
+}
+
+/// Writes all of it before the deadline, or fails. The stream's write timeout is changed.
+pub(crate) fn write_all(
+    stream: &dyn Stream,
+    mut bytes: &[u8],
+    deadline: Instant,
+) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        stream.set_write_timeout(left.max(Duration::from_millis(1)))?;
+        match stream.write([bytes, &[]]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(octets) => bytes = &bytes[octets..],
+            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Returns when a write of so many octets that begins at once must be done.
+pub(crate) fn write_deadline(timeout: Duration, octets: usize) -> Instant {
+    after(timeout.saturating_add(Duration::from_secs(octets as u64 / WRITE_RATE)))
+}
+
+/// Returns the point in time so long after now; a time that the system cannot count is a day.
+pub(crate) fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now + Duration::from_secs(86_400))
+}
+
+/// Returns whether a call gave up at its timeout; Unix and Windows name it differently.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
