@@ -72,10 +72,10 @@ pub(crate) struct Outbox {
     /// Held to append and to take, never while writing: one stuck client must not stop the rest.
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// A Close frame was sent or the socket shut: the queue's marks, to be read without its lock.
+    /// The queue's mark, and whether a Close frame was sent or the socket shut, to be read without
+    /// the lock.
+    congested: AtomicBool,
     ended: AtomicBool,
-    /// Octets that the system took.
-    written: AtomicUsize,
 }
 
 /// What became of a frame that was taken.
@@ -107,8 +107,8 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, ended, written) = Default::default();
-        Arc::new(Outbox { stream, peer, shared, queue, changed, ended, written })
+        let (changed, congested, ended) = Default::default();
+        Arc::new(Outbox { stream, peer, shared, queue, changed, congested, ended })
     }
 
     /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
@@ -234,7 +234,7 @@ impl Outbox {
 
     /// Returns whether the client does not read as fast as it is sent to.
     pub fn is_congested(&self) -> bool {
-        self.lock().is_congested()
+        self.congested.load(Ordering::Acquire)
     }
 
     /// Frees memory that a quiet connection does not need.
@@ -251,9 +251,11 @@ impl Outbox {
         });
     }
 
-    /// Waits while somebody is writing and more than `CORK` is queued behind that.
+    /// Waits while the client is behind and more than `CORK` is queued for it.
     pub fn wait_for_reader(&self) {
-        self.wait_while(|queue| queue.writing && queue.pending() > CORK);
+        if self.is_congested() {
+            self.wait_while(|queue| queue.is_congested() && queue.pending() > CORK);
+        }
     }
 
     /// Waits until all is written. Returns false when the deadline came first.
@@ -284,7 +286,7 @@ impl Outbox {
 
     /// Returns how many octets the system took so far, modulo the size of the counter.
     pub fn written(&self) -> usize {
-        self.written.load(Ordering::Relaxed)
+        self.lock().written
     }
 
     /// Returns the queue if a frame of this length may be appended, and whether this thread had to
@@ -344,6 +346,7 @@ impl Outbox {
                 None => {}
             }
             let mut queue = self.lock();
+            queue.settle();
             if !queue.is_pending() {
                 self.step_down(&mut queue);
                 return Sent::Done;
@@ -360,10 +363,7 @@ impl Outbox {
     fn write_once(&self, parts: [&[u8]; 2]) -> Option<usize> {
         loop {
             match self.stream.write(parts) {
-                Ok(octets) => {
-                    self.written.fetch_add(octets, Ordering::Relaxed);
-                    return Some(octets);
-                }
+                Ok(octets) => return Some(octets),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => return Some(0),
                 Err(_) => {
@@ -422,7 +422,6 @@ impl Outbox {
             if all.and_then(|()| self.stream.set_write_timeout(DIRECT_WRITE)).is_err() {
                 self.cut_off("it did not read in time");
             }
-            self.written.fetch_add(lot.len() - written, Ordering::Relaxed);
         }
     }
 
@@ -465,7 +464,11 @@ impl Outbox {
 
     /// Brings the server's total up to date.
     fn count(&self, queue: &mut Queue) {
-        let waiting = if queue.is_congested() { queue.octets() } else { 0 };
+        let congested = queue.is_congested();
+        if congested != self.congested.load(Ordering::Relaxed) {
+            self.congested.store(congested, Ordering::Release);
+        }
+        let waiting = if congested { queue.octets() } else { 0 };
         if waiting != queue.counted {
             self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);
             queue.counted = waiting;

@@ -27,6 +27,8 @@ pub(crate) struct Queue {
     pong: Option<Vec<u8>>,
     /// Octets that somebody is writing.
     in_flight: usize,
+    /// Octets that were written, modulo the size of the counter.
+    pub written: usize,
     /// Somebody has the role of the writer.
     pub writing: bool,
     /// Since when a write came up short and the flusher has not caught up.
@@ -85,14 +87,15 @@ impl Queue {
 
     /// Puts the rest of a lot back in front of what is pending.
     pub fn put_back(&mut self, mut rest: Vec<u8>) {
+        self.in_flight -= rest.len();
+        self.settle();
         rest.append(&mut self.pending);
         self.pending = rest;
-        self.in_flight = 0;
     }
 
-    /// Notes that nobody writes any more.
+    /// Notes that what was in flight is written.
     pub fn settle(&mut self) {
-        self.in_flight = 0;
+        self.written = self.written.wrapping_add(take(&mut self.in_flight));
     }
 
     /// Drops everything: the socket is shut.

@@ -37,7 +37,13 @@ struct Global {
 thread_local! {
     /// The session that this thread looked up last, and at which count: a handler mostly answers
     /// the client whose message it handles. Weak, so that nobody is kept who has gone.
-    static LAST: RefCell<Option<(usize, SessionId, Weak<[Member]>)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<LookUp>> = const { RefCell::new(None) };
+}
+
+struct LookUp {
+    changes: usize,
+    id: SessionId,
+    members: Weak<[Member]>,
 }
 
 #[derive(Default)]
@@ -151,16 +157,18 @@ impl Drop for Membership {
 
 /// Returns the open WebSockets of a session, or `None`. Asking for nobody leaves no trace.
 pub(crate) fn members(id: &SessionId) -> Option<Members> {
-    let now = GLOBAL.changes.load(Ordering::Acquire);
+    let changes = GLOBAL.changes.load(Ordering::Acquire);
     let known = LAST.try_with(|last| match &*last.borrow() {
-        Some((then, known, members)) if *then == now && known == id => members.upgrade(),
+        Some(last) if last.changes == changes && last.id == *id => last.members.upgrade(),
         _ => None,
     });
     known.ok().flatten().or_else(|| {
-        let (now, members) = with(|registry| {
+        let (changes, members) = with(|registry| {
             (GLOBAL.changes.load(Ordering::Relaxed), registry.sessions.get(id).cloned())
         });
-        let last = members.as_ref().map(|members| (now, id.clone(), Arc::downgrade(members)));
+        let look_up =
+            |members| LookUp { changes, id: id.clone(), members: Arc::downgrade(members) };
+        let last = members.as_ref().map(look_up);
         // Fails near the end of the thread: then nothing is looked up again.
         let _ = LAST.try_with(|slot| *slot.borrow_mut() = last);
         members

@@ -85,7 +85,7 @@ pub(crate) fn open(
     if !outbox.open() {
         return Ok(response);
     }
-    log::info!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
+    log::debug!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
     let conversation = Conversation::new(session.id, Live { socket, shared, entry }, outbox);
     conversation.run(membership, listener);
     Ok(response)
@@ -165,7 +165,7 @@ impl Conversation {
         let end = self.converse(listener);
         drop(membership);
         let close = self.say_goodbye(end);
-        log::info!("{} has gone", self.id);
+        log::debug!("{} has gone", self.id);
         // Its error was logged, and there is nothing left to end.
         let _ = self.call(listener, Event::Closed(close.as_ref()));
     }
