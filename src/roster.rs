@@ -210,7 +210,9 @@ impl Drop for Place {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(state.addresses.remove(&ip)),
         }
-        drop(state);
-        self.roster.changed.notify_all();
+        // Nobody waits before, and waking nobody costs a system call.
+        if state.closing {
+            self.roster.changed.notify_all();
+        }
     }
 }

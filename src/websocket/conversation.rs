@@ -327,7 +327,10 @@ impl Conversation {
         self.outbox.queue_close(&CloseFrame { code, reason });
         self.outbox.write_pending();
         // What was sent before the Close frame, and the frame, still leave.
-        if self.outbox.wait_until_written(after(self.shared.limits.close_timeout)) {
+        let written = self.outbox.wait_until_written(after(self.shared.limits.close_timeout));
+        // A client that sends no more loses nothing when the socket is closed at once.
+        let done = matches!(end, End::Close(_)) && self.socket.unread().is_empty();
+        if written && !done {
             self.socket.linger(LINGER);
         }
         self.outbox.close();
