@@ -8,7 +8,12 @@
 //! ```
 //!
 //! This file decides what a client is told after an error; the codes are in `error`'s table.
+//!
+//! A WebSocket's whole life is one call of a controller, and the pages of stack that were touched
+//! are the thread's until it ends. So what is done before and after that call is not inlined: its
+//! locals would lie beneath it.
 
+use crate::controller::Controller;
 use crate::error::Error;
 use crate::http::chunked::Chunked;
 use crate::http::head::{BodyLength, Head, HeadParser, Method};
@@ -53,15 +58,16 @@ impl From<Error> for End {
 }
 
 /// Serves a connection until it is over.
-pub(crate) fn serve(site: &Site, mut socket: Socket, entry: &Arc<Entry>) {
+pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, entry: &Arc<Entry>) {
     let connection = Connection { site, entry, limits: &site.shared.limits };
     for count in 1.. {
         let last = count == connection.limits.requests_per_connection;
-        let answered = match connection.read_request(&mut socket, count == 1) {
-            Ok((head, body)) => connection.answer(head, body, socket, last),
-            Err(end) => return connection.end(&mut socket, end),
+        let mut request = match connection.next_request(socket, count == 1) {
+            Some(request) => request,
+            None => return,
         };
-        match answered {
+        let answer = connection.call(&mut request);
+        match connection.answer(request, answer, last) {
             Some(open) => socket = open,
             None => return,
         }
@@ -75,6 +81,22 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
+    /// Reads a request and gives it the socket. Without one the connection is over.
+    #[inline(never)]
+    fn next_request(&self, mut socket: Box<Socket>, first: bool) -> Option<Box<Request>> {
+        match self.read_request(&mut socket, first) {
+            Ok((head, body)) => {
+                let (shared, entry) = (Arc::clone(&self.site.shared), Arc::clone(self.entry));
+                let live = Live { socket, shared, entry };
+                Some(Box::new(Request::new(head, body, &self.site.settings, live)))
+            }
+            Err(end) => {
+                self.end(&mut socket, end);
+                None
+            }
+        }
+    }
+
     fn read_request(&self, socket: &mut Socket, first: bool) -> Result<(Head, Vec<u8>), End> {
         let head = self.read_head(socket, first)?;
         self.check_host(&head)?;
@@ -182,33 +204,44 @@ impl Connection<'_> {
         }
     }
 
-    /// Has the controller answer. Returns the socket if the connection goes on.
-    fn answer(&self, head: Head, body: Vec<u8>, socket: Socket, last: bool) -> Option<Socket> {
-        let head_only = head.method == Method::Head;
-        let mut close = last || !head.keep_alive();
-        let live =
-            Live { socket, shared: Arc::clone(&self.site.shared), entry: Arc::clone(self.entry) };
-        let mut request = Request::new(head, body, &self.site.settings, live);
-        // Who takes a body before an upgrade for frames would be smuggled into.
-        close |= request.upgrade_websocket() && request.head().body != BodyLength::Known(0);
-
-        let response = match self.site.router.find(request.path()) {
-            Some((controller, parameters)) => {
-                request.set_parameters(parameters);
-                self.entry.answering(request.path());
-                self.entry.running(true);
-                let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(&request)));
-                self.entry.running(false);
-                close |= answer.is_err();
-                answered(&request, answer.ok())
-            }
-            None if request.path() == "*" => Response::new().code(204),
-            None => Response::not_found(),
+    /// Calls the controller. Returns what it answers; `None` is a panic.
+    fn call(&self, request: &mut Request) -> Option<Result<Response, Error>> {
+        let controller = match self.find(request) {
+            Some(controller) => controller,
+            None if request.path() == "*" => return Some(Ok(Response::new().code(204))),
+            None => return Some(Ok(Response::not_found())),
         };
+        self.entry.running(true);
+        let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
+        self.entry.running(false);
+        answer.ok()
+    }
+
+    #[inline(never)]
+    fn find(&self, request: &mut Request) -> Option<&dyn Controller> {
+        let (controller, parameters) = self.site.router.find(request.path())?;
+        request.set_parameters(parameters);
+        self.entry.answering(request.path());
+        Some(controller)
+    }
+
+    /// Writes the answer. Returns the socket if the connection goes on.
+    #[inline(never)]
+    fn answer(
+        &self,
+        request: Box<Request>,
+        answer: Option<Result<Response, Error>>,
+        last: bool,
+    ) -> Option<Box<Socket>> {
+        let head = request.head();
+        // Who takes a body before an upgrade for frames would be smuggled into.
+        let smuggled = request.upgrade_websocket() && head.body != BodyLength::Known(0);
+        let close = last || smuggled || !head.keep_alive() || answer.is_none();
+        let response = answered(&request, answer);
         // No socket: the controller made it a WebSocket, and that is over.
         let mut socket = request.take_live()?.socket;
-        close |= self.entry.is_closing();
-        self.write(&socket, &response, head_only, close).ok()?;
+        let close = close || self.entry.is_closing();
+        self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
             socket.linger(LINGER);
             return None;

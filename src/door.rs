@@ -2,7 +2,7 @@
 //!
 //! Threads wait in `accept` on the shared socket; who accepts serves. One is started only when
 //! nobody is left at the door, and after serving up to eight stay there. So a short connection
-//! costs no thread start.
+//! costs no thread start. What is rare is not inlined: the stack beneath a connection is small.
 
 use crate::connection::{serve, Site};
 use crate::http::request::unix_seconds;
@@ -64,6 +64,7 @@ impl Door {
     }
 
     /// Starts a thread that waits at the door.
+    #[inline(never)]
     fn start_thread(self: &Arc<Door>, crowd: &mut Crowd) -> io::Result<()> {
         let door = Arc::clone(self);
         thread::Builder::new()
@@ -104,6 +105,7 @@ impl Door {
 
     /// After a failed accept (no descriptors, most likely) one thread is left at the door, and
     /// tries again after a pause. Returns whether it is this one.
+    #[inline(never)]
     fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
         {
             let mut crowd = self.crowd();
@@ -121,6 +123,7 @@ impl Door {
         true
     }
 
+    #[inline(never)]
     fn leave_door_and_serve(self: &Arc<Door>, stream: TcpStream, peer: SocketAddr) {
         let follower = {
             let mut crowd = self.crowd();
@@ -158,6 +161,7 @@ impl Door {
 
     /// Tells a client that there is no room. Only a few are waited for while they read that, so
     /// that they cannot take all threads; the rest is dropped.
+    #[inline(never)]
     fn turn_away(&self, stream: Arc<dyn Stream>) {
         {
             let mut crowd = self.crowd();
@@ -171,6 +175,7 @@ impl Door {
         self.crowd().refusing -= 1;
     }
 
+    #[inline(never)]
     fn refuse(&self, stream: &dyn Stream) {
         let response = Response::of_status(503).header("Retry-After", "1");
         if let Ok(bytes) = response.encode(false, true, unix_seconds()) {

@@ -150,7 +150,7 @@ pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
 /// read, and above which a corked outbox is written in the middle of a batch.
 pub const CORK: usize = 64 * 1024;
 /// Smallest and largest read buffer of a connection, in octets.
-pub const READ_BUFFER: (usize, usize) = (4 * 1024, 64 * 1024);
+pub const READ_BUFFER: (usize, usize) = (2 * 1024, 64 * 1024);
 /// Threads that wait in `accept` at a time, and connections over the ceiling that are told so at
 /// a time; the rest of those is dropped.
 pub const AT_THE_DOOR: usize = 8;

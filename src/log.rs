@@ -19,7 +19,9 @@ pub use crate::__warn as warn;
 #[doc(hidden)]
 pub fn line(level: &str, text: Arguments) {
     // One write a line, so that lines of several threads do not mix.
-    let _ = std::io::stderr().write_all(format!("[{}] {}\n", level, text).as_bytes());
+    let mut line = Vec::with_capacity(256);
+    let _ = writeln!(line, "[{}] {}", level, text);
+    let _ = std::io::stderr().write_all(&line);
 }
 
 /// Prints what `format!` would return as an error line.

@@ -64,7 +64,9 @@ pub(crate) struct Place {
 
 impl Roster {
     /// Takes a connection in, or returns `None` when there are as many as may be, in all or from
-    /// its address, or the server is closing. Called on the thread that will serve it.
+    /// its address, or the server is closing. Called on the thread that will serve it, whose stack
+    /// is kept small: so not inlined.
+    #[inline(never)]
     pub fn admit(
         self: &Arc<Roster>,
         stream: Arc<dyn Stream>,

@@ -63,8 +63,8 @@ impl SessionId {
 
     fn body(&self) -> String {
         match self {
-            SessionId::Guest(id) => format!("g.{}", BASE64.encode(id.0)),
-            SessionId::Authenticated(user) => format!("u.{}", user),
+            SessionId::Guest(id) => ["g", &BASE64.encode(id.0)].join("."),
+            SessionId::Authenticated(user) => ["u", &user.to_string()].join("."),
         }
     }
 
@@ -99,8 +99,8 @@ impl fmt::Display for SessionId {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
             SessionId::Guest(id) => {
-                let hash = sha1_smol::Sha1::from(id.0).digest().to_string();
-                write!(out, "guest-{}", &hash[..6])
+                let [a, b, c, ..] = sha1_smol::Sha1::from(id.0).digest().bytes();
+                write!(out, "guest-{:02x}{:02x}{:02x}", a, b, c)
             }
             SessionId::Authenticated(user) => write!(out, "user-{}", user),
         }
@@ -178,13 +178,11 @@ impl SessionCookie {
     /// Returns the Set-Cookie value that gives the session to the client for its whole life from
     /// now on.
     pub fn set(&self, session: &Session, now: u64) -> String {
-        let expires = now + SESSION_LIFE;
-        let body = match &session.id {
-            SessionId::Guest(_) => format!("{}.{}", session.id.body(), expires),
-            SessionId::Authenticated(_) => {
-                format!("{}.{}.{}", session.id.body(), BASE64.encode(session.login), expires)
-            }
-        };
+        let mut body = session.id.body();
+        if let SessionId::Authenticated(_) = session.id {
+            body = [body, BASE64.encode(session.login)].join(".");
+        }
+        let body = [body, (now + SESSION_LIFE).to_string()].join(".");
         set_cookie(&self.wire_name(), &seal("v1", &body, &self.keys), SESSION_LIFE, self.secure)
     }
 
@@ -204,9 +202,9 @@ impl SessionCookie {
 /// Returns `label.body.signature`. The label is signed too, so that a text made for one purpose is
 /// no good for another.
 fn seal(label: &str, body: &str, keys: &SessionKeys) -> String {
-    let text = format!("{}.{}", label, body);
-    let signature = keys.sign(text.as_bytes());
-    format!("{}.{}", text, BASE64.encode(signature))
+    let text = [label, body].join(".");
+    let signature = BASE64.encode(keys.sign(text.as_bytes()));
+    [text, signature].join(".")
 }
 
 /// Returns the body of a text that was sealed with one of the keys.

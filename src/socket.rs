@@ -20,9 +20,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub fn new(stream: Arc<dyn Stream>) -> Socket {
+    /// Boxed, since it is handed from room to room on a stack that should stay small.
+    pub fn new(stream: Arc<dyn Stream>) -> Box<Socket> {
         let buffer = vec![0; READ_BUFFER.0];
-        Socket { stream, buffer, start: 0, end: 0, filled: false, timeout: None }
+        Box::new(Socket { stream, buffer, start: 0, end: 0, filled: false, timeout: None })
     }
 
     pub fn stream(&self) -> &Arc<dyn Stream> {
@@ -114,7 +115,7 @@ impl Socket {
         self.start = 0;
         let size = self.buffer.len();
         if size < READ_BUFFER.1 {
-            self.buffer.resize(size * 4, 0);
+            self.buffer.resize((size * 4).min(READ_BUFFER.1), 0);
         } else if self.end == size {
             self.buffer.resize(size * 2, 0);
         }

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Octets up to which two parts are copied together: cheaper than to hand the system a list.
-const JOINED: usize = 256;
+const JOINED: usize = 128;
 
 /// A connected socket. Its one descriptor is shared: one thread reads, any may write.
 pub(crate) trait Stream: Send + Sync {

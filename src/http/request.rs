@@ -51,7 +51,7 @@ pub(crate) struct Settings {
 
 /// What a request holds that came over a connection.
 pub(crate) struct Live {
-    pub socket: Socket,
+    pub socket: Box<Socket>,
     pub shared: Arc<Shared>,
     pub entry: Arc<Entry>,
 }

@@ -5,7 +5,7 @@
 //! no text of an application becomes a second response.
 
 use super::headers::{is_field_value, is_token, Headers};
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// A response. The methods take and return it, so that it is built in one expression.
 ///
@@ -180,11 +180,12 @@ impl Response {
     }
 
     fn start(&self, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
-        let mut bytes = Vec::with_capacity(256 + self.body.len());
-        bytes.extend_from_slice(
-            format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes(),
-        );
-        put(&mut bytes, "Date", http_date(unix_seconds).as_bytes());
+        let mut head = String::with_capacity(512 + self.body.len());
+        // Writing to a string does not fail.
+        let _ = write!(head, "HTTP/1.1 {} {}\r\nDate: ", self.status, reason(self.status));
+        let _ = http_date(&mut head, unix_seconds);
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
         for (name, value) in self.headers.iter() {
             if !is_token(name.as_bytes()) || !is_field_value(value) {
                 return Err(ResponseError::Field(name.to_string()));
@@ -274,14 +275,15 @@ pub(crate) fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Returns a time, in seconds since 1970, as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
-pub(crate) fn http_date(unix_seconds: u64) -> String {
+/// Writes a time, in seconds since 1970, as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
+fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     let (year, month, day) = civil(days);
-    format!(
+    write!(
+        out,
         "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
         DAYS[(days % 7) as usize],
         day,

@@ -52,43 +52,63 @@ pub(crate) fn open(
     protocols: &[&str],
     listener: Listener,
 ) -> Result<Response, Error> {
+    match begin(request, protocols)? {
+        Begun::Not(response) => Ok(response),
+        Begun::Conversation(mut conversation) => {
+            conversation.run(listener);
+            // The client has the 101, with its fields, for long.
+            Ok(Response::new().code(101))
+        }
+    }
+}
+
+enum Begun {
+    /// There is nobody to talk to.
+    Not(Response),
+    Conversation(Box<Conversation>),
+}
+
+/// Answers the opening handshake. Not inlined: its locals would lie on the stack for as long as the
+/// conversation lasts.
+#[inline(never)]
+fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     let mut response = match accept(request.head(), request.origins(), protocols) {
         Ok(response) => response,
-        Err(refusal) => return Ok(refused(request, refusal)),
+        Err(refusal) => return Ok(Begun::Not(refused(request, refusal))),
     };
     let session = request.session();
     if let Some(cookie) = request.set_cookie() {
         response = response.header("Set-Cookie", &cookie);
     }
-    let Live { socket, shared, entry } = match request.take_live() {
+    let live = match request.take_live() {
         Some(live) => live,
-        None => return Ok(response),
+        None => return Ok(Begun::Not(response)),
     };
     let first = response.encode_upgrade(unix_seconds())?;
-    let outbox = Outbox::new(Arc::clone(socket.stream()), entry.peer, Arc::clone(&shared), first);
-    let membership = match registry::join(&session, &outbox, shared.limits.connections_per_session)
-    {
+    let (stream, shared) = (Arc::clone(live.socket.stream()), Arc::clone(&live.shared));
+    let most = shared.limits.connections_per_session;
+    let outbox = Outbox::new(stream, live.entry.peer, shared, first);
+    let membership = match registry::join(&session, &outbox, most) {
         Ok(membership) => membership,
         Err(refused) => {
-            request.put_live(Live { socket, shared, entry });
-            return Ok(Response::of_status(match refused {
+            request.put_live(live);
+            return Ok(Begun::Not(Response::of_status(match refused {
                 NotJoined::TooMany => 429,
                 NotJoined::Revoked => 403,
-            }));
+            })));
         }
     };
-    if entry.becomes(&outbox) {
+    if live.entry.becomes(&outbox) {
         delivery::close_all([&outbox].into_iter(), &going_away());
     }
     // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
     // it can be reached, by senders and by a shutdown.
     if !outbox.open() {
-        return Ok(response);
+        return Ok(Begun::Not(response));
     }
-    log::debug!("{} connected to {:?} from {}", session.id, request.path(), entry.peer);
-    let conversation = Conversation::new(session.id, Live { socket, shared, entry }, outbox);
-    conversation.run(membership, listener);
-    Ok(response)
+    log::debug!("{} connected to {:?} from {}", session.id, request.path(), live.entry.peer);
+    let conversation = Conversation::new(session.id, live, outbox, membership);
+    Ok(Begun::Conversation(Box::new(conversation)))
 }
 
 /// Logs a refusal, and for a foreign page how to allow it; returns the answer.
@@ -110,7 +130,9 @@ pub(crate) fn going_away() -> CloseFrame {
 
 struct Conversation {
     id: SessionId,
-    socket: Socket,
+    /// The place in the map, until the end.
+    membership: Option<Membership>,
+    socket: Box<Socket>,
     entry: Arc<Entry>,
     outbox: Arc<Outbox>,
     shared: Arc<Shared>,
@@ -144,10 +166,11 @@ enum End {
 }
 
 impl Conversation {
-    fn new(id: SessionId, live: Live, outbox: Arc<Outbox>) -> Conversation {
+    fn new(id: SessionId, live: Live, outbox: Arc<Outbox>, membership: Membership) -> Conversation {
         let Live { socket, shared, entry } = live;
         Conversation {
             id,
+            membership: Some(membership),
             socket,
             entry,
             outbox,
@@ -161,9 +184,10 @@ impl Conversation {
         }
     }
 
-    fn run(mut self, membership: Membership, listener: Listener) {
+    #[inline(never)]
+    fn run(&mut self, listener: Listener) {
         let end = self.converse(listener);
-        drop(membership);
+        self.membership = None;
         let close = self.say_goodbye(end);
         log::debug!("{} has gone", self.id);
         // Its error was logged, and there is nothing left to end.
@@ -240,13 +264,18 @@ impl Conversation {
     /// conversation with the code and nothing else.
     fn call(&self, listener: Listener, event: Event) -> Result<(), CloseCode> {
         self.entry.running(true);
-        let result = guard(&self.id, || listener(&self.id, event));
+        let result = catch_unwind(AssertUnwindSafe(|| listener(&self.id, event)));
         self.entry.running(false);
-        result
+        match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failed(&self.id, &error)),
+            Err(_) => Err(panicked(&self.id)),
+        }
     }
 
     /// Waits for octets. Pings when none came for a while; gives up on a message that does not
     /// become whole and on a client that does not answer a ping.
+    #[inline(never)]
     fn read_more(&mut self) -> Result<(), End> {
         self.message_deadline = match (self.is_partial(), self.message_deadline) {
             (false, _) => None,
@@ -303,6 +332,7 @@ impl Conversation {
     }
 
     /// Tells the client why, and lets it read that. Returns the client's Close frame.
+    #[inline(never)]
     fn say_goodbye(&mut self, end: End) -> Option<CloseFrame> {
         let (code, reason) = match &end {
             End::Close(close) => (close.code, close.reason.clone()),
@@ -353,17 +383,17 @@ fn whole_frame(bytes: &[u8]) -> bool {
     }
 }
 
-fn guard(id: &SessionId, call: impl FnOnce() -> Result<(), Error>) -> Result<(), CloseCode> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            // Quoted: the text may hold what a client sent, and no line break of that.
-            log::error!("the handler of {} failed: {:?}", id, error.to_string());
-            Err(error.close_code())
-        }
-        Err(_) => {
-            log::error!("the handler of {} panicked", id);
-            Err(CloseCode::INTERNAL_ERROR)
-        }
-    }
+// Not inlined: what they need to write a line would lie beneath every call of a handler.
+
+#[inline(never)]
+fn failed(id: &SessionId, error: &Error) -> CloseCode {
+    // Quoted: the text may hold what a client sent, and no line break of that.
+    log::error!("the handler of {} failed: {:?}", id, error.to_string());
+    error.close_code()
+}
+
+#[inline(never)]
+fn panicked(id: &SessionId) -> CloseCode {
+    log::error!("the handler of {} panicked", id);
+    CloseCode::INTERNAL_ERROR
 }
