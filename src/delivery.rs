@@ -100,6 +100,7 @@ pub(crate) fn deliver_all<'a>(
 
 /// Sends a whole frame to one connection. To its own connection a handler's thread waits for room;
 /// another client that does not read is cut off when too much waits for it.
+#[inline]
 pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
     loop {
         match append_or_send(to, frame) {

@@ -122,6 +122,7 @@ impl Outbox {
     }
 
     /// Sends a whole frame: writes it now, or leaves it to who is writing.
+    #[inline]
     pub fn send(self: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
         let (mut queue, waited) = self.admit(frame.len(), true)?;
         let sent = if queue.writing || queue.is_pending() {
@@ -332,34 +333,52 @@ impl Outbox {
     }
 
     /// Writes octets, then what others appended meanwhile; the caller has the role.
-    fn write(self: &Arc<Outbox>, first: [&[u8]; 2]) -> Sent {
-        let mut lot = Vec::new();
-        for round in 0..ROUNDS {
-            let parts = if round == 0 { first } else { [&lot[..], &[]] };
-            match self.write_once(parts) {
-                Some(octets) if octets == parts[0].len() + parts[1].len() => {}
-                Some(octets) => {
-                    self.hand_over(parts.concat().split_off(octets), true);
-                    return Sent::Stalled;
-                }
-                // The connection has ended, and nothing is pending any more.
-                None => {}
-            }
-            let mut queue = self.lock();
+    #[inline]
+    fn write(self: &Arc<Outbox>, parts: [&[u8]; 2]) -> Sent {
+        let written = self.write_once(parts);
+        if written.map_or(false, |octets| octets < parts[0].len() + parts[1].len()) {
+            return self.stall(parts, written.unwrap_or(0));
+        }
+        let mut queue = self.lock();
+        if queue.is_pending() {
+            return self.write_more(queue);
+        }
+        self.step_down(&mut queue);
+        Sent::Done
+    }
+
+    /// Writes what others appended, so often; then a flusher does.
+    #[cold]
+    fn write_more<'a>(self: &'a Arc<Outbox>, mut queue: MutexGuard<'a, Queue>) -> Sent {
+        for _ in 0..ROUNDS {
             queue.settle();
             if !queue.is_pending() {
                 self.step_down(&mut queue);
                 return Sent::Done;
             }
-            lot = queue.take_lot();
+            let lot = queue.take_lot();
             self.wake(&mut queue);
+            drop(queue);
+            match self.write_once([&lot, &[]]) {
+                Some(octets) if octets < lot.len() => return self.stall([&lot, &[]], octets),
+                _ => queue = self.lock(),
+            }
         }
-        self.hand_over(lot, false);
+        drop(queue);
+        self.hand_over(Vec::new(), false);
         Sent::Done
+    }
+
+    /// Leaves the rest of what is being written to a flusher.
+    #[cold]
+    fn stall(self: &Arc<Outbox>, parts: [&[u8]; 2], written: usize) -> Sent {
+        self.hand_over(parts.concat().split_off(written), true);
+        Sent::Stalled
     }
 
     /// Makes one `write` call. Returns how many octets the system took, or `None` when the
     /// connection has ended.
+    #[inline]
     fn write_once(&self, parts: [&[u8]; 2]) -> Option<usize> {
         loop {
             match self.stream.write(parts) {
