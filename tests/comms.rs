@@ -6,6 +6,7 @@ mod loopback;
 use loopback::{wait_until, Client, Running};
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use std::io::{BufReader, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -138,62 +139,102 @@ fn sending_to_nobody_is_no_error_and_leaves_nothing() {
     assert_eq!(Comms::notify().send("anybody?").expect("no error"), 0);
 }
 
+/// Threads that send, and messages that each sends to each client.
+const SENDERS: usize = 8;
+const MESSAGES: u32 = 10_000;
+
+fn numbered(sender: usize, number: u32) -> Vec<u8> {
+    let mut message = vec![sender as u8; 5 + (number as usize * 37) % 400];
+    message[1..5].copy_from_slice(&number.to_be_bytes());
+    message
+}
+
+/// What a client got: how many of each sender, in order and whole, or it panics. Reads so many
+/// messages, or until the connection ends.
+fn read_numbered(stream: impl Read, most: usize) -> [u32; SENDERS] {
+    let mut stream = BufReader::with_capacity(256 * 1024, stream);
+    let mut next = [0; SENDERS];
+    for _ in 0..most {
+        let mut header = [0; 4];
+        if stream.read_exact(&mut header[..2]).is_err() {
+            break;
+        }
+        assert_eq!(header[0], 0x82, "a binary message begins here");
+        let length = match header[1] {
+            126 => match stream.read_exact(&mut header[2..]) {
+                Ok(()) => u16::from_be_bytes([header[2], header[3]]).into(),
+                Err(_) => break,
+            },
+            short => usize::from(short),
+        };
+        let mut message = vec![0; length];
+        if stream.read_exact(&mut message).is_err() {
+            break;
+        }
+        let sender = usize::from(message[0]);
+        assert_eq!(message, numbered(sender, next[sender]), "the next one, whole");
+        next[sender] += 1;
+    }
+    next
+}
+
 #[test]
-fn senders_in_many_threads_reach_each_client_once_in_order_and_whole() {
+fn what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave() {
     let _alone = alone();
-    const SENDERS: u32 = 8;
-    const MESSAGES: u32 = 1000;
-    // A reading client is never too slow: more may wait than is sent in all.
-    let limits =
-        Limits { backlog: 64 * 1024 * 1024, backlog_messages: usize::MAX, ..Limits::default() };
-    let (_running, clients) = start(4, limits);
+    let (_running, clients) = start(8, Limits::default());
     let ids: Vec<SessionId> = clients.iter().map(|(_, id)| id.clone()).collect();
-    let sent = Arc::new(AtomicUsize::new(0));
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|sender| {
-            let (ids, sent) = (ids.clone(), Arc::clone(&sent));
-            std::thread::spawn(move || {
-                for number in 0..MESSAGES {
-                    let size = 8 + (number as usize * 37) % 3000;
-                    let mut message = vec![sender as u8; size];
-                    message[..4].copy_from_slice(&sender.to_be_bytes());
-                    message[4..8].copy_from_slice(&number.to_be_bytes());
-                    for id in &ids {
-                        let taken = Comms::websocket(id).send(message.clone()).expect("room");
-                        sent.fetch_add(taken, Ordering::Relaxed);
-                    }
-                }
-            })
-        })
-        .collect();
+    // The first two read a little and stop, the third reads more and leaves, five read all.
+    let most = |index| [1_000, 20_000, 30_000].get(index).copied().unwrap_or(usize::MAX);
     let readers: Vec<_> = clients
         .into_iter()
-        .map(|(mut client, _)| {
+        .enumerate()
+        .map(|(index, (client, _))| {
             std::thread::spawn(move || {
-                let mut next = [0u32; SENDERS as usize];
-                for _ in 0..SENDERS * MESSAGES {
-                    let message = client.next().payload;
-                    let word = |at: usize| {
-                        u32::from_be_bytes([
-                            message[at],
-                            message[at + 1],
-                            message[at + 2],
-                            message[at + 3],
-                        ])
-                    };
-                    let (sender, number) = (word(0), word(4));
-                    assert_eq!(number, next[sender as usize], "in order, and once");
-                    assert_eq!(message.len(), 8 + (number as usize * 37) % 3000);
-                    assert!(message[8..].iter().all(|octet| *octet == sender as u8), "whole");
-                    next[sender as usize] += 1;
-                }
+                let most = most(index).min(SENDERS * MESSAGES as usize);
+                let got = read_numbered(&client.stream, most);
+                (got, (index < 2).then_some(client))
             })
         })
         .collect();
-    for thread in senders.into_iter().chain(readers) {
-        thread.join().expect("no panic");
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let ids = ids.clone();
+            std::thread::spawn(move || {
+                // How many each client took, and how often the sender was told that one did not.
+                let (mut taken, mut lost) = ([0; 8], [0; 8]);
+                for number in 0..MESSAGES {
+                    for (index, id) in ids.iter().enumerate() {
+                        match Comms::websocket(id).send(numbered(sender, number)) {
+                            Ok(1) => {
+                                assert_eq!(lost[index], 0, "nothing follows a lost message");
+                                taken[index] += 1;
+                            }
+                            Ok(0) | Err(Error::Full { .. }) => lost[index] += 1,
+                            other => panic!("{:?}", other),
+                        }
+                    }
+                }
+                (taken, lost)
+            })
+        })
+        .collect();
+    let told: Vec<_> = senders.into_iter().map(|thread| thread.join().expect("whole")).collect();
+    for (index, thread) in readers.into_iter().enumerate() {
+        let (got, stalled) = thread.join().expect("in order and whole");
+        for (sender, (taken, lost)) in told.iter().enumerate() {
+            assert_eq!(taken[index] + lost[index], MESSAGES, "each is taken or told");
+            assert!(got[sender] <= taken[index], "nothing comes twice");
+            if index >= 3 {
+                assert_eq!(got[sender], MESSAGES, "who reads gets all, and is never cut off");
+            }
+        }
+        if let Some(client) = stalled {
+            assert!(!Comms::websocket(&ids[index]).is_connected(), "it was cut off");
+            drop(client);
+        }
     }
-    assert_eq!(sent.load(Ordering::Relaxed), (4 * SENDERS * MESSAGES) as usize);
+    let lost = |index: usize| told.iter().map(|(_, lost)| lost[index]).sum::<u32>();
+    assert!((0..3).all(|index| lost(index) > 0) && (3..8).all(|index| lost(index) == 0));
 }
 
 #[test]
@@ -226,11 +267,11 @@ fn a_handler_that_streams_to_its_own_client_waits_for_it() {
     let _alone = alone();
     let (_running, mut clients) = start(1, Limits::default());
     let (client, id) = &mut clients[0];
-    client.text("stream 300"); // 18.75 MiB
-                               // It does not read yet: what waits for it is bounded.
+    client.text("stream 1024");
+    // Of 64 MiB, to a client that does not read yet: what waits for it is bounded.
     wait_until("the handler waits", || Comms::websocket(&*id).backlog() > 512 * 1024);
     assert!(Comms::websocket(&*id).backlog() < 3 * 1024 * 1024);
-    for number in 0..300u32 {
+    for number in 0..1024u32 {
         assert_eq!(client.next().payload[..4], number.to_be_bytes());
     }
     client.text("done");
