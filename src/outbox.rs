@@ -72,10 +72,11 @@ pub(crate) struct Outbox {
     /// Held to append and to take, never while writing: one stuck client must not stop the rest.
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// The queue's mark, and whether a Close frame was sent or the socket shut, to be read without
-    /// the lock.
+    /// Marks of the queue, to be read without its lock: the client is behind; a Close frame was
+    /// sent or the socket shut; how many octets were written.
     congested: AtomicBool,
     ended: AtomicBool,
+    written: AtomicUsize,
 }
 
 /// What became of a frame that was taken.
@@ -107,8 +108,8 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, congested, ended) = Default::default();
-        Arc::new(Outbox { stream, peer, shared, queue, changed, congested, ended })
+        let (changed, congested, ended, written) = Default::default();
+        Arc::new(Outbox { stream, peer, shared, queue, changed, congested, ended, written })
     }
 
     /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
@@ -287,7 +288,7 @@ impl Outbox {
 
     /// Returns how many octets the system took so far, modulo the size of the counter.
     pub fn written(&self) -> usize {
-        self.lock().written
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Returns the queue if a frame of this length may be appended, and whether this thread had to
@@ -481,12 +482,11 @@ impl Outbox {
         self.wake(queue);
     }
 
-    /// Brings the server's total up to date.
+    /// Brings the marks and the server's total up to date.
     fn count(&self, queue: &mut Queue) {
         let congested = queue.is_congested();
-        if congested != self.congested.load(Ordering::Relaxed) {
-            self.congested.store(congested, Ordering::Release);
-        }
+        self.congested.store(congested, Ordering::Release);
+        self.written.store(queue.written, Ordering::Relaxed);
         let waiting = if congested { queue.octets() } else { 0 };
         if waiting != queue.counted {
             self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);

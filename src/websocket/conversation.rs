@@ -56,7 +56,7 @@ pub(crate) fn open(
         Begun::Not(response) => Ok(response),
         Begun::Conversation(mut conversation) => {
             conversation.run(listener);
-            // The client has the 101, with its fields, for long.
+            // The client got the 101 with its fields long ago; nobody needs them any more.
             Ok(Response::new().code(101))
         }
     }
