@@ -185,6 +185,23 @@ fn ten_thousand_small_frames_at_once_come_back_in_order() {
 }
 
 #[test]
+fn answers_do_not_wait_for_the_rest_of_a_frame_that_the_first_buffer_cut() {
+    let (running, _events) = start(Limits::default());
+    for length in [2 * 1024, 8 * 1024, 32 * 1024, 64 * 1024] {
+        let mut client = Client::websocket(running.address, "/ws", "");
+        let whole = masked(0x82, &[1; 100]);
+        let (count, rest) = (length / whole.len(), length % whole.len());
+        let last = masked(0x82, &[2; 100]);
+        client.send(&[whole.repeat(count), last[..rest].to_vec()].concat());
+        for _ in 0..count {
+            assert_eq!(client.next().payload, [1; 100], "of {}", length);
+        }
+        client.send(&last[rest..]);
+        assert_eq!(client.next().payload, [2; 100]);
+    }
+}
+
+#[test]
 fn the_largest_message_comes_back_and_one_octet_more_is_1009() {
     let (running, _events) = start(Limits::default());
     let mut client = Client::websocket(running.address, "/ws", "");
