@@ -241,6 +241,10 @@ mod server;
 
 pub mod prelude;
 
+#[cfg(test)]
+#[path = "../tests/inside/mod.rs"]
+mod inside;
+
 pub use comms::{Broadcast, Comms, Websocket};
 pub use error::Error;
 pub use keys::SessionKeys;

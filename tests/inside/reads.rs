@@ -1,0 +1,30 @@
+//! The read half.
+
+use super::{Script, Stub};
+use crate::limits::Limits;
+use crate::socket::Socket;
+use crate::websocket::{Assembler, Received};
+use std::time::Duration;
+
+#[test]
+fn a_buffer_grows_when_a_read_fills_it_though_a_frame_that_was_cut_is_used_up() {
+    // 512 masked frames of 131 octets: the cut falls into a payload, and nothing stays unread.
+    let frame = [&b"\x82\xfd\0\0\0\0"[..], &[7; 125]].concat();
+    let stub = Stub::new(Script { input: frame.repeat(512).into(), ..Script::default() });
+    let mut socket = Socket::new(stub.clone());
+    let (mut assembler, mut messages) = (Assembler::default(), 0);
+    while socket.fill_within(Duration::from_secs(1)).expect("no error") > 0 {
+        loop {
+            let (used, received) =
+                assembler.read(socket.unread(), &Limits::default()).expect("good frames");
+            socket.consume(used);
+            match received {
+                Some(Received::Message(_)) => messages += 1,
+                _ => break,
+            }
+        }
+        assert_eq!(socket.unread(), b"");
+    }
+    assert_eq!(messages, 512);
+    assert_eq!(stub.script().asked, [2048, 8192, 32768, 65536, 65536]);
+}
