@@ -84,7 +84,6 @@ impl Socket {
                 }
                 Err(error) if is_timeout(&error) => {
                     self.timeout = None;
-                    self.give_back();
                     patience = patience.saturating_sub(timeout);
                     if patience.is_zero() {
                         return Err(ErrorKind::TimedOut.into());
@@ -122,7 +121,7 @@ impl Socket {
     }
 
     /// Makes the buffer of a quiet connection small again.
-    fn give_back(&mut self) {
+    pub fn shrink(&mut self) {
         if self.end == 0 && self.buffer.len() > READ_BUFFER.0 {
             self.buffer = vec![0; READ_BUFFER.0];
         }

@@ -128,6 +128,9 @@ pub(crate) fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
 }
 
+/// How long the rest of what a small buffer cut is waited for: most likely it is there.
+const MOMENT: Duration = Duration::from_millis(1);
+
 struct Conversation {
     id: SessionId,
     /// The place in the map, until the end.
@@ -208,6 +211,40 @@ impl Conversation {
 
     /// Handles everything that was read, and writes the answers.
     fn batch(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
+        self.frames(seat, listener)?;
+        // When a small buffer cut what the client sent, the rest belongs to the batch.
+        while self.in_batch && self.socket.was_cut() && self.is_partial() && self.rest_is_there()? {
+            self.frames(seat, listener)?;
+        }
+        self.in_batch = false;
+        delivery::flush();
+        // A client that does not read what it is sent is not read from.
+        self.outbox.wait_for_reader();
+        Ok(())
+    }
+
+    /// Reads if there is something to read, or comes within the moment.
+    #[inline(never)]
+    fn rest_is_there(&mut self) -> Result<bool, End> {
+        match self.socket.fill_within(MOMENT) {
+            Ok(0) => Err(End::Lost),
+            Ok(_) => {
+                self.heard();
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(false),
+            Err(_) => Err(End::Lost),
+        }
+    }
+
+    /// Notes that the client is alive.
+    fn heard(&mut self) {
+        self.pinged = false;
+        self.written = self.outbox.written();
+    }
+
+    /// Handles all whole frames that were read.
+    fn frames(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
         loop {
             let (used, received) = self
                 .assembler
@@ -218,7 +255,7 @@ impl Conversation {
                 self.message_deadline = None;
             }
             match received {
-                None => break,
+                None => return Ok(()),
                 Some(Received::Message(message)) => self.message(message, seat, listener)?,
                 Some(Received::Ping(payload)) => {
                     let pong = Frame::new(OpCode::Pong, &payload);
@@ -233,14 +270,6 @@ impl Conversation {
                 Some(Received::Close(close)) => return Err(End::Close(close)),
             }
         }
-        // When a small buffer cut what the client sent, the rest belongs to the batch.
-        if !(self.socket.was_cut() && self.is_partial()) {
-            self.in_batch = false;
-            delivery::flush();
-            // A client that does not read what it is sent is not read from.
-            self.outbox.wait_for_reader();
-        }
-        Ok(())
     }
 
     /// Returns whether a part of a frame or of a message has come and the rest has not.
@@ -296,8 +325,7 @@ impl Conversation {
             match read {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
-                    self.pinged = false;
-                    self.written = self.outbox.written();
+                    self.heard();
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
@@ -310,6 +338,7 @@ impl Conversation {
                     // Refused when the connection has ended, which the next read will tell.
                     drop(self.outbox.send(&Frame::new(OpCode::Ping, b"")));
                     self.outbox.shrink();
+                    self.socket.shrink();
                     self.pinged = true;
                 }
             }
@@ -357,11 +386,12 @@ impl Conversation {
         self.outbox.queue_close(&CloseFrame { code, reason });
         self.outbox.write_pending();
         // What was sent before the Close frame, and the frame, still leave.
-        let written = self.outbox.wait_until_written(after(self.shared.limits.close_timeout));
+        let deadline = after(self.shared.limits.close_timeout);
+        let written = self.outbox.wait_until_written(deadline);
         // A client that sends no more loses nothing when the socket is closed at once.
         let done = matches!(end, End::Close(_)) && self.socket.unread().is_empty();
         if written && !done {
-            self.socket.linger(LINGER);
+            self.socket.linger(LINGER.min(deadline.saturating_duration_since(Instant::now())));
         }
         self.outbox.close();
         match end {
