@@ -404,6 +404,28 @@ fn nothing_follows_a_close_frame_not_even_a_pong() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_client_whose_batch_was_cut_keeps_no_descriptor_of_those_it_sent_to() {
+    let _alone = alone();
+    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("a folder").count();
+    let (running, mut clients) = start(21, Limits::default());
+    let (mut speaker, _) = clients.remove(0);
+    let before = descriptors();
+    // Two frames for all, and a third that the first read buffer cuts.
+    let frames = ["all one", "all two"].map(|text| loopback::masked(0x81, text.as_bytes()));
+    let mut octets = frames.concat();
+    octets.extend(loopback::masked(0x82, &[0; 20_000]));
+    speaker.send(&octets[..2 * 1024]);
+    for (client, _) in &mut clients {
+        assert_eq!((client.next_text(), client.next_text()), ("one".into(), "two".into()));
+    }
+    drop(clients);
+    // Both ends of twenty sockets.
+    wait_until("the server's ends are closed", || descriptors() <= before - 40);
+    drop((speaker, running));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn a_client_that_has_gone_keeps_no_descriptor_while_much_waits_for_it() {
     let _alone = alone();
     let descriptors = || std::fs::read_dir("/proc/self/fd").expect("a folder").count();

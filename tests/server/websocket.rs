@@ -100,6 +100,22 @@ fn a_client_that_ignores_a_close_of_the_server_is_cut_off_in_time() {
 }
 
 #[test]
+fn a_client_that_goes_on_after_a_violation_is_cut_off_in_the_same_time() {
+    // Less than what the server lingers for at most.
+    let limits = Limits { close_timeout: Duration::from_millis(500), ..Limits::default() };
+    let (running, _events) = start(limits);
+    let mut client = Client::websocket(running.address, "/ws", "");
+    client.send(b"\xf1\x80\0\0\0\0");
+    assert_eq!(client.next_close().0, 1002);
+    let begun = std::time::Instant::now();
+    // Refused once the socket is shut.
+    while std::io::Write::write_all(&mut client.stream, b"x").is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(4), "it is cut off");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_violation_is_told_and_ends_the_connection() {
     let (running, events) = start(Limits::default());
     for (bytes, code) in [
