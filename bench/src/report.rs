@@ -4,6 +4,7 @@ use crate::args::Plan;
 use crate::cells::Cell;
 use crate::results::Results;
 use crate::servers::Server;
+use crate::stats::number;
 use crate::targets;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -120,37 +121,9 @@ fn row(results: &Results, cell: &Cell, server: Server) -> String {
     text
 }
 
-/// Groups thousands: 1,234,567.
-pub fn number(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    let whole = text.find('.').unwrap_or(text.len());
-    let mut grouped = String::new();
-    for (index, letter) in text.char_indices() {
-        let left = whole.saturating_sub(index);
-        if index > 0 && left > 0 && left % 3 == 0 && !grouped.ends_with('-') {
-            grouped.push(',');
-        }
-        grouped.push(letter);
-    }
-    grouped
-}
-
 fn first_up(text: &str) -> String {
     let mut letters = text.chars();
     letters
         .next()
         .map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!(number(1234567.4, 0), "1,234,567");
-        assert_eq!(number(123.456, 2), "123.46");
-        assert_eq!(number(-123456.0, 1), "-123,456.0");
-        assert_eq!(number(0.0, 0), "0");
-    }
 }

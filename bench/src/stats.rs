@@ -1,4 +1,4 @@
-//! Medians and percentiles.
+//! Medians and percentiles, and how numbers are written.
 
 /// The middle, the lowest and the highest of a few rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +26,21 @@ pub fn percentile(values: &mut [u32], percent: f64) -> Option<u32> {
     values.get(rank.max(1) - 1).copied()
 }
 
+/// Groups thousands: 1,234,567.
+pub fn number(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    let whole = text.find('.').unwrap_or(text.len());
+    let mut grouped = String::new();
+    for (index, letter) in text.char_indices() {
+        let left = whole.saturating_sub(index);
+        if index > 0 && left > 0 && left % 3 == 0 && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(letter);
+    }
+    grouped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +61,13 @@ mod tests {
         assert_eq!(percentile(&mut hundred, 0.0), Some(1));
         assert_eq!(percentile(&mut [7], 99.0), Some(7));
         assert_eq!(percentile(&mut [], 99.0), None);
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(number(1234567.4, 0), "1,234,567");
+        assert_eq!(number(123.456, 2), "123.46");
+        assert_eq!(number(-123456.0, 1), "-123,456.0");
+        assert_eq!(number(0.0, 0), "0");
     }
 }

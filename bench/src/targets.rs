@@ -1,9 +1,9 @@
 //! What sockling wants to reach, and whether it does.
 
 use crate::cells::{CPU, RATE};
-use crate::report::number;
 use crate::results::Results;
 use crate::servers::Server;
+use crate::stats::number;
 use sockling::limits::Limits;
 use std::fmt::Write;
 
