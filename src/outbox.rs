@@ -336,9 +336,11 @@ impl Outbox {
     /// Writes octets, then what others appended meanwhile; the caller has the role.
     #[inline]
     fn write(self: &Arc<Outbox>, parts: [&[u8]; 2]) -> Sent {
-        let written = self.write_once(parts);
-        if written.map_or(false, |octets| octets < parts[0].len() + parts[1].len()) {
-            return self.stall(parts, written.unwrap_or(0));
+        match self.write_once(parts) {
+            Some(octets) if octets < parts[0].len() + parts[1].len() => {
+                return self.stall(parts, octets)
+            }
+            _ => {}
         }
         let mut queue = self.lock();
         if queue.is_pending() {
@@ -352,7 +354,6 @@ impl Outbox {
     #[cold]
     fn write_more<'a>(self: &'a Arc<Outbox>, mut queue: MutexGuard<'a, Queue>) -> Sent {
         for _ in 0..ROUNDS {
-            queue.settle();
             if !queue.is_pending() {
                 self.step_down(&mut queue);
                 return Sent::Done;
@@ -373,7 +374,9 @@ impl Outbox {
     /// Leaves the rest of what is being written to a flusher.
     #[cold]
     fn stall(self: &Arc<Outbox>, parts: [&[u8]; 2], written: usize) -> Sent {
-        self.hand_over(parts.concat().split_off(written), true);
+        let [first, second] = parts;
+        let of_first = written.min(first.len());
+        self.hand_over([&first[of_first..], &second[written - of_first..]].concat(), true);
         Sent::Stalled
     }
 
@@ -399,8 +402,7 @@ impl Outbox {
     fn hand_over(self: &Arc<Outbox>, rest: Vec<u8>, stalled: bool) {
         let mut queue = self.lock();
         queue.put_back(rest);
-        queue.congest(stalled);
-        self.count(&mut queue);
+        self.congest(&mut queue, stalled);
         drop(queue);
         let outbox = Arc::clone(self);
         let flusher = std::thread::Builder::new()
@@ -431,11 +433,7 @@ impl Outbox {
                 continue;
             }
             stalled = true;
-            {
-                let mut queue = self.lock();
-                queue.congest(true);
-                self.count(&mut queue);
-            }
+            self.congest(&mut self.lock(), true);
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
             let all = write_all(&*self.stream, &lot[written..], deadline);
             // A direct write that follows must be short again.
@@ -463,8 +461,7 @@ impl Outbox {
                 self.step_down(&mut queue);
                 return None;
             }
-            queue.congest(false);
-            self.count(&mut queue);
+            self.congest(&mut queue, false);
             self.wake(&mut queue);
             queue = self.wait(queue, left);
         }
@@ -477,9 +474,14 @@ impl Outbox {
         }
         queue.writing = false;
         queue.settle();
-        queue.congest(false);
-        self.count(queue);
+        self.congest(queue, false);
         self.wake(queue);
+    }
+
+    /// Notes whether the client is behind.
+    fn congest(&self, queue: &mut Queue, congested: bool) {
+        queue.congest(congested);
+        self.count(queue);
     }
 
     /// Brings the marks and the server's total up to date.

@@ -64,6 +64,7 @@ impl Queue {
     /// Returns all that is pending, the waiting pong last, for the caller to write. No list needs to
     /// hold the outbox any more.
     pub fn take_lot(&mut self) -> Vec<u8> {
+        self.settle();
         self.take_pong();
         self.messages = 0;
         self.batch = 0;
