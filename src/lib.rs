@@ -44,7 +44,8 @@
 //!
 //! ```text
 //! ground        limits log
-//! HTTP text     http/headers http/target http/head http/chunked http/cookie http/response
+//! HTTP text     http/headers http/target http/head http/origin http/chunked http/cookie
+//!               http/response
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
 //! errors        error
 //! socket        stream socket clock queue outbox delivery roster
@@ -187,6 +188,7 @@ pub mod http {
     pub(crate) mod cookie;
     pub(crate) mod head;
     pub(crate) mod headers;
+    pub(crate) mod origin;
     pub(crate) mod request;
     pub(crate) mod response;
     pub(crate) mod target;
@@ -241,9 +243,10 @@ mod server;
 
 pub mod prelude;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
 #[path = "../tests/inside/mod.rs"]
-mod inside;
+pub mod inside;
 
 pub use comms::{Broadcast, Comms, Websocket};
 pub use error::Error;

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::http::cookie::cookies;
 use crate::http::head::{Head, HeadParser, Method};
 use crate::http::headers::Headers;
+use crate::http::origin::Origins;
 use crate::http::response::Response;
 use crate::http::target::query_value;
 use crate::keys::SessionKeys;
@@ -17,7 +18,7 @@ use crate::roster::Entry;
 use crate::session::{Session, SessionCookie, SessionId};
 use crate::socket::Socket;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::handshake::{asks_upgrade, Origins};
+use crate::websocket::handshake::{asks_upgrade, Refusal};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -182,6 +183,35 @@ impl Request {
     /// Returns whether the client asks to make this connection a WebSocket (RFC 6455, 4.2.1).
     pub fn upgrade_websocket(&self) -> bool {
         asks_upgrade(&self.head)
+    }
+
+    /// Checks that no page of another site sent this: for handlers that change something on the
+    /// word of a cookie, which browsers send along whichever page asks. GET, HEAD and OPTIONS pass
+    /// (they should change nothing), and clients that are no browsers. Other requests pass when
+    /// Sec-Fetch-Site is `same-origin` or `none`, or else Origin is the server's own or one of
+    /// [`Server::allowed_origins`](crate::http::Server::allowed_origins).
+    ///
+    /// Error: [`Refusal::Origin`], which a handler returns by `?` and the client sees as 403.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// fn delete(request: &Request) -> Result<Response, Error> {
+    ///     request.check_origin()?;
+    ///     Ok(Response::new().text("deleted"))
+    /// }
+    ///
+    /// let foreign = Request::post("http://shop.example/", "").with_header("Origin", "http://evil.example");
+    /// assert_eq!(delete(&foreign).unwrap_err().status(), 403);
+    /// let own = Request::post("http://shop.example/", "").with_header("Origin", "http://shop.example");
+    /// assert!(delete(&own).is_ok());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn check_origin(&self) -> Result<(), Error> {
+        match self.settings.origins.allow_change(&self.head) {
+            true => Ok(()),
+            false => Err(Refusal::Origin.into()),
+        }
     }
 
     /// Returns the client's session: that of its cookie, or a new one. The answer then sets the

@@ -1,12 +1,9 @@
 //! Turns a request head into a 101, or into the reason why not (RFC 6455, 4.2).
-//!
-//! Browsers let any page open a WebSocket to any server and send the cookies along, so a page of
-//! another origin is refused unless it was allowed (10.2).
 
 use crate::http::head::{BodyLength, Head, Method};
 use crate::http::headers::is_token;
+use crate::http::origin::Origins;
 use crate::http::response::Response;
-use crate::http::target::Authority;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use std::fmt;
@@ -22,37 +19,6 @@ pub fn accept_key(key: &str) -> String {
     hash.update(key.as_bytes());
     hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     STANDARD.encode(hash.digest().bytes())
-}
-
-/// Which pages may open a WebSocket.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Origins {
-    /// Origins beyond the server's own, such as `https://example.com`; `*` is any.
-    pub allowed: Vec<String>,
-    /// Whether the server listens on the loopback interface, whose names are then one host.
-    pub loopback: bool,
-}
-
-impl Origins {
-    /// Returns whether a page of this origin may connect to a server that it asked for as
-    /// `authority`.
-    pub fn allow(&self, origin: &str, authority: Option<&Authority>) -> bool {
-        let named = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(origin);
-        self.allowed.iter().any(named) || self.is_own(origin, authority).unwrap_or(false)
-    }
-
-    fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
-        let (scheme, rest) = origin.split_once("://")?;
-        let default_port = match scheme {
-            "http" => 80,
-            "https" => 443,
-            _ => return None,
-        };
-        let (page, own) = (Authority::parse(rest)?, authority?);
-        let one_host =
-            page.host == own.host || self.loopback && page.is_loopback() && own.is_loopback();
-        Some(one_host && page.port.unwrap_or(default_port) == own.port.unwrap_or(default_port))
-    }
 }
 
 /// Returns whether the request asks to become a WebSocket: Upgrade names `websocket` and
@@ -87,7 +53,10 @@ pub(crate) fn accept(
     }
     let key = single(head, "sec-websocket-key").filter(|key| is_key(key)).ok_or(Refusal::Key)?;
     let protocol = subprotocol(head, protocols)?;
-    check_origin(head, origins)?;
+    // A page of another site would come with the cookies of this one (10.2).
+    if !origins.allow(head) {
+        return Err(Refusal::Origin);
+    }
     let response = Response::new().code(101).header("Sec-WebSocket-Accept", &accept_key(key));
     Ok(match protocol {
         Some(protocol) => response.header("Sec-WebSocket-Protocol", protocol),
@@ -125,17 +94,6 @@ fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>
     Ok(protocols.iter().find(|protocol| offered.contains(&protocol.as_bytes())).copied())
 }
 
-fn check_origin(head: &Head, origins: &Origins) -> Result<(), Refusal> {
-    // Only browsers send an Origin; who is none of them could send any.
-    if head.headers.get("origin").is_none() {
-        return Ok(());
-    }
-    match single(head, "origin") {
-        Some(origin) if origins.allow(origin, head.authority.as_ref()) => Ok(()),
-        _ => Err(Refusal::Origin),
-    }
-}
-
 /// Why a request did not become a WebSocket. It is answered with [`status`](Refusal::status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -156,7 +114,7 @@ pub enum Refusal {
     Key,
     /// Sec-WebSocket-Protocol is not a list of tokens. 400.
     Protocol,
-    /// The page that asks is of another origin. 403.
+    /// The page that asks is of another origin that was not allowed. 403.
     Origin,
 }
 
@@ -195,7 +153,7 @@ impl fmt::Display for Refusal {
             Refusal::Version => "the WebSocket version is not 13",
             Refusal::Key => "Sec-WebSocket-Key must be one key of 16 octets in base64",
             Refusal::Protocol => "Sec-WebSocket-Protocol is not a list of tokens",
-            Refusal::Origin => "a page of another origin may not connect here",
+            Refusal::Origin => "a page of another origin may not do this",
         })
     }
 }

@@ -1,7 +1,17 @@
 //! Tests of what cannot be seen over a socket, with a stub in a socket's place. They are compiled
-//! into the library's own test binary.
+//! into the library's own test binary; the stub and the checks, also into that of the fuzz targets.
 
+#[path = "../fuzz/checks/mod.rs"]
+pub mod checks;
+mod served;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod threads;
+#[cfg(test)]
 mod writes;
 
 use crate::stream::Stream;
@@ -19,6 +29,9 @@ struct Stub(Mutex<Script>);
 struct Script {
     /// What there is to read.
     input: VecDeque<u8>,
+    /// What the next reads do: give at most so many octets, or fail. Later ones give all, and then
+    /// the end.
+    reads: VecDeque<Result<usize, ErrorKind>>,
     /// Room of the buffer of each read.
     asked: Vec<usize>,
     /// What the next writes do: take at most so many octets, or fail. Later ones take all.
@@ -26,6 +39,11 @@ struct Script {
     /// What was written.
     output: Vec<u8>,
     shut: bool,
+    /// Calls so far, and the one from which on all fail in this way; a shutdown still works.
+    calls: usize,
+    broken: Option<(usize, ErrorKind)>,
+    /// The read timeout and the write timeout.
+    timeouts: [Duration; 2],
 }
 
 impl Stub {
@@ -36,19 +54,46 @@ impl Stub {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Counts a call, which fails if it is time for that; at its timeout, if that is how.
+    fn call(&self, timeout: impl Fn(&Script) -> Duration) -> io::Result<MutexGuard<'_, Script>> {
+        let mut script = self.script();
+        script.calls += 1;
+        match script.broken {
+            Some((first, kind)) if script.calls >= first && !script.shut => {
+                let timeout = timeout(&script);
+                drop(script);
+                if kind == ErrorKind::WouldBlock {
+                    std::thread::sleep(timeout);
+                }
+                Err(kind.into())
+            }
+            _ => Ok(script),
+        }
+    }
+
+    fn set_timeout(&self, which: usize, timeout: Duration) -> io::Result<()> {
+        let mut script = self.call(|_| Duration::ZERO)?;
+        script.timeouts[which] = timeout;
+        Ok(())
+    }
 }
 
 impl Stream for Stub {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut script = self.script();
+        let mut script = self.call(|script| script.timeouts[0])?;
         script.asked.push(buffer.len());
-        let octets = buffer.len().min(script.input.len());
+        if script.shut {
+            return Ok(0);
+        }
+        let most = script.reads.pop_front().unwrap_or(Ok(buffer.len()))?;
+        let octets = most.min(buffer.len()).min(script.input.len());
         buffer.iter_mut().zip(script.input.drain(..octets)).for_each(|(to, from)| *to = from);
         Ok(octets)
     }
 
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
-        let mut script = self.script();
+        let mut script = self.call(|script| script.timeouts[1])?;
         let all = parts.concat();
         if script.shut {
             return Err(ErrorKind::BrokenPipe.into());
@@ -58,16 +103,16 @@ impl Stream for Stub {
         Ok(octets)
     }
 
-    fn set_read_timeout(&self, _: Duration) -> io::Result<()> {
-        Ok(())
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_timeout(0, timeout)
     }
 
-    fn set_write_timeout(&self, _: Duration) -> io::Result<()> {
-        Ok(())
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_timeout(1, timeout)
     }
 
-    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
-        self.script().shut = true;
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.script().shut |= how == Shutdown::Both;
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ mod head;
 mod headers;
 mod keys;
 mod message;
+mod origin;
 mod random;
 mod response;
 mod session;

@@ -212,3 +212,30 @@ fn options_for_the_whole_server_is_204() {
     client.send(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.reply().status, 204);
 }
+
+#[test]
+fn a_change_from_a_page_of_another_origin_is_403_unless_it_is_allowed() {
+    let change = |request: &Request| {
+        request.check_origin()?;
+        Ok(Response::new().text("changed"))
+    };
+    let server = Server::new(vec![Handler::new("/", change)]);
+    let running = Running::start(server.allowed_origins(["https://app.example"]));
+    let mut client = Client::connect(running.address);
+    let host = format!("localhost:{}", running.address.port());
+    for method in ["POST", "PUT", "PATCH", "DELETE", "GET", "OPTIONS"] {
+        for (fields, changes) in [
+            (String::new(), true),
+            (format!("Origin: http://{}\r\n", host), true),
+            ("Origin: https://evil.example\r\n".to_string(), false),
+            ("Sec-Fetch-Site: cross-site\r\n".to_string(), false),
+            ("Origin: https://app.example\r\nSec-Fetch-Site: cross-site\r\n".to_string(), true),
+        ] {
+            let request = format!("{} / HTTP/1.1\r\nHost: {}\r\n{}\r\n", method, host, fields);
+            client.send(request.as_bytes());
+            let safe = ["GET", "OPTIONS"].contains(&method);
+            let status = if safe || changes { 200 } else { 403 };
+            assert_eq!(client.reply().status, status, "{}", request);
+        }
+    }
+}

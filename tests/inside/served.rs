@@ -1,0 +1,98 @@
+//! A whole connection over a stub, on this thread.
+
+use super::Stub;
+use crate::connection::{serve, Site};
+use crate::controller::{Controller, WebsocketController};
+use crate::http::origin::Origins;
+use crate::http::request::Settings;
+use crate::http::{Error, Handler, Request, Response};
+use crate::keys::SessionKeys;
+use crate::limits::Limits;
+use crate::outbox::Shared;
+use crate::roster::Roster;
+use crate::router::Router;
+use crate::session::{SessionCookie, SessionId};
+use crate::socket::Socket;
+use crate::websocket::{CloseCode, CloseFrame, Message};
+use crate::Comms;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+/// Echoes; `f` is an error, `c` closes.
+#[derive(Default)]
+pub struct Echo {
+    opened: AtomicUsize,
+    closed: AtomicUsize,
+}
+
+impl WebsocketController for Echo {
+    fn handle_connection(&self, _: &SessionId) -> Result<(), Error> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        match message.as_text() {
+            Some("f") => Err("as told".into()),
+            Some("c") => Comms::websocket(client).close(CloseCode(4000), "as told").map(drop),
+            _ => Comms::websocket(client).send(message).map(drop),
+        }
+    }
+
+    fn handle_disconnection(
+        &self,
+        client: &SessionId,
+        _: Option<&CloseFrame>,
+    ) -> Result<(), Error> {
+        assert!(!Comms::websocket(client).is_connected(), "it has left the map");
+        self.closed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Controller for Echo {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+/// Serves the stub until its connection is over. Returns what was written, without the values that
+/// differ each time.
+pub fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
+    let echo = Arc::new(Echo::default());
+    let body = |request: &Request| Ok(Response::new().body(request.body().to_vec()));
+    let routes = vec![Handler::new("/ws", Arc::clone(&echo)), Handler::new("/:any", body)];
+    let keys = SessionKeys::new([[7; 32]]).expect("a long key");
+    let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
+    let origins = Origins { allowed: Vec::new(), loopback: true };
+    let site = Site {
+        router: Router::new(routes).expect("good patterns"),
+        settings: Arc::new(Settings { cookie, origins }),
+        shared: Shared::new(limits),
+        hosts: Some(vec!["h".to_string()]),
+    };
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let roster = Arc::new(Roster::default());
+    let place = roster.admit(stub.clone(), peer, &site.shared.limits).expect("room");
+    serve(&site, Socket::new(stub.clone()), &place.entry);
+    drop(place);
+    // As a shutdown does: what waits for its time is dropped.
+    site.shared.clock.stop();
+    assert_eq!(roster.len(), 0);
+    let [opened, closed] = [&echo.opened, &echo.closed].map(|count| count.load(Ordering::Relaxed));
+    assert!(opened == closed && opened <= 1, "{} opened, {} closed", opened, closed);
+    assert_eq!(Arc::strong_count(&echo), 2, "no thread keeps the controller");
+    without_chance(&stub.script().output)
+}
+
+/// Drops the lines that hold the time or a random number.
+fn without_chance(bytes: &[u8]) -> Vec<u8> {
+    let chance = [&b"Date: "[..], b"Set-Cookie: "];
+    let lines = bytes.split_inclusive(|octet| *octet == b'\n');
+    lines
+        .filter(|line| !chance.iter().any(|name| line.starts_with(name)))
+        .flatten()
+        .copied()
+        .collect()
+}

@@ -1,0 +1,54 @@
+//! A request that changes something comes from a page that may (RFC 6454; Fetch Metadata).
+
+use sockling::http::Request;
+use sockling::websocket::Refusal;
+use sockling::Error;
+
+/// What the row shows; the fields of a POST to `http://h:8000/`; whether it passes.
+type Row = (&'static str, &'static [(&'static str, &'static str)], bool);
+
+const ROWS: &[Row] = &[
+    ("no browser", &[], true),
+    ("the own page", &[("Origin", "http://h:8000")], true),
+    ("another host", &[("Origin", "http://evil:8000")], false),
+    ("another port", &[("Origin", "http://h")], false),
+    ("a page that hides its origin", &[("Origin", "null")], false),
+    ("two origins", &[("Origin", "http://h:8000"), ("Origin", "http://h:8000")], false),
+    ("the own page, says the browser", &[("Sec-Fetch-Site", "same-origin")], true),
+    ("the user", &[("Sec-Fetch-Site", "none")], true),
+    (
+        "the own page, which hides its origin",
+        &[("Origin", "null"), ("Sec-Fetch-Site", "same-origin")],
+        true,
+    ),
+    ("another site, says the browser", &[("Sec-Fetch-Site", "cross-site")], false),
+    ("a sister host, says the browser", &[("Sec-Fetch-Site", "same-site")], false),
+    ("something new, says the browser", &[("Sec-Fetch-Site", "same")], false),
+    (
+        "another site and its origin",
+        &[("Origin", "http://evil:8000"), ("Sec-Fetch-Site", "cross-site")],
+        false,
+    ),
+    (
+        "an origin that is the same to us and not to the browser",
+        &[("Origin", "http://H:8000"), ("Sec-Fetch-Site", "same-site")],
+        true,
+    ),
+];
+
+#[test]
+fn a_change_is_taken_from_the_own_page_and_from_who_is_no_browser() {
+    for (gloss, fields, passes) in ROWS {
+        let with = |request: Request| {
+            fields.iter().fold(request, |request, (name, value)| request.with_header(name, value))
+        };
+        let result = with(Request::post("http://h:8000/", "")).check_origin();
+        match result {
+            Ok(()) => assert!(passes, "{}", gloss),
+            Err(Error::Refusal(Refusal::Origin)) => assert!(!passes, "{}", gloss),
+            Err(other) => panic!("{}: {}", gloss, other),
+        }
+        // What changes nothing may be asked for by any page.
+        assert!(with(Request::get("http://h:8000/")).check_origin().is_ok(), "{}", gloss);
+    }
+}
