@@ -47,6 +47,8 @@ struct Crowd {
     threads: usize,
     /// Threads that tell somebody that there is no room.
     refusing: usize,
+    /// A thread waits for descriptors.
+    pausing: bool,
     closing: bool,
 }
 
@@ -85,6 +87,9 @@ impl Door {
                     pause = PAUSE.0;
                     self.leave_door_and_serve(stream, peer);
                     let mut crowd = self.crowd();
+                    if crowd.pausing {
+                        self.changed.notify_all(); // here is a descriptor
+                    }
                     if crowd.closing || crowd.waiting >= AT_THE_DOOR {
                         break;
                     }
@@ -104,7 +109,7 @@ impl Door {
     }
 
     /// After a failed accept (no descriptors, most likely) one thread is left at the door, and
-    /// tries again after a pause. Returns whether it is this one.
+    /// tries again after a pause, or when a connection ends. Returns whether it is this one.
     #[inline(never)]
     fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
         {
@@ -113,12 +118,14 @@ impl Door {
                 crowd.waiting -= 1;
                 return false;
             }
+            crowd.pausing = true;
         }
         if *pause == PAUSE.0 {
             log::error!("cannot accept connections: {}; trying again", error);
         }
-        // Ends early when the door closes, which the next accept will tell.
-        drop(self.changed.wait_timeout(self.crowd(), *pause));
+        // Ends early also when the door closes, which the next accept will tell.
+        let waited = self.changed.wait_timeout(self.crowd(), *pause);
+        waited.unwrap_or_else(PoisonError::into_inner).0.pausing = false;
         *pause = (*pause * 2).min(PAUSE.1);
         true
     }

@@ -5,6 +5,7 @@ mod loopback;
 
 mod controllers;
 mod deadlines;
+mod exhaustion;
 mod http;
 mod routes;
 mod sessions;

@@ -1,0 +1,137 @@
+//! A system that has no descriptors or threads left. The server is a child process, since its
+//! limits hold for all of a process.
+#![cfg(target_os = "linux")]
+
+use super::loopback::{wait_until, Client, PATIENCE};
+use super::Told;
+use sockling::limits::Limits;
+use sockling::prelude::*;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Stack of a child's threads, so large that few fit into a small address space.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// The server of this file's tests. Not a test: they start it.
+#[test]
+#[ignore]
+fn child() {
+    let (told, _) = Told::new();
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    let routes = vec![Handler::new("/ws", told), Handler::new("/", hello)];
+    let limits = Limits { connections: 0, stack: STACK, head_timeout: PATIENCE, ..Limits::default() };
+    let listening = Server::new(routes).limits(limits).bind("127.0.0.1:0").expect("a port");
+    println!("\nlistening on {}", listening.address());
+    listening.serve().expect("a thread");
+}
+
+struct Limited {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Limited {
+    /// Starts the child in a shell that has set a limit.
+    fn start(limit: &str) -> Limited {
+        let own = std::env::current_exe().expect("a path");
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("ulimit {} && exec \"$0\" \"$@\"", limit)])
+            .arg(own)
+            .args(["--exact", "exhaustion::child", "--ignored", "--nocapture"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let address = output
+            .lines()
+            .map(|line| line.expect("text"))
+            .find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
+            .expect("the child says where it listens");
+        Limited { child, address }
+    }
+
+    /// Returns the processor time of the child so far, in hundredths of a second.
+    fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it lives");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split(' ').collect();
+        // User and system time are the fields 14 and 15; the second one ends with the parenthesis.
+        [fields[12], fields[13]].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
+    fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives").count()
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        // Fails when it has ended, which the test has seen.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn without_descriptors_the_server_neither_dies_nor_spins_and_lets_in_who_waited() {
+    let server = Limited::start("-n 40");
+    let mut inside: Vec<Client> = Vec::new();
+    // More than there are descriptors for: the system takes them in, the server cannot.
+    let mut waiting: Vec<Client> = (0..60).map(|_| Client::connect(server.address)).collect();
+    let ask = |client: &mut Client| {
+        client.send(super::loopback::upgrade_request("/ws", "").as_bytes());
+    };
+    waiting.iter_mut().for_each(ask);
+    // The first ones are served, in the order in which they came.
+    while inside.len() < 20 {
+        let mut client = waiting.remove(0);
+        assert_eq!(client.reply().status, 101);
+        inside.push(client);
+    }
+    let before = server.ticks();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        inside[7].text("still here");
+        assert_eq!(inside[7].next_text(), "still here");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ticks = server.ticks() - before;
+    assert!(ticks < 20, "{} hundredths of a second of work in a second", ticks);
+    // Who goes makes room for who waits.
+    inside.clear();
+    for client in &mut waiting[..15] {
+        assert_eq!(client.reply().status, 101);
+    }
+}
+
+#[test]
+fn without_threads_a_client_is_told_503_and_the_server_goes_on() {
+    // Room for about ten stacks.
+    let server = Limited::start("-v 900000");
+    let mut inside: Vec<Client> = Vec::new();
+    let refusal = loop {
+        let (client, reply) = Client::upgrade(server.address, "/ws", "");
+        match reply.status {
+            101 => inside.push(client),
+            _ => break reply,
+        }
+        assert!(inside.len() < 20, "they do not fit");
+    };
+    assert_eq!((refusal.status, refusal.header("retry-after")), (503, Some("1")));
+    assert!(inside.len() >= 3, "{} fitted", inside.len());
+    for _ in 0..20 {
+        assert_eq!(Client::connect(server.address).get("/", "").status, 503);
+    }
+    for client in &mut inside {
+        client.text("still here");
+        assert_eq!(client.next_text(), "still here");
+    }
+    let threads = server.threads();
+    inside.truncate(1);
+    wait_until("there is room again", || {
+        Client::connect(server.address).get("/", "").status == 200
+    });
+    assert!(server.threads() <= threads);
+}
