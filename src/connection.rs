@@ -84,22 +84,27 @@ impl Connection<'_> {
     /// Reads a request and gives it the socket. Without one the connection is over.
     #[inline(never)]
     fn next_request(&self, mut socket: Box<Socket>, first: bool) -> Option<Box<Request>> {
-        match self.read_request(&mut socket, first) {
+        let mut head_only = false;
+        let read = self.read_head(&mut socket, first).and_then(|head| {
+            head_only = head.method == Method::Head;
+            let body = self.read_body_of(&head, &mut socket)?;
+            Ok((head, body))
+        });
+        match read {
             Ok((head, body)) => {
                 let (shared, entry) = (Arc::clone(&self.site.shared), Arc::clone(self.entry));
                 let live = Live { socket, shared, entry };
                 Some(Box::new(Request::new(head, body, &self.site.settings, live)))
             }
             Err(end) => {
-                self.end(&mut socket, end);
+                self.end(&mut socket, end, head_only);
                 None
             }
         }
     }
 
-    fn read_request(&self, socket: &mut Socket, first: bool) -> Result<(Head, Vec<u8>), End> {
-        let head = self.read_head(socket, first)?;
-        self.check_host(&head)?;
+    fn read_body_of(&self, head: &Head, socket: &mut Socket) -> Result<Vec<u8>, End> {
+        self.check_host(head)?;
         self.check_length(head.body)?;
         if head.expects_continue() && head.body != BodyLength::Known(0) {
             // Without a route the body is not wanted, and whether it comes is not known.
@@ -108,8 +113,7 @@ impl Connection<'_> {
             }
             self.write_bytes(socket, b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        let body = self.read_body(socket, head.body)?;
-        Ok((head, body))
+        self.read_body(socket, head.body)
     }
 
     /// Reads until a head is whole. The deadline is one for all of it, so a client that sends an
@@ -268,7 +272,7 @@ impl Connection<'_> {
         write_all(&**socket.stream(), bytes, deadline).map_err(|_| End::Lost)
     }
 
-    fn end(&self, socket: &mut Socket, end: End) {
+    fn end(&self, socket: &mut Socket, end: End, head_only: bool) {
         if let End::Told(status, why) = end {
             log::warn!(
                 "refused a request from {}: {}; it is told {}",
@@ -278,7 +282,7 @@ impl Connection<'_> {
             );
             let response = Response::of_status(status).text(format!("{}\n", why));
             // Fails when the client has gone; there is nobody else to tell.
-            drop(self.write(socket, &response, false, true));
+            drop(self.write(socket, &response, head_only, true));
             socket.linger(LINGER);
         }
     }

@@ -26,7 +26,6 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_se
 
 /// The way in: the listening socket, and what whoever comes in is served with.
 pub(crate) struct Door {
-    listener: TcpListener,
     pub address: SocketAddr,
     pub site: Site,
     pub roster: Arc<Roster>,
@@ -34,8 +33,6 @@ pub(crate) struct Door {
     /// the next one looks.
     crowd: Mutex<Crowd>,
     changed: Condvar,
-    /// A clone of the listening socket, made while there are descriptors.
-    waker: Option<TcpStream>,
 }
 
 /// The threads.
@@ -49,15 +46,19 @@ struct Crowd {
     refusing: usize,
     /// A thread waits for descriptors.
     pausing: bool,
-    closing: bool,
+    /// Until the door closes; it goes with the last thread that waits in `accept`.
+    listener: Option<Arc<TcpListener>>,
+    /// A clone of the listening socket, made while there are descriptors.
+    waker: Option<TcpStream>,
 }
 
 impl Door {
     /// Returns a door that nobody waits at.
     pub fn new(listener: TcpListener, address: SocketAddr, site: Site) -> io::Result<Arc<Door>> {
-        let (roster, crowd, changed) = Default::default();
         let waker = waker(&listener)?;
-        Ok(Arc::new(Door { listener, address, site, roster, crowd, changed, waker }))
+        let crowd = Crowd { listener: Some(Arc::new(listener)), waker, ..Crowd::default() };
+        let (roster, crowd, changed) = (Arc::default(), Mutex::new(crowd), Condvar::new());
+        Ok(Arc::new(Door { address, site, roster, crowd, changed }))
     }
 
     /// Lets clients in from here on. Error: no thread can be started.
@@ -82,7 +83,16 @@ impl Door {
     fn attend(self: Arc<Door>) {
         let mut pause = PAUSE.0;
         loop {
-            match self.listener.accept() {
+            // Not kept while a client is served: whoever is stuck there would keep the port.
+            let listener = self.crowd().listener.clone();
+            let accepted = match listener {
+                Some(listener) => listener.accept(),
+                None => {
+                    self.crowd().waiting -= 1;
+                    break;
+                }
+            };
+            match accepted {
                 Ok((stream, peer)) => {
                     pause = PAUSE.0;
                     self.leave_door_and_serve(stream, peer);
@@ -90,7 +100,7 @@ impl Door {
                     if crowd.pausing {
                         self.changed.notify_all(); // here is a descriptor
                     }
-                    if crowd.closing || crowd.waiting >= AT_THE_DOOR {
+                    if crowd.waiting >= AT_THE_DOOR {
                         break;
                     }
                     crowd.waiting += 1;
@@ -114,14 +124,14 @@ impl Door {
     fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
         {
             let mut crowd = self.crowd();
-            if crowd.closing || crowd.waiting > 1 {
+            if crowd.listener.is_none() || crowd.waiting > 1 {
                 crowd.waiting -= 1;
                 return false;
             }
             crowd.pausing = true;
         }
         if *pause == PAUSE.0 {
-            log::error!("cannot accept connections: {}; trying again", error);
+            told(|| log::error!("cannot accept connections: {}; trying again", error));
         }
         // Ends early also when the door closes, which the next accept will tell.
         let waited = self.changed.wait_timeout(self.crowd(), *pause);
@@ -136,7 +146,7 @@ impl Door {
             let mut crowd = self.crowd();
             crowd.waiting -= 1;
             match crowd.waiting {
-                0 if !crowd.closing => self.start_thread(&mut crowd),
+                0 if crowd.listener.is_some() => self.start_thread(&mut crowd),
                 _ => Ok(()),
             }
         };
@@ -149,7 +159,7 @@ impl Door {
             }
         }));
         if served.is_err() {
-            log::error!("serving {} panicked", peer);
+            told(|| log::error!("serving {} panicked", peer));
         }
     }
 
@@ -193,13 +203,13 @@ impl Door {
 
     /// Lets nobody in any more and wakes the threads at the door.
     pub fn close(&self) {
-        let waiting = {
+        let (waiting, waker) = {
             let mut crowd = self.crowd();
-            crowd.closing = true;
-            crowd.waiting
+            crowd.listener = None;
+            (crowd.waiting, crowd.waker.take())
         };
         self.changed.notify_all();
-        let shut = self.waker.as_ref().map(|waker| waker.shutdown(Shutdown::Both));
+        let shut = waker.map(|waker| waker.shutdown(Shutdown::Both));
         if !matches!(shut, Some(Ok(()))) {
             for _ in 0..waiting {
                 // A connection to oneself wakes one; when it fails there is none to wake.
@@ -217,6 +227,13 @@ impl Door {
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs what writes a log line. The application's logger may panic, and then nobody would be left
+/// to accept.
+#[inline(never)]
+fn told(line: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(line)));
 }
 
 impl std::fmt::Debug for Door {

@@ -62,7 +62,7 @@
 //! 1. *A thread is at the door.* `Door::attend` in `door.rs` is blocked in `accept`. It takes the
 //!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
 //!    `Roster::admit` (`roster.rs`) whether there is room. Then the thread is this connection's.
-//! 2. *Bytes.* `Connection::read_request` in `connection.rs` reads through `Socket::fill`
+//! 2. *Bytes.* `Connection::read_head` in `connection.rs` reads through `Socket::fill`
 //!    (`socket.rs`), which knows the deadline of the whole head.
 //!
 //!    ```text
@@ -74,7 +74,7 @@
 //!    pieces; `decode_path` (`http/target.rs`) takes the path, `Headers::push_line`
 //!    (`http/headers.rs`) each field. `check_host` looks whether the Host is one of ours; there is no
 //!    body to read.
-//! 4. *Head to request.* `Connection::answer` packs head, body and the socket itself into a
+//! 4. *Head to request.* `Connection::next_request` packs head, body and the socket itself into a
 //!    [`http::Request`] (`http/request.rs`), `Router::find` (`router.rs`) picks the controller, and
 //!    [`Controller::handle`](controller::Controller::handle) is called.
 //! 5. *Request to 101.* [`WebsocketController::handle`](controller::WebsocketController::handle)

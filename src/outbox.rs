@@ -253,11 +253,15 @@ impl Outbox {
         });
     }
 
-    /// Waits while the client is behind and more than `CORK` is queued for it.
-    pub fn wait_for_reader(&self) {
-        if self.is_congested() {
-            self.wait_while(|queue| queue.is_congested() && queue.pending() > CORK);
+    /// Waits while the client is behind and more than `CORK` is queued for it. Returns for how long
+    /// if it may have waited.
+    pub fn wait_for_reader(&self) -> Option<Duration> {
+        if !self.is_congested() {
+            return None;
         }
+        let begun = Instant::now();
+        self.wait_while(|queue| queue.is_congested() && queue.pending() > CORK);
+        Some(begun.elapsed())
     }
 
     /// Waits until all is written. Returns false when the deadline came first.

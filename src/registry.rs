@@ -6,6 +6,7 @@
 use crate::error::Error;
 use crate::keys::SessionKeys;
 use crate::limits::{REVOKED, SESSION_LIFE};
+use crate::log;
 use crate::outbox::Outbox;
 use crate::session::{Session, SessionId};
 use std::cell::RefCell;
@@ -204,5 +205,12 @@ pub(crate) fn is_revoked(session: &Session) -> bool {
 pub(crate) fn process_keys() -> Result<SessionKeys, Error> {
     // Made before the lock is taken: the system is asked for random numbers.
     let fresh = SessionKeys::random()?;
-    Ok(with(|registry| registry.keys.get_or_insert(fresh).clone()))
+    let (keys, first) = with(|registry| {
+        let first = registry.keys.is_none();
+        (registry.keys.get_or_insert(fresh).clone(), first)
+    });
+    if first {
+        log::info!("sessions end with this process; Server::session_keys makes them last");
+    }
+    Ok(keys)
 }

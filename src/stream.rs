@@ -4,18 +4,20 @@
 //! and then never meets it. A deadline is a point in time, and each call gets what is left of it.
 
 use crate::limits::WRITE_RATE;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Octets up to which two parts are copied together: cheaper than to hand the system a list.
-const JOINED: usize = 128;
+/// Octets up to which two parts are joined, on the stack and on the heap; longer ones are written
+/// one after the other. No list of parts is handed to the system: std's call for that lets a peer
+/// that has gone raise SIGPIPE, which ends a host program that does not ignore it.
+const JOINED: (usize, usize) = (128, 16 * 1024);
 
 /// A connected socket. Its one descriptor is shared: one thread reads, any may write.
 pub(crate) trait Stream: Send + Sync {
     /// Reads once and returns how many octets came; 0 is the end.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Writes the octets of both parts by one call and returns how many the system took.
+    /// Writes the octets of both parts and returns how many the system took.
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize>;
     /// Has reads give up after so long.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
@@ -33,15 +35,25 @@ impl Stream for TcpStream {
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
         let [first, second] = parts;
         let all = first.len() + second.len();
+        let once = |octets: &[u8]| Write::write(&mut &*self, octets);
         if second.is_empty() {
-            Write::write(&mut &*self, first)
-        } else if all <= JOINED {
-            let mut joined = [0; JOINED];
+            once(first)
+        } else if all <= JOINED.0 {
+            let mut joined = [0; JOINED.0];
             joined[..first.len()].copy_from_slice(first);
             joined[first.len()..all].copy_from_slice(second);
-            Write::write(&mut &*self, &joined[..all])
+            once(&joined[..all])
+        } else if all <= JOINED.1 {
+            once(&parts.concat())
         } else {
-            Write::write_vectored(&mut &*self, &parts.map(IoSlice::new))
+            match once(first)? {
+                some if some < first.len() => Ok(some),
+                some => match once(second) {
+                    Ok(more) => Ok(some + more),
+                    Err(error) if is_timeout(&error) => Ok(some),
+                    Err(error) => Err(error),
+                },
+            }
         }
     }
 

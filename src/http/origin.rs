@@ -19,27 +19,35 @@ pub(crate) struct Origins {
 impl Origins {
     /// Returns whether the request names no origin, or one that is allowed.
     pub fn allow(&self, head: &Head) -> bool {
-        let mut origins = head.headers.get_all("origin");
-        match (origins.next(), origins.next()) {
-            (None, _) => true,
-            (Some(origin), None) => std::str::from_utf8(origin)
-                .map_or(false, |origin| self.allow_origin(origin, head.authority.as_ref())),
-            _ => false,
+        match origin(head) {
+            Named::Nothing => true,
+            Named::One(origin) => {
+                self.is_named(origin)
+                    || self.is_own(origin, head.authority.as_ref()).unwrap_or(false)
+            }
+            Named::Nonsense => false,
         }
     }
 
     /// Returns whether the request changes nothing by its method (RFC 9110, 9.2.1), or its page is
-    /// allowed. What the browser says in Sec-Fetch-Site counts before Origin, which it may hide.
+    /// allowed. What the browser says in Sec-Fetch-Site counts more than Origin: it knows whether
+    /// the page came by https, which is not seen here when a proxy speaks TLS.
     pub fn allow_change(&self, head: &Head) -> bool {
-        let site = head.headers.get("sec-fetch-site");
-        matches!(head.method, Method::Get | Method::Head | Method::Options)
-            || matches!(site, Some(b"same-origin" | b"none"))
-            || self.allow(head) && (site.is_none() || head.headers.get("origin").is_some())
+        if matches!(head.method, Method::Get | Method::Head | Method::Options) {
+            return true;
+        }
+        match (head.headers.get("sec-fetch-site"), origin(head)) {
+            (None, _) => self.allow(head),
+            (Some(b"same-origin" | b"none"), _) => true,
+            (Some(_), Named::One(origin)) => {
+                self.is_named(origin) || self.loopback && self.allow(head)
+            }
+            (Some(_), _) => false,
+        }
     }
 
-    fn allow_origin(&self, origin: &str, authority: Option<&Authority>) -> bool {
-        let named = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(origin);
-        self.allowed.iter().any(named) || self.is_own(origin, authority).unwrap_or(false)
+    fn is_named(&self, origin: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin))
     }
 
     fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
@@ -53,5 +61,22 @@ impl Origins {
         let one_host =
             page.host == own.host || self.loopback && page.is_loopback() && own.is_loopback();
         Some(one_host && page.port.unwrap_or(default_port) == own.port.unwrap_or(default_port))
+    }
+}
+
+/// What a request says of its origin.
+enum Named<'a> {
+    Nothing,
+    One(&'a str),
+    /// Two origins, or octets that are no text.
+    Nonsense,
+}
+
+fn origin(head: &Head) -> Named<'_> {
+    let mut origins = head.headers.get_all("origin");
+    match (origins.next(), origins.next()) {
+        (None, _) => Named::Nothing,
+        (Some(origin), None) => std::str::from_utf8(origin).map_or(Named::Nonsense, Named::One),
+        _ => Named::Nonsense,
     }
 }

@@ -56,6 +56,8 @@ pub(crate) fn open(
         Begun::Not(response) => Ok(response),
         Begun::Conversation(mut conversation) => {
             conversation.run(listener);
+            // The handler goes on after its conversation, and may not return.
+            conversation.entry.running(true);
             // The client got the 101 with its fields long ago; nobody needs them any more.
             Ok(Response::new().code(101))
         }
@@ -218,8 +220,13 @@ impl Conversation {
         }
         self.in_batch = false;
         delivery::flush();
-        // A client that does not read what it is sent is not read from.
-        self.outbox.wait_for_reader();
+        // A client that does not read what it is sent is not read from. That is not held against
+        // the message that it is sending.
+        if let (Some(waited), Some(deadline)) =
+            (self.outbox.wait_for_reader(), &mut self.message_deadline)
+        {
+            *deadline = deadline.checked_add(waited).unwrap_or(*deadline);
+        }
         Ok(())
     }
 

@@ -235,6 +235,13 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
+    /// Returns so many octets, or what comes until the end.
+    pub fn octets(&mut self, count: usize) -> Vec<u8> {
+        while self.unread.len() < count && self.more() > 0 {}
+        let count = count.min(self.unread.len());
+        self.unread.drain(..count).collect()
+    }
+
     pub fn shut_write(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("the connection is open");
     }
@@ -254,7 +261,9 @@ impl Client {
                 octets
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("waited too long: {}", error),
+            Err(error) => {
+                panic!("waited too long: {}, after \"{}\"", error, self.unread.escape_ascii())
+            }
         }
     }
 }

@@ -30,8 +30,13 @@ const ROWS: &[Row] = &[
         false,
     ),
     (
-        "an origin that is the same to us and not to the browser",
-        &[("Origin", "http://H:8000"), ("Sec-Fetch-Site", "same-site")],
+        "the same host without TLS, which the browser alone can tell",
+        &[("Origin", "http://h:8000"), ("Sec-Fetch-Site", "cross-site")],
+        false,
+    ),
+    (
+        "an origin that is not the one, but the browser knows better",
+        &[("Origin", "http://evil:8000"), ("Sec-Fetch-Site", "same-origin")],
         true,
     ),
 ];
