@@ -33,7 +33,8 @@
 //! # Where to begin
 //!
 //! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
-//! settings; [`limits::Limits`] every bound with its reason. The codecs are public functions over
+//! settings; [`limits::Limits`] every bound with its reason; [`guide::reliability`] what is promised
+//! when things go wrong. The codecs are public functions over
 //! octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
 //! [`websocket::Assembler`].
 //!
@@ -252,6 +253,12 @@ pub use comms::{Broadcast, Comms, Websocket};
 pub use error::Error;
 pub use keys::SessionKeys;
 pub use session::{GuestId, SessionId};
+
+/// Longer pages.
+pub mod guide {
+    #[doc = include_str!("guide/reliability.md")]
+    pub mod reliability {}
+}
 
 /// The derive: `#[derive(macros::WebsocketController)]`.
 ///

@@ -165,7 +165,12 @@ fn an_outbox_that_is_closed_while_many_send_keeps_nothing_and_tells_all_who_come
         });
         assert!(!send(&outbox, &[0, 0, 0], &mut Random(1)), "it is closed");
         assert_eq!(outbox.backlog(), 0);
-        assert!(!outbox.is_congested());
+        // A flusher may still have to see it.
+        let end = Instant::now() + Duration::from_secs(20);
+        while outbox.is_congested() {
+            assert!(Instant::now() < end, "seed {}", seed);
+            thread::yield_now();
+        }
         let (numbers, closed) = written(&stub);
         assert!(!closed);
         for (of_thread, taken) in numbers.iter().zip(taken) {
