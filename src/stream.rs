@@ -33,28 +33,7 @@ impl Stream for TcpStream {
     }
 
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
-        let [first, second] = parts;
-        let all = first.len() + second.len();
-        let once = |octets: &[u8]| Write::write(&mut &*self, octets);
-        if second.is_empty() {
-            once(first)
-        } else if all <= JOINED.0 {
-            let mut joined = [0; JOINED.0];
-            joined[..first.len()].copy_from_slice(first);
-            joined[first.len()..all].copy_from_slice(second);
-            once(&joined[..all])
-        } else if all <= JOINED.1 {
-            once(&parts.concat())
-        } else {
-            match once(first)? {
-                some if some < first.len() => Ok(some),
-                some => match once(second) {
-                    Ok(more) => Ok(some + more),
-                    Err(error) if is_timeout(&error) => Ok(some),
-                    Err(error) => Err(error),
-                },
-            }
-        }
+        write_parts(parts, |octets| Write::write(&mut &*self, octets))
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
@@ -67,6 +46,33 @@ impl Stream for TcpStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         TcpStream::shutdown(self, how)
+    }
+}
+
+/// Writes the octets of both parts by one call that takes one, or by two. Returns how many were
+/// taken; an error says that none was.
+#[inline]
+pub(crate) fn write_parts(
+    parts: [&[u8]; 2],
+    mut once: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let [first, second] = parts;
+    let all = first.len() + second.len();
+    if second.is_empty() {
+        once(first)
+    } else if all <= JOINED.0 {
+        let mut joined = [0; JOINED.0];
+        joined[..first.len()].copy_from_slice(first);
+        joined[first.len()..all].copy_from_slice(second);
+        once(&joined[..all])
+    } else if all <= JOINED.1 {
+        once(&parts.concat())
+    } else {
+        match once(first)? {
+            // An error of the second call comes again at the next one.
+            some if some == first.len() => Ok(some + once(second).unwrap_or(0)),
+            some => Ok(some),
+        }
     }
 }
 

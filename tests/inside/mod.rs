@@ -6,7 +6,19 @@ pub mod checks;
 mod served;
 
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod deadlines;
+#[cfg(test)]
+mod draws;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod joining;
+#[cfg(test)]
+mod places;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
@@ -19,7 +31,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A socket that gives and takes what a test says, and notes what it is asked for.
 #[derive(Default)]
@@ -32,10 +44,15 @@ struct Script {
     /// What the next reads do: give at most so many octets, or fail. Later ones give all, and then
     /// the end.
     reads: VecDeque<Result<usize, ErrorKind>>,
+    /// The peer stays: where the end would be, a read waits for more until its timeout.
+    stays: bool,
     /// Room of the buffer of each read.
     asked: Vec<usize>,
     /// What the next writes do: take at most so many octets, or fail. Later ones take all.
     writes: VecDeque<Result<usize, ErrorKind>>,
+    /// The later ones take at most so many octets, after so long; nothing when their timeout is
+    /// shorter.
+    pace: Option<(usize, Duration)>,
     /// What was written.
     output: Vec<u8>,
     shut: bool,
@@ -72,6 +89,25 @@ impl Stub {
         }
     }
 
+    /// Waits until something is so after some time, or the socket is shut. Fails at the timeout.
+    fn wait<'a>(
+        &'a self,
+        mut script: MutexGuard<'a, Script>,
+        timeout: Duration,
+        so: impl Fn(&Script, Duration) -> bool,
+    ) -> io::Result<MutexGuard<'a, Script>> {
+        let begun = Instant::now();
+        while !script.shut && !so(&script, begun.elapsed()) {
+            drop(script);
+            if begun.elapsed() >= timeout {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            script = self.script();
+        }
+        Ok(script)
+    }
+
     fn set_timeout(&self, which: usize, timeout: Duration) -> io::Result<()> {
         let mut script = self.call(|_| Duration::ZERO)?;
         script.timeouts[which] = timeout;
@@ -83,6 +119,9 @@ impl Stream for Stub {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut script = self.call(|script| script.timeouts[0])?;
         script.asked.push(buffer.len());
+        let timeout = script.timeouts[0];
+        script =
+            self.wait(script, timeout, |script, _| !script.stays || !script.input.is_empty())?;
         if script.shut {
             return Ok(0);
         }
@@ -93,12 +132,17 @@ impl Stream for Stub {
     }
 
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
-        let mut script = self.call(|script| script.timeouts[1])?;
+        let script = self.call(|script| script.timeouts[1])?;
+        let timeout = script.timeouts[1];
+        let mut script = self.wait(script, timeout, |script, waited| {
+            !script.writes.is_empty() || script.pace.map_or(true, |(_, time)| waited >= time)
+        })?;
         let all = parts.concat();
         if script.shut {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let octets = script.writes.pop_front().unwrap_or(Ok(all.len()))?.min(all.len());
+        let later = script.pace.map_or(all.len(), |(octets, _)| octets);
+        let octets = script.writes.pop_front().unwrap_or(Ok(later))?.min(all.len());
         script.output.extend_from_slice(&all[..octets]);
         Ok(octets)
     }

@@ -59,7 +59,7 @@ impl Controller for Echo {
 
 /// Serves the stub until its connection is over. Returns what was written, without the values that
 /// differ each time.
-pub fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
+pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
     let echo = Arc::new(Echo::default());
     let body = |request: &Request| Ok(Response::new().body(request.body().to_vec()));
     let routes = vec![Handler::new("/ws", Arc::clone(&echo)), Handler::new("/:any", body)];

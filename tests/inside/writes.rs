@@ -3,6 +3,7 @@
 use super::{Script, Stub};
 use crate::limits::Limits;
 use crate::outbox::{Outbox, Refused, Sent, Shared};
+use crate::stream::write_parts;
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -65,4 +66,38 @@ fn after_an_error_nothing_is_written_and_everybody_is_told() {
     assert!(outbox.is_closing() && stub.script().shut);
     assert_eq!(stub.script().output, b"101\x81\x03one");
     assert_eq!(outbox.backlog(), 0);
+}
+
+#[test]
+fn what_was_taken_of_two_parts_is_told_though_a_call_fails_behind_it() {
+    const LENGTHS: [[usize; 2]; 4] = [[3, 0], [4, 124], [4, 16_380], [10, 16_384]];
+    for [first, second] in LENGTHS {
+        let parts = [vec![1; first], vec![2; second]];
+        let [first, second] = [&parts[0][..], &parts[1]];
+        let all = parts.concat();
+        for calls in 0..3 {
+            for (most, kind) in [
+                (usize::MAX, ErrorKind::Interrupted),
+                (usize::MAX, ErrorKind::WouldBlock),
+                (usize::MAX, ErrorKind::ConnectionReset),
+                (2, ErrorKind::Interrupted),
+            ] {
+                let (mut taken, mut done) = (Vec::new(), 0);
+                let result = write_parts([first, second], |octets| {
+                    done += 1;
+                    if done > calls {
+                        return Err(kind.into());
+                    }
+                    let some = &octets[..most.min(octets.len())];
+                    taken.extend_from_slice(some);
+                    Ok(some.len())
+                });
+                assert!(all.starts_with(&taken), "{} calls, {:?}", calls, kind);
+                match result {
+                    Ok(octets) => assert_eq!(octets, taken.len(), "{} calls, {:?}", calls, kind),
+                    Err(error) => assert_eq!((error.kind(), taken.len()), (kind, 0)),
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,69 @@
+//! The places of a server: how many connections there may be, in all and from one address.
+
+use super::{Script, Stub};
+use crate::limits::Limits;
+use crate::roster::{Place, Roster};
+use crate::websocket::close::{CloseCode, CloseFrame};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Asks for a place for a client from this address, from another port each time.
+fn admit(roster: &Arc<Roster>, ip: impl Into<IpAddr>, limits: &Limits) -> Option<Place> {
+    let peer = SocketAddr::new(ip.into(), 1000 + roster.len() as u16);
+    roster.admit(Stub::new(Script::default()), peer, limits)
+}
+
+#[test]
+fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
+    let roster = Arc::new(Roster::default());
+    let limits = Limits { connections_per_address: 2, ..Limits::default() };
+    let [one, other] = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
+    let admit = |ip: Ipv4Addr| admit(&roster, ip, &limits);
+    // Whatever was there before: nobody, somebody, many.
+    for round in 0..3 {
+        let first = admit(one).expect("room");
+        let second = admit(one).expect("room");
+        assert!(admit(one).is_none() && admit(one).is_none(), "round {}", round);
+        let stranger = admit(other).expect("another address has places of its own");
+        assert_eq!(roster.len(), 3);
+        drop(first);
+        let third = admit(one).expect("the place of who left");
+        assert!(admit(one).is_none(), "and no more than that");
+        drop((second, third));
+        let places = [admit(one), admit(one)].map(|place| place.expect("both are free again"));
+        assert!(admit(one).is_none());
+        drop((places, stranger));
+        assert_eq!(roster.len(), 0, "round {}", round);
+    }
+}
+
+#[test]
+fn one_ceiling_holds_for_all_addresses_together_and_0_is_none() {
+    let roster = Arc::new(Roster::default());
+    let of = |connections, connections_per_address| Limits {
+        connections,
+        connections_per_address,
+        ..Limits::default()
+    };
+    let ips = || (1..=40).map(|last| Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last));
+    let (three, none) = (of(3, 2), of(0, 0));
+    let mut places: Vec<Place> = ips().filter_map(|ip| admit(&roster, ip, &three)).collect();
+    assert_eq!((places.len(), roster.len()), (3, 3));
+    places.pop();
+    assert!(admit(&roster, Ipv6Addr::LOCALHOST, &three).is_some(), "who left made room");
+    places.extend((0..2000).filter_map(|_| admit(&roster, Ipv4Addr::LOCALHOST, &none)));
+    assert_eq!(roster.len(), 2002);
+    places.clear();
+    assert_eq!(roster.len(), 0);
+}
+
+#[test]
+fn nobody_is_admitted_once_the_server_is_closing() {
+    let roster = Arc::new(Roster::default());
+    let admit = || admit(&roster, Ipv4Addr::LOCALHOST, &Limits::default());
+    let before = admit().expect("room");
+    roster.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
+    assert!(admit().is_none());
+    drop(before);
+    assert!(admit().is_none() && roster.len() == 0);
+}
