@@ -190,6 +190,44 @@ fn nothing_in_the_source_can_give_up() {
 }
 
 #[test]
+fn no_write_can_end_a_program_whose_peer_has_gone() {
+    // The standard library tells the system to raise no SIGPIPE in its plain write to a socket
+    // alone. A host program that does not ignore that signal would be ended by the others.
+    for file in source_files() {
+        let code = code(&file);
+        for word in ["_vectored", "IoSlice", "io::copy"] {
+            assert!(!code.contains(word), "{} has {}", file, word);
+        }
+    }
+}
+
+#[test]
+fn a_signature_is_compared_without_an_early_end() {
+    // How long `==` takes tells how much of a guess was right.
+    let keys = code("keys");
+    let body = |name: &str| {
+        let rest = keys.split(&format!("fn {}(", name)).nth(1).expect("a function");
+        rest.split("\n}\n").next().unwrap_or("").split("\n    }\n").next().unwrap_or("").to_string()
+    };
+    assert!(body("verify").contains("same("), "{}", body("verify"));
+    assert!(keys.contains("#[inline(never)]\nfn same("), "the compiler could see through it");
+    let same = body("same");
+    assert!(same.contains("fold("), "{}", same);
+    for word in [".all(", ".any(", ".eq(", ".cmp(", "position(", "return", "break", "if ", "?"] {
+        assert!(!same.contains(word), "it ends early by {}: {}", word, same);
+    }
+    // Nobody goes around it; that a length is the right one is no secret.
+    for file in ["keys", "session"] {
+        for line in code(file).lines() {
+            let names = ["signature", "hmac", "mac("].iter().any(|name| line.contains(name));
+            let compares = ["==", "!=", ".eq(", "matches!", "starts_with"];
+            let compares = compares.iter().any(|word| line.contains(word));
+            assert!(!names || !compares || line.contains(".len() == "), "{}: {}", file, line);
+        }
+    }
+}
+
+#[test]
 fn every_file_opens_with_what_it_is() {
     for file in source_files() {
         let text = fs::read_to_string(root().join("src").join(&file).with_extension("rs"))

@@ -2,9 +2,12 @@
 
 mod loopback;
 
-use loopback::{wait_until, Client, Running};
+use loopback::{masked, upgrade_request, wait_until, Client, Running};
+use sockling::limits::Limits;
 use sockling::prelude::*;
-use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, Once};
+use std::time::Duration;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -23,6 +26,23 @@ impl log::Log for Keep {
     fn flush(&self) {}
 }
 
+/// Has all lines of this process kept: those of the other tests are among them.
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Keep).expect("the first logger");
+        log::set_max_level(log::LevelFilter::Trace);
+    });
+}
+
+fn seen(what: &str) -> bool {
+    LINES.lock().expect("no panic").iter().any(|line| line.contains(what))
+}
+
+fn wait_for_line(what: &str) {
+    wait_until(what, || seen(what));
+}
+
 struct Greeter;
 
 impl WebsocketController for Greeter {
@@ -38,10 +58,28 @@ impl Controller for Greeter {
     }
 }
 
+/// Fails or panics as it is told, and says nothing of what it was sent.
+struct Clumsy;
+
+impl WebsocketController for Clumsy {
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        match message.as_text() {
+            Some("fail") => Err("no luck".into()),
+            Some("panic") => std::panic::panic_any("as told"),
+            _ => Comms::websocket(client).send(message).map(drop),
+        }
+    }
+}
+
+impl Controller for Clumsy {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
 #[test]
 fn lines_go_to_the_log_crate_and_hold_no_cookie() {
-    log::set_logger(&Keep).expect("the first logger");
-    log::set_max_level(log::LevelFilter::Trace);
+    listen();
     let fail =
         |request: &Request| Err(format!("no {}", request.query("what").unwrap_or_default()).into());
     let running = Running::start(Server::new(vec![
@@ -50,14 +88,287 @@ fn lines_go_to_the_log_crate_and_hold_no_cookie() {
     ]));
     let (_client, reply) = Client::upgrade(running.address, "/ws", "");
     let cookie = reply.cookie().expect("a cookie");
-    let seen = |what: &str| LINES.lock().expect("no panic").iter().any(|line| line.contains(what));
-    wait_until("the handler's line", || seen("INFO hello guest-"));
+    wait_for_line("INFO hello guest-");
     assert!(seen(&format!("INFO listening on http://localhost:{}/", running.address.port())));
     assert!(seen("connected to \"/ws\" from 127.0.0.1:"));
     // What a client sent makes no line of its own.
     Client::connect(running.address).get("/fail?what=%0a[ERROR]%20forged", "");
-    wait_until("the error's line", || seen("failed: \"no \\n[ERROR] forged"));
+    wait_for_line("failed: \"no \\n[ERROR] forged");
     // Neither the token nor the id in it.
     let id = cookie.split('.').nth(2).expect("v1.g.id.expiry.signature");
     assert!(id.len() == 22 && !seen(id), "{}", id);
+}
+
+#[test]
+fn lines_say_how_to_allow_a_host_and_an_origin() {
+    listen();
+    let running = Running::start(Server::new(vec![Handler::new("/ws", Greeter)]));
+    let mut client = Client::connect(running.address);
+    client.send(b"GET / HTTP/1.1\r\nHost: other.example:80\r\n\r\n");
+    assert_eq!(client.reply().status, 421);
+    wait_for_line("to allow it: Server::allowed_hosts([\"other.example\"]); it is told 421");
+    for (origin, quoted) in [
+        ("http://other.example", "\"http://other.example\""),
+        ("null", "\"null\""),
+        // It cannot end the text that it stands in.
+        ("http://\"]); evil", "\"http://\\\"]); evil\""),
+    ] {
+        let fields = format!("Origin: {}\r\n", origin);
+        let (_, reply) = Client::upgrade(running.address, "/ws", &fields);
+        assert_eq!(reply.status, 403);
+        wait_for_line(&format!("to allow it: Server::allowed_origins([{}])", quoted));
+    }
+    // Two are none, and there is nothing to allow.
+    let fields = "Origin: http://one.example\r\nOrigin: http://two.example\r\n";
+    assert_eq!(Client::upgrade(running.address, "/ws", fields).1.status, 403);
+}
+
+/// What no line may have, beside the ids and signatures of cookies.
+const SECRET: &str = "s3cr3t";
+
+/// A server and two of its clients, who have secrets.
+struct Secretive {
+    running: Running,
+    /// The fields of a guest's and of a user's requests.
+    guest: String,
+    user: String,
+    secrets: Vec<String>,
+}
+
+impl Secretive {
+    fn start(limits: Limits, more: Vec<Handler>) -> Secretive {
+        listen();
+        let mut routes = vec![
+            Handler::new("/ws", Clumsy),
+            Handler::new("/who", |request: &Request| {
+                request.session_id();
+                Ok(Response::new())
+            }),
+            Handler::new("/login", |request: &Request| Ok(request.login(77))),
+        ];
+        routes.extend(more);
+        let running = Running::start(Server::new(routes).limits(limits));
+        let cookie_of = |path: &str, fields: &str| {
+            let reply = Client::connect(running.address).get(path, fields);
+            reply.cookie().expect("a cookie")
+        };
+        let guest = cookie_of("/who", "");
+        // Who logs in has been somebody before.
+        let before = cookie_of("/who", "");
+        let user = cookie_of("/login", &format!("Cookie: {}\r\n", before));
+        let mut secrets = vec![SECRET.to_string()];
+        for cookie in [&guest, &before, &user] {
+            secrets.extend(secrets_of(cookie));
+        }
+        let fields = |cookie| format!("Cookie: {}\r\nAuthorization: Bearer {}\r\n", cookie, SECRET);
+        Secretive { guest: fields(guest), user: fields(user), secrets, running }
+    }
+
+    /// Opens a WebSocket and sends a frame in the same packet: a server with short times sees both.
+    fn open_and_send(&self, fields: &str, frame: &[u8]) -> Client {
+        let mut client = Client::connect(self.running.address);
+        let request = upgrade_request("/ws?key=s3cr3t", fields);
+        client.send(&[request.as_bytes(), frame].concat());
+        let reply = client.reply();
+        assert_eq!(reply.status, 101, "{}", reply.head);
+        client
+    }
+
+    /// Asserts that no line has a secret, when all have come.
+    fn assert_kept(&self) {
+        for line in LINES.lock().expect("no panic").iter() {
+            for secret in &self.secrets {
+                assert!(!line.contains(&**secret), "{} is in: {}", secret, line);
+            }
+        }
+    }
+}
+
+/// Returns the parts of a session cookie that must stay between server and browser.
+fn secrets_of(cookie: &str) -> Vec<String> {
+    let parts: Vec<&str> = cookie.split('.').collect();
+    match &parts[..] {
+        [_, "g", id, _, signature] | [_, "u", _, id, _, signature] => {
+            assert_eq!((id.len(), signature.len()), (22, 27), "{}", cookie);
+            vec![id.to_string(), signature.to_string()]
+        }
+        _ => panic!("another cookie: {}", cookie),
+    }
+}
+
+/// Has something happen twice, and waits until so many lines more tell of it.
+fn twice(line: &str, mut happen: impl FnMut(usize)) {
+    let count = || LINES.lock().expect("no panic").iter().filter(|one| one.contains(line)).count();
+    let before = count();
+    (0..2).for_each(&mut happen);
+    wait_until(line, || count() >= before + 2);
+}
+
+/// Method and path, fields beside those of the client, body, and what a line says of it.
+const BAD_REQUESTS: &[(&str, &str, &str, &str)] = &[
+    ("GET /ws", "Host: 421.example\r\n", "", "does not answer for \"421.example\""),
+    ("GET /who", "Host: localhost\r\nBad : s3cr3t\r\n", "", "it is told 400"),
+    ("GET /who#s3cr3t", "Host: localhost\r\n", "", "it is told 400"),
+    ("GET /who", "Host: u:s3cr3t@localhost\r\n", "", "it is told 400"),
+    ("FROB /who", "Host: localhost\r\n", "", "it is told 501"),
+    ("POST /who", "Host: localhost\r\nExpect: s3cr3t\r\n", "", "it is told 417"),
+    ("POST /who", "Host: localhost\r\nContent-Length: s3cr3t\r\n", "", "it is told 400"),
+    ("POST /who", "Host: localhost\r\nContent-Length: 9999999\r\n", SECRET, "it is told 413"),
+    ("POST /who", "Host: localhost\r\nTransfer-Encoding: chunked\r\n", SECRET, "it is told 400"),
+    (
+        "POST /nowhere",
+        "Host: localhost\r\nExpect: 100-continue\r\nContent-Length: 6\r\n",
+        SECRET,
+        "nothing is here; it is told 404",
+    ),
+    ("GET /unlucky", "Host: localhost\r\n", "", "GET \"/unlucky\" from 127.0.0.1:"),
+    (
+        "POST /unlucky",
+        "Host: localhost\r\nContent-Length: 6\r\n",
+        SECRET,
+        "POST \"/unlucky\" from 127.0.0.1:",
+    ),
+    ("GET /panic", "Host: localhost\r\n", "", "GET \"/panic\" from 127.0.0.1:"),
+    ("GET /token", "Host: localhost\r\n", "", "GET \"/token\" from 127.0.0.1:"),
+    (
+        "POST /change",
+        "Host: localhost\r\nOrigin: http://a.example\r\n",
+        "",
+        "POST \"/change\" from 127.0.0.1:",
+    ),
+    ("GET /broken", "Host: localhost\r\n", "", "\"Set-Cookie\" has an octet"),
+    ("GET /owned", "Host: localhost\r\n", "", "\"Upgrade\" is written by the library"),
+    ("GET /ws", "Host: localhost\r\n", "", "GET \"/ws\" from 127.0.0.1:"),
+];
+
+#[test]
+fn no_line_about_a_request_has_a_secret() {
+    let test = Secretive::start(
+        Limits::default(),
+        vec![
+            Handler::new("/unlucky", |_: &Request| Err("no luck".into())),
+            Handler::new("/panic", |_: &Request| std::panic::panic_any("as told")),
+            Handler::new("/token", |request: &Request| {
+                let keys = SessionKeys::random()?;
+                SessionId::from_token(&request.query("key").unwrap_or_default(), &keys)?;
+                Ok(Response::new())
+            }),
+            Handler::new("/change", |request: &Request| {
+                request.check_origin()?;
+                Ok(Response::new())
+            }),
+            Handler::new("/broken", |_: &Request| {
+                Ok(Response::new().header("Set-Cookie", "key=s3cr3t\r\n").text(SECRET))
+            }),
+            Handler::new("/owned", |_: &Request| Ok(Response::new().header("Upgrade", SECRET))),
+        ],
+    );
+    for (start, fields, body, line) in BAD_REQUESTS {
+        twice(line, |time| {
+            let own = if time == 0 { &test.guest } else { &test.user };
+            let request = format!("{}?key=s3cr3t HTTP/1.1\r\n{}{}\r\n{}", start, own, fields, body);
+            let mut client = Client::connect(test.running.address);
+            client.send(request.as_bytes());
+            assert!(client.reply().status >= 400, "{}", request);
+        });
+    }
+    for (fields, line) in [
+        ("Origin: http://b.example\r\n", "allowed_origins([\"http://b.example\"])"),
+        ("Sec-WebSocket-Key: s3cr3t\r\n", "Sec-WebSocket-Key must be one key"),
+        ("Sec-WebSocket-Protocol: s3cr3t, \"s3cr3t\"\r\n", "Sec-WebSocket-Protocol is not"),
+    ] {
+        twice(line, |time| {
+            let own = if time == 0 { &test.guest } else { &test.user };
+            let fields = [own, fields].concat();
+            let (_, reply) = Client::upgrade(test.running.address, "/ws?key=s3cr3t", &fields);
+            assert!(reply.status >= 400, "{}", fields);
+        });
+    }
+    test.assert_kept();
+}
+
+#[test]
+fn no_line_about_a_conversation_has_a_secret() {
+    let test = Secretive::start(Limits::default(), vec![]);
+    for (frame, line) in [
+        (masked(0x81, b"fail"), "failed: \"no luck\""),
+        (masked(0x81, b"panic"), " panicked"),
+        (masked(0x81, b"s3cr3t\xff"), "that is not UTF-8"),
+        (masked(0x88, b"\x03\xe8s3cr3t\xff"), "close reason that is not UTF-8"),
+        (masked(0x83, SECRET.as_bytes()), " sent "),
+        (masked(0x88, b"\x03\xe8s3cr3t"), " has gone"),
+    ] {
+        twice(line, |time| {
+            let own = if time == 0 { &test.guest } else { &test.user };
+            test.open_and_send(own, &frame).read_to_end();
+        });
+    }
+    // Somebody who does not read is sent too much.
+    let deaf = test.open_and_send(&test.user, b"");
+    let much = SECRET.repeat(100_000);
+    wait_until("it is cut off", || {
+        let _ = Comms::websocket(77).send(&*much);
+        seen(": it does not read what is sent to it")
+    });
+    drop(deaf);
+    test.assert_kept();
+}
+
+#[test]
+fn no_line_about_who_is_too_slow_has_a_secret() {
+    let limits = Limits {
+        head_timeout: Duration::from_secs(1),
+        body_timeout: Duration::ZERO,
+        message_timeout: Duration::from_millis(300),
+        ping_interval: Duration::from_millis(200),
+        pong_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let test = Secretive::start(limits, vec![]);
+    let send = |octets: &str| {
+        let mut client = Client::connect(test.running.address);
+        client.send(octets.as_bytes());
+        client
+    };
+    let (own, length) = (&test.guest, "Content-Length: 60\r\n");
+    for mut client in [
+        send(&format!("GET /who?key=s3cr3t HTTP/1.1\r\n{}", own)),
+        send(&format!("POST /who HTTP/1.1\r\nHost: localhost\r\n{}{}\r\ns3cr3t", own, length)),
+        test.open_and_send(own, &masked(0x81, SECRET.as_bytes())[..9]),
+        test.open_and_send(own, b""),
+    ] {
+        client.read_to_end();
+    }
+    for line in ["request head took too", "request body took too", "a message of ", "answer a ping"]
+    {
+        wait_for_line(line);
+    }
+    test.assert_kept();
+}
+
+#[test]
+fn no_line_about_who_outlasts_a_shutdown_has_a_secret() {
+    let (begin, begun) = channel();
+    let (release, held) = channel::<()>();
+    let (begin, held) = (Mutex::new(begin), Mutex::new(held));
+    let stuck = move |_: &Request| {
+        let _ = begin.lock().expect("no panic").send(());
+        let _ = held.lock().expect("no panic").recv();
+        Ok(Response::new())
+    };
+    let limits = Limits { drain_timeout: Duration::from_millis(300), ..Limits::default() };
+    let test = Secretive::start(limits, vec![Handler::new("/stuck", stuck)]);
+    let mut client = Client::connect(test.running.address);
+    let request =
+        format!("GET /stuck?key=s3cr3t HTTP/1.1\r\nHost: localhost\r\n{}\r\n", test.guest);
+    client.send(request.as_bytes());
+    begun.recv().expect("the handler runs");
+    // It does not answer the server's Close frame.
+    let rude = test.open_and_send(&test.guest, b"");
+    assert_eq!(test.running.handle.shutdown().len(), 2);
+    drop((release, rude));
+    for line in ["shutdown: the handler of \"/stuck\"", "did not end in time"] {
+        wait_for_line(line);
+    }
+    test.assert_kept();
 }

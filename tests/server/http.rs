@@ -1,8 +1,10 @@
 //! HTTP answers: framing, keep-alive, errors of handlers, and what the library owns.
 
-use super::loopback::{Client, Running};
+use super::loopback::{upgrade_request, Client, Running};
+use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use std::time::Duration;
 
 fn start() -> Running {
     let hello = |_: &Request| Ok(Response::new().text("hello"));
@@ -15,6 +17,7 @@ fn start() -> Running {
         Handler::new("/hello", hello),
         Handler::new("/echo", echo),
         Handler::new("/empty", |_: &Request| Ok(Response::new().code(204).text("never sent"))),
+        Handler::new("/known", |_: &Request| Ok(Response::new().code(304).text("never sent"))),
         Handler::new("/fail", |_: &Request| Err("a secret of the application".into())),
         Handler::new("/token", |request: &Request| {
             let keys = SessionKeys::random()?;
@@ -23,7 +26,10 @@ fn start() -> Running {
         }),
         Handler::new("/panic", |_: &Request| std::panic::panic_any("as told")),
         Handler::new("/split", split),
-        Handler::new("/owned", |_: &Request| Ok(Response::new().header("Content-Length", "3"))),
+        Handler::new("/field", |request: &Request| {
+            let of = |name| request.query(name).unwrap_or_default();
+            Ok(Response::new().header(&of("name"), &of("value")))
+        }),
         Handler::new("/status", |_: &Request| Ok(Response::new().code(101))),
     ]))
 }
@@ -71,12 +77,15 @@ fn an_answer_to_head_has_the_fields_and_no_body() {
 }
 
 #[test]
-fn a_204_has_no_body_and_no_length() {
+fn a_204_and_a_304_have_no_body_and_no_length() {
     let running = start();
     let mut client = Client::connect(running.address);
-    let reply = client.get("/empty", "");
-    assert_eq!((reply.status, reply.header("content-length")), (204, None));
-    assert_eq!(client.get("/hello", "").text(), "hello");
+    for (path, status) in [("/empty", 204), ("/known", 304)] {
+        let reply = client.get(path, "");
+        assert_eq!((reply.status, reply.header("content-length")), (status, None));
+        // What follows is the next answer, not a body.
+        assert_eq!(client.get("/hello", "").text(), "hello");
+    }
 }
 
 #[test]
@@ -117,13 +126,40 @@ fn a_line_break_in_a_field_of_the_application_never_reaches_the_wire() {
     }
     let reply = client.get("/split?to=/x", "");
     assert_eq!((reply.status, reply.header("location")), (303, Some("/x")));
+    for (name, value) in [
+        ("Set-Cookie", "a=1%0d%0aEvil:%20b"),
+        ("Set-Cookie", "a=1%0aEvil:%20b"),
+        ("Set-Cookie", "a=1%0d"),
+        ("X:%20a%0d%0aEvil", "b"),
+        ("X%0d%0aEvil", "b"),
+        ("X%0aEvil", "b"),
+        ("X%0d", "b"),
+        ("%0d%0aEvil", "b"),
+        ("X%00", "b"),
+        ("Evil%20", "b"),
+        ("", "b"),
+    ] {
+        let reply = client.get(&format!("/field?name={}&value={}", name, value), "");
+        assert_eq!((reply.status, reply.header("evil")), (500, None), "{}: {}", name, value);
+        assert_eq!(reply.header("set-cookie"), None, "{}: {}", name, value);
+        assert!(!reply.head.contains("Evil"), "{}", reply.head);
+    }
+    let reply = client.get("/field?name=Set-Cookie&value=a=1", "");
+    assert_eq!((reply.status, reply.header("set-cookie")), (200, Some("a=1")));
 }
 
 #[test]
 fn fields_and_statuses_that_frame_a_message_are_the_librarys() {
     let running = start();
     let mut client = Client::connect(running.address);
-    assert_eq!(client.get("/owned", "").status, 500);
+    for name in ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Date"] {
+        for name in [name.to_string(), name.to_lowercase(), name.to_uppercase()] {
+            let reply = client.get(&format!("/field?name={}&value=3", name), "");
+            assert_eq!(reply.status, 500, "{}", name);
+            assert!(!reply.head.contains(": 3\r\n"), "{}", reply.head);
+            assert_eq!(reply.text(), "500 Internal Server Error\n", "{}", name);
+        }
+    }
     assert_eq!(client.get("/status", "").status, 500);
     assert_eq!(client.get("/hello", "").status, 200);
 }
@@ -143,6 +179,51 @@ fn a_body_is_asked_for_only_where_somebody_wants_it() {
     let mut client = Client::connect(running.address);
     client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n");
     assert_eq!(client.reply().status, 413);
+}
+
+#[test]
+fn a_chunked_body_is_asked_for_too_and_an_empty_one_is_not() {
+    let running = start();
+    let mut client = Client::connect(running.address);
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.reply().status, 100);
+    client.send(b"2\r\nhi\r\n0\r\n\r\n");
+    assert_eq!(client.reply().text(), "hi");
+    client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.reply().status, 200);
+    assert_eq!(client.get("/hello", "").status, 200);
+}
+
+/// Returns the most memory that this process has reserved since it began, in octets; `None` where
+/// the system does not tell.
+fn most_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kilo| kilo * 1024)
+}
+
+#[test]
+fn the_length_that_a_body_claims_takes_no_memory() {
+    const CLAIM: u64 = 1 << 30;
+    const CLIENTS: u64 = 200;
+    let second = Duration::from_secs(1);
+    let limits = Limits { body: CLAIM as usize, body_timeout: second, ..Limits::default() };
+    let echo = |request: &Request| Ok(Response::new().body(request.body()));
+    let running = Running::start(Server::new(vec![Handler::new("/", echo)]).limits(limits));
+    let before = most_memory();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(running.address)).collect();
+    for client in &mut clients {
+        let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", CLAIM);
+        client.send((head + "\r\nx").as_bytes());
+    }
+    // They are told so after the server has begun with the body.
+    for client in &mut clients {
+        assert_eq!(client.reply().status, 408);
+    }
+    if let (Some(before), Some(after)) = (before, most_memory()) {
+        // Half of it is far more than the threads of all tests of this process reserve.
+        assert!(after - before < CLIENTS * CLAIM / 2, "{} octets", after - before);
+    }
 }
 
 #[test]
@@ -238,4 +319,47 @@ fn a_change_from_a_page_of_another_origin_is_403_unless_it_is_allowed() {
             assert_eq!(client.reply().status, status, "{}", request);
         }
     }
+}
+
+#[test]
+fn a_star_allows_pages_of_all_origins_and_two_origins_are_none() {
+    let change = |request: &Request| {
+        request.check_origin()?;
+        Ok(Response::new().text("changed"))
+    };
+    let (told, _) = Told::new();
+    let routes = vec![Handler::new("/ws", told), Handler::new("/", change)];
+    let running = Running::start(Server::new(routes).allowed_origins(["*"]));
+    for (fields, allowed) in [
+        ("", true),
+        ("Origin: http://localhost\r\n", true),
+        ("Origin: https://evil.example\r\n", true),
+        ("Origin: null\r\n", true),
+        ("Origin: https://evil.example\r\nOrigin: https://evil.example\r\n", false),
+        ("Origin: null\r\nOrigin: http://localhost\r\n", false),
+    ] {
+        let (_, reply) = Client::upgrade(running.address, "/ws", fields);
+        assert_eq!(reply.status, if allowed { 101 } else { 403 }, "{}", fields);
+        let reply = Client::connect(running.address).post("/", fields, "");
+        assert_eq!(reply.status, if allowed { 200 } else { 403 }, "{}", fields);
+    }
+}
+
+#[test]
+fn a_request_with_a_body_that_asks_for_a_websocket_is_answered_and_ends_the_connection() {
+    // What follows could be frames to one side and a request to the other.
+    let running = start();
+    let request = upgrade_request("/echo", "Content-Length: 5\r\n").replace("GET", "POST");
+    let mut client = Client::connect(running.address);
+    client
+        .send(format!("{}helloGET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n", request).as_bytes());
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.text()), (200, "hello"));
+    assert_eq!(reply.header("connection"), Some("close"));
+    client.assert_end();
+    // Without a body there is nothing to be mistaken about.
+    let mut client = Client::connect(running.address);
+    client.send(upgrade_request("/hello", "").as_bytes());
+    assert_eq!(client.reply().header("connection"), None);
+    assert_eq!(client.get("/hello", "").text(), "hello");
 }

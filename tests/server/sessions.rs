@@ -2,7 +2,12 @@
 
 use super::loopback::{wait_until, Client, Running};
 use super::Told;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::Engine;
+use sockling::http::hmac_sha1;
+use sockling::limits::{COOKIE_PAIRS, SESSION_LIFE};
 use sockling::prelude::*;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 fn routes() -> Vec<Handler> {
     let (told, _) = Told::new();
@@ -29,6 +34,20 @@ fn routes() -> Vec<Handler> {
         route!("/logout" => |request: &Request| Ok(request.logout().text("out"))),
         route!("/rotate" => |request: &Request| Ok(request.rotate().text("new"))),
     ]
+}
+
+const KEY: &str = "a key that the tests know";
+
+/// Starts a server whose cookies the tests can make.
+fn start_with_key() -> Running {
+    let keys = SessionKeys::new([KEY]).expect("a good key");
+    Running::start(Server::new(routes()).session_keys(keys))
+}
+
+/// Returns the cookie with this text, as a server with the key signs it.
+fn signed(text: &str) -> String {
+    let signature = BASE64.encode(hmac_sha1(KEY.as_bytes(), text.as_bytes()));
+    format!("sockling_session={}.{}", text, signature)
 }
 
 /// Asks with a cookie; returns the text and the cookie that the answer sets.
@@ -105,6 +124,103 @@ fn an_id_that_was_not_signed_here_is_replaced() {
 }
 
 #[test]
+fn a_cookie_ends_with_its_time_and_is_renewed_in_its_second_half() {
+    let running = start_with_key();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    let at = |time: u64| time.to_string();
+    // When it expires, whether it is taken, whether a new one is sent. The times are hours away
+    // from where that changes, but for those that have passed.
+    let rows = [
+        ("in 1970", at(0), false, true),
+        ("a second ago", at(now - 1), false, true),
+        ("now", at(now), false, true),
+        ("in two hours", at(now + 7200), true, true),
+        ("just in the second half", at(now + SESSION_LIFE / 2 - 7200), true, true),
+        ("just in the first half", at(now + SESSION_LIFE / 2 + 7200), true, false),
+        ("as if made now", at(now + SESSION_LIFE), true, false),
+        ("at the end of 64 bits", at(u64::MAX), true, false),
+        ("after it", "18446744073709551616".to_string(), false, true),
+        ("before 1970", "-1".to_string(), false, true),
+        ("never", String::new(), false, true),
+    ];
+    for (session, name) in [
+        ("v1.g.AAAAAAAAAAAAAAAAAAAAAA", "guest-e129f2"),
+        ("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA", "user-7"),
+    ] {
+        for (gloss, expires, taken, renewed) in &rows {
+            let (who, set) = ask(&running, "/who", &signed(&format!("{}.{}", session, expires)));
+            assert_eq!((who == name, set.is_some()), (*taken, *renewed), "{}: {}", name, gloss);
+            if !taken {
+                assert!(who.starts_with("guest-"), "{}: {}", name, gloss);
+                continue;
+            }
+            if let Some(fresh) = set {
+                // The same session, for its whole life.
+                let text = fresh.strip_prefix(&format!("sockling_session={}.", session));
+                let expires = text.and_then(|text| text.split('.').next()?.parse::<u64>().ok());
+                assert!(expires.map_or(false, |time| time >= now + SESSION_LIFE), "{}", fresh);
+                assert_eq!(ask(&running, "/who", &fresh), (name.to_string(), None));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_many_cookies_the_first_good_one_among_the_first_64_counts() {
+    let running = start_with_key();
+    let later = u64::MAX;
+    let one = signed(&format!("v1.u.1.AAAAAAAAAAAAAAAAAAAAAA.{}", later));
+    let two = signed(&format!("v1.u.2.AAAAAAAAAAAAAAAAAAAAAQ.{}", later));
+    let past = signed("v1.u.3.AAAAAAAAAAAAAAAAAAAAAg.1");
+    let ended = ask(&running, "/login/4", "").1.expect("a cookie");
+    ask(&running, "/logout", &ended);
+    let others = |count: usize| "a=b; ".repeat(count);
+    let rows = [
+        ("two good ones", format!("{}; {}", one, two), Some("user-1")),
+        ("the same the other way", format!("{}; {}", two, one), Some("user-2")),
+        ("one that has expired before", format!("{}; {}", past, two), Some("user-2")),
+        ("one that was ended before", format!("{}; {}", ended, two), Some("user-2")),
+        ("another name before", format!("x{}; {}", one, two), Some("user-2")),
+        ("in a second line", format!("a=b\r\nCookie: {}", one), Some("user-1")),
+        ("in both lines", format!("{}\r\nCookie: {}", two, one), Some("user-2")),
+        ("the last that is looked at", others(COOKIE_PAIRS - 1) + &one, Some("user-1")),
+        ("one too late", others(COOKIE_PAIRS) + &one, None),
+    ];
+    assert_eq!(COOKIE_PAIRS, 64);
+    for (gloss, cookie, user) in rows {
+        let (who, set) = ask(&running, "/who", &cookie);
+        match user {
+            Some(user) => assert_eq!((&*who, set), (user, None), "{}", gloss),
+            None => assert!(who.starts_with("guest-") && set.is_some(), "{}: {}", gloss, who),
+        }
+    }
+}
+
+#[test]
+fn what_the_server_signed_for_another_purpose_is_no_cookie() {
+    let running = start_with_key();
+    let keys = SessionKeys::new([KEY]).expect("a good key");
+    let stored = SessionId::from(7).to_token(&keys);
+    assert!(SessionId::from_token(&stored, &keys).is_ok());
+    let later = u64::MAX;
+    for cookie in [
+        format!("sockling_session={}", stored),
+        format!("sockling_session={}", stored.replace("id.", "v1.")),
+        signed("id.u.7"),
+        signed("v1.u.7"),
+        signed(&format!("id.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
+        signed(&format!("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
+        signed(&format!("u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
+    ] {
+        let (who, set) = ask(&running, "/who", &cookie);
+        assert!(who.starts_with("guest-") && set.is_some(), "{} is {}", cookie, who);
+    }
+    // The same with the right label is one.
+    let cookie = signed(&format!("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later));
+    assert_eq!(ask(&running, "/who", &cookie), ("user-7".to_string(), None));
+}
+
+#[test]
 fn a_login_ends_the_guest_session_and_its_sockets() {
     let running = Running::start(Server::new(routes()));
     let (mut socket, reply) = Client::upgrade(running.address, "/ws", "");
@@ -163,12 +279,35 @@ fn strangers_cannot_make_the_server_forget_a_logout() {
 }
 
 #[test]
-fn a_rotation_keeps_the_user_and_ends_the_cookie_before() {
+fn a_rotation_keeps_the_user_and_ends_the_cookie_before_and_its_sockets() {
     let running = Running::start(Server::new(routes()));
-    let before = ask(&running, "/login/9", "").1.expect("a cookie");
+    let open = |cookie: &str| {
+        Client::websocket(running.address, "/ws", &format!("Cookie: {}\r\n", cookie))
+    };
+    let login = || ask(&running, "/login/9", "").1.expect("a cookie");
+    let (before, other) = (login(), login());
+    let (mut socket, mut stays) = (open(&before), open(&other));
     let after = ask(&running, "/rotate", &before).1.expect("a cookie");
+    assert_eq!(socket.next_close(), (1008, "session rotated".to_string()));
     assert_eq!(ask(&running, "/who", &after).0, "user-9");
     assert!(ask(&running, "/who", &before).0.starts_with("guest-"));
+    // The user's other login has nothing to do with it.
+    stays.text("still here");
+    assert_eq!(stays.next_text(), "still here");
+    assert_eq!(ask(&running, "/who", &other), ("user-9".to_string(), None));
+}
+
+#[test]
+fn a_rotation_makes_a_guest_another_one_and_closes_the_sockets_of_the_first() {
+    let running = Running::start(Server::new(routes()));
+    let (mut socket, reply) = Client::upgrade(running.address, "/ws", "");
+    let before = reply.cookie().expect("a cookie");
+    let name = ask(&running, "/who", &before).0;
+    let after = ask(&running, "/rotate", &before).1.expect("a cookie");
+    assert_eq!(socket.next_close(), (1008, "session rotated".to_string()));
+    let (now, set) = ask(&running, "/who", &after);
+    assert!(now.starts_with("guest-") && now != name && set.is_none(), "{}", now);
+    assert_ne!(ask(&running, "/who", &before).0, name);
 }
 
 #[test]

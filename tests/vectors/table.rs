@@ -59,17 +59,14 @@ pub enum End {
     Closed,
     /// The server goes on serving it.
     Open,
-    /// Either of them.
-    Either,
 }
 
 /// What a client must see. A field that says nothing is not judged.
 #[derive(Clone, Copy)]
 pub struct Expect {
     pub end: End,
-    /// The status of the first answer is one of these, the first preferred; [`NO_ANSWER`] is the
-    /// end of the connection without a byte.
-    pub status: &'static [u16],
+    /// The status of the first answer; [`NO_ANSWER`] is the end of the connection without a byte.
+    pub status: Option<u16>,
     /// This status is among the answers.
     pub final_status: Option<u16>,
     /// The last answer has this status.
@@ -84,13 +81,13 @@ pub struct Expect {
     pub no_header: Option<&'static str>,
     /// These texts are in what came.
     pub raw_contains: &'static [&'static str],
-    /// The first request is HEAD: the first answer has the fields of a body, and no body.
+    /// The first request is HEAD: the first answer has the fields of a body, and no body. They
+    /// are those of the second, if there is one.
     pub head_first: bool,
     /// Whether a controller was called.
     pub handler_ran: Option<bool>,
-    /// The code of the first Close frame is one of these, [`NO_CODE`] or [`NO_FRAME`]; of an
-    /// empty list any will do.
-    pub close: Option<&'static [i32]>,
+    /// The code of the first Close frame, [`NO_CODE`] or [`NO_FRAME`].
+    pub close: Option<i32>,
     /// So many Close frames.
     pub close_count: Option<usize>,
     /// The texts that came back.
@@ -111,16 +108,13 @@ pub struct Expect {
 pub const NO_ANSWER: u16 = 0;
 /// A Close frame without a payload.
 pub const NO_CODE: i32 = 0;
-/// The end came without a Close frame.
+/// No Close frame came.
 pub const NO_FRAME: i32 = -1;
 
-pub const CLOSED: Expect = NOTHING.end(End::Closed);
-pub const OPEN: Expect = NOTHING.end(End::Open);
-pub const EITHER: Expect = NOTHING.end(End::Either);
-
-const NOTHING: Expect = Expect {
-    end: End::Either,
-    status: &[],
+pub const CLOSED: Expect = Expect { end: End::Closed, ..OPEN };
+pub const OPEN: Expect = Expect {
+    end: End::Open,
+    status: None,
     final_status: None,
     last: None,
     count: None,
@@ -143,8 +137,9 @@ const NOTHING: Expect = Expect {
 // One setter for each field, so that a row of a table names only what it is about.
 #[rustfmt::skip]
 impl Expect {
-    const fn end(self, end: End) -> Expect { Expect { end, ..self } }
-    pub const fn status(self, status: &'static [u16]) -> Expect { Expect { status, ..self } }
+    pub const fn status(self, status: u16) -> Expect {
+        Expect { status: Some(status), ..self }
+    }
     pub const fn final_status(self, status: u16) -> Expect {
         Expect { final_status: Some(status), ..self }
     }
@@ -164,9 +159,7 @@ impl Expect {
     pub const fn handler_ran(self, ran: bool) -> Expect {
         Expect { handler_ran: Some(ran), ..self }
     }
-    pub const fn close(self, codes: &'static [i32]) -> Expect {
-        Expect { close: Some(codes), ..self }
-    }
+    pub const fn close(self, code: i32) -> Expect { Expect { close: Some(code), ..self } }
     pub const fn close_count(self, count: usize) -> Expect {
         Expect { close_count: Some(count), ..self }
     }

@@ -1,0 +1,36 @@
+//! The bounds that a server keeps when nobody says otherwise.
+
+use sockling::limits::Limits;
+use std::time::Duration;
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let seconds = Duration::from_secs;
+    // Every field is named, so a new one needs its line here.
+    let shipped = Limits {
+        request_line: 8192,
+        headers: 16_384,
+        header_count: 100,
+        body: 1_048_576,
+        message: 1_048_576,
+        fragments: 16_384,
+        backlog: 1_048_576,
+        backlog_messages: 1024,
+        total_backlog: 67_108_864,
+        stack: 1_048_576,
+        connections: 1000,
+        connections_per_address: 0,
+        connections_per_session: 16,
+        requests_per_connection: 1000,
+        head_timeout: seconds(10),
+        body_timeout: seconds(30),
+        message_timeout: seconds(30),
+        write_timeout: seconds(30),
+        idle_timeout: seconds(15),
+        close_timeout: seconds(5),
+        ping_interval: seconds(20),
+        pong_timeout: seconds(20),
+        drain_timeout: seconds(10),
+    };
+    assert_eq!(Limits::default(), shipped);
+}
