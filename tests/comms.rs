@@ -3,11 +3,13 @@
 
 mod loopback;
 
-use loopback::{wait_until, Client, Running};
+use loopback::{wait_until, Client, Frame, Running};
 use sockling::limits::Limits;
 use sockling::prelude::*;
-use std::io::{BufReader, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -50,6 +52,7 @@ impl WebsocketController for Desk {
             }
             ("others", text) => Comms::broadcast(client).send(text)?,
             ("all", text) => Comms::notify().send(text)?,
+            ("panic", _) => resume_unwind(Box::new("as told")),
             // More than may wait for a client, in one call of a handler.
             ("stream", count) => {
                 for number in 0..count.parse::<u32>().map_err(Error::other)? {
@@ -71,17 +74,53 @@ impl Controller for Desk {
     }
 }
 
-/// Starts a server and connects this many clients, each with a session of its own.
-fn start(count: usize, limits: Limits) -> (Running, Vec<(Client, SessionId)>) {
+/// Returns a server; whoever connects to it is told of.
+fn server(limits: Limits) -> (Server, Receiver<SessionId>) {
     let (tell, told) = channel();
-    let server = Server::new(vec![Handler::new("/ws", Desk(Mutex::new(tell)))]).limits(limits);
-    let running = Running::start(server);
+    let panic = |_: &Request| resume_unwind(Box::new("as told"));
+    let routes = vec![Handler::new("/ws", Desk(Mutex::new(tell))), Handler::new("/panic", panic)];
+    (Server::new(routes).limits(limits), told)
+}
+
+/// Connects so many clients, each with a session of its own.
+fn connect(
+    count: usize,
+    address: SocketAddr,
+    told: &Receiver<SessionId>,
+) -> Vec<(Client, SessionId)> {
     let connect = |_| {
-        let client = Client::websocket(running.address, "/ws", "");
+        let client = Client::websocket(address, "/ws", "");
         (client, told.recv().expect("it has connected"))
     };
-    let clients = (0..count).map(connect).collect();
+    (0..count).map(connect).collect()
+}
+
+/// Starts a server and connects this many clients.
+fn start(count: usize, limits: Limits) -> (Running, Vec<(Client, SessionId)>) {
+    let (server, told) = server(limits);
+    let running = Running::start(server);
+    let clients = connect(count, running.address, &told);
     (running, clients)
+}
+
+/// Returns the number of the library's threads, all named alike. None where there is no `/proc`.
+fn server_threads() -> usize {
+    let named = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    tasks.filter_map(named).filter(|name| name.starts_with("sockling")).count()
+}
+
+/// Returns the number of open descriptors. None where there is no `/proc`.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count())
+}
+
+/// Returns whether a client has something to read, be it the end.
+fn is_told(client: &Client) -> bool {
+    client.stream.set_nonblocking(true).expect("a socket option");
+    let peeked = client.stream.peek(&mut [0]);
+    client.stream.set_nonblocking(false).expect("a socket option");
+    !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 #[test]
@@ -406,7 +445,6 @@ fn nothing_follows_a_close_frame_not_even_a_pong() {
 #[cfg(target_os = "linux")]
 fn a_client_whose_batch_was_cut_keeps_no_descriptor_of_those_it_sent_to() {
     let _alone = alone();
-    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("a folder").count();
     let (running, mut clients) = start(21, Limits::default());
     let (mut speaker, _) = clients.remove(0);
     let before = descriptors();
@@ -428,7 +466,6 @@ fn a_client_whose_batch_was_cut_keeps_no_descriptor_of_those_it_sent_to() {
 #[cfg(target_os = "linux")]
 fn a_client_that_has_gone_keeps_no_descriptor_while_much_waits_for_it() {
     let _alone = alone();
-    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("a folder").count();
     let before = descriptors();
     let (running, mut clients) = start(5, Limits::default());
     Comms::notify().send(vec![0u8; 8 * 1024 * 1024]).expect("one is always taken");
@@ -489,4 +526,198 @@ fn a_client_that_its_own_handler_streams_to_is_not_cut_off_by_what_others_send()
     }
     done.store(1, Ordering::Relaxed);
     ticking.join().expect("no panic");
+}
+
+#[test]
+fn a_panic_takes_back_nothing_that_was_sent_before_it() {
+    let _alone = alone();
+    // A ping would take along what waits.
+    let limits = Limits { ping_interval: Duration::ZERO, ..Limits::default() };
+    let (_running, mut clients) = start(2, limits);
+    // In one packet, so that what is sent waits for the end of the batch.
+    let frames = ["all last words", "panic", "all after"];
+    let octets = frames.map(|text| loopback::masked(0x81, text.as_bytes())).concat();
+    clients[0].0.send(&octets);
+    for (client, _) in &mut clients {
+        assert_eq!(client.next_text(), "last words");
+    }
+    assert_eq!(clients[0].0.next_close(), (1011, String::new()));
+    assert_eq!(Comms::websocket(&clients[1].1).send("nothing between").expect("room"), 1);
+    assert_eq!(clients[1].0.next_text(), "nothing between");
+}
+
+/// Panics in a request and in a conversation, so many times.
+fn panic_often(address: SocketAddr, times: usize) {
+    for _ in 0..times {
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/panic", "").status, 500);
+        client.assert_end();
+        let mut client = Client::websocket(address, "/ws", "");
+        client.text("panic");
+        let end = loop {
+            match client.next() {
+                Frame { opcode: 2, .. } => {} // what the others send
+                end => break end,
+            }
+        };
+        assert_eq!((end.opcode, &*end.payload), (8, &b"\x03\xf3"[..]));
+    }
+}
+
+#[test]
+fn a_thousand_panics_leave_nothing_behind_while_others_send() {
+    const READERS: usize = 4;
+    let _alone = alone();
+    let (server, told) = server(Limits::default());
+    let running = Running::start(server);
+    let (mut readers, ids): (Vec<_>, Vec<_>) =
+        connect(READERS, running.address, &told).into_iter().unzip();
+    let before = descriptors();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (done, address) = (&done, running.address);
+        let panicking: Vec<_> =
+            (0..4).map(|_| scope.spawn(move || panic_often(address, 125))).collect();
+        let send = move |sender| {
+            let mut count = 0;
+            while !done.load(Ordering::Relaxed) {
+                Comms::notify().send(numbered(sender, count)).expect("no error");
+                count += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            count
+        };
+        let sending: Vec<_> =
+            (0..SENDERS).map(|sender| scope.spawn(move || send(sender))).collect();
+        let reading: Vec<_> = readers
+            .iter_mut()
+            .map(|client| {
+                scope.spawn(move || {
+                    let mut next = [0; SENDERS];
+                    loop {
+                        let Frame { opcode, payload } = client.next();
+                        if opcode == 1 {
+                            return next;
+                        }
+                        let sender = usize::from(payload[0]);
+                        assert_eq!(payload, numbered(sender, next[sender]), "the next one, whole");
+                        next[sender] += 1;
+                    }
+                })
+            })
+            .collect();
+        let panicked: Vec<_> = panicking.into_iter().map(|thread| thread.join()).collect();
+        done.store(true, Ordering::Relaxed);
+        let sent: Vec<u32> =
+            sending.into_iter().map(|thread| thread.join().expect("sent")).collect();
+        Comms::notify().send("that is all").expect("no error");
+        for thread in reading {
+            assert_eq!(thread.join().expect("whole and in order")[..], sent, "all of each sender");
+        }
+        assert!(panicked.iter().all(Result::is_ok), "who panicked was told");
+    });
+    let gone: Vec<SessionId> = told.try_iter().collect();
+    assert_eq!(gone.len(), 500);
+    for id in &gone {
+        wait_until("it has left the map", || !Comms::websocket(id).is_connected());
+    }
+    assert!(ids.iter().all(|id| Comms::websocket(id).is_connected()));
+    wait_until("the descriptors are closed", || descriptors() <= before);
+    // Some of those who have served stay at the door.
+    wait_until("the threads have ended", || server_threads() <= READERS + 8);
+    drop(readers);
+    assert_eq!(running.handle.shutdown(), []);
+}
+
+#[test]
+fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
+    const DRAIN: Duration = Duration::from_secs(1);
+    let _alone = alone();
+    let limits = Limits {
+        drain_timeout: DRAIN,
+        close_timeout: loopback::PATIENCE,
+        ping_interval: Duration::ZERO,
+        ..Limits::default()
+    };
+    let (server, told) = server(limits);
+    let listening = server.bind("127.0.0.1:0").expect("a free port");
+    let (address, handle) = (listening.address(), listening.handle());
+    let serving = std::thread::spawn(move || listening.serve());
+    let mut clients = connect(202, address, &told);
+    let mut silent = Client::connect(address);
+    let (release, held) = channel();
+    HELD.lock().expect("no panic").push(held);
+    clients[0].0.text("hold on");
+    for (client, _) in &mut clients {
+        assert_eq!(client.next_text(), "on", "the handler runs");
+    }
+    let (stuck, _) = clients.remove(0);
+    let (stalled, id) = clients.remove(0);
+    // More than the system holds for a socket.
+    assert_eq!(Comms::websocket(&id).send(vec![0; 16 * 1024 * 1024]).expect("room"), 1);
+
+    let begun = Instant::now();
+    let ending = std::thread::spawn(move || (handle.shutdown(), begun.elapsed()));
+    for (client, _) in &mut clients {
+        assert_eq!(client.next_close(), (1001, "the server shuts down".to_string()));
+        client.frame(0x88, b"\x03\xe9");
+        client.assert_end();
+    }
+    silent.assert_end();
+    let (left, took) = ending.join().expect("no panic");
+    let mut left: Vec<_> = left.into_iter().map(|stuck| (stuck.path, stuck.peer)).collect();
+    left.sort();
+    let peer = |client: &Client| client.stream.local_addr().expect("an address");
+    assert_eq!(left, [(None, peer(&stalled)), (Some("/ws".to_string()), peer(&stuck))]);
+    // A second at most to cut off who is left, and three for a slow machine.
+    assert!(took >= DRAIN && took < DRAIN + Duration::from_secs(1 + 3), "{:?}", took);
+    serving.join().expect("no panic").expect("a thread");
+    if cfg!(target_os = "linux") {
+        wait_until("all threads have ended but one", || server_threads() <= 1);
+        assert_eq!(server_threads(), 1, "the handler has not returned");
+        drop(release);
+        wait_until("it has returned", || server_threads() == 0);
+    }
+}
+
+#[test]
+fn who_has_asked_for_nothing_yet_counts_and_a_crowd_of_them_does_not_get_a_thread_each() {
+    const CROWD: usize = 100; // fewer than a system lets wait for an accept
+    let _alone = alone();
+    for beginning in [&b""[..], b"GET /", b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n"] {
+        let limits =
+            Limits { connections: 2, head_timeout: loopback::PATIENCE, ..Limits::default() };
+        let running = Running::start(server(limits).0);
+        let come = |_| {
+            let client = Client::connect(running.address);
+            // Fails when it was turned away at once.
+            let _ = (&client.stream).write_all(beginning);
+            client
+        };
+        let crowd: Vec<Client> = (0..CROWD).map(come).collect();
+        let mut most = 0;
+        wait_until("all but two are turned away", || {
+            most = most.max(server_threads());
+            crowd.iter().filter(|client| is_told(client)).count() == CROWD - 2
+        });
+        // Two are served, eight tell the others, eight stand at the door, and some are on the way.
+        assert!(most < 50, "{} threads", most);
+    }
+}
+
+#[test]
+fn the_second_of_two_messages_waits_for_no_acknowledgement_of_the_first() {
+    let _alone = alone();
+    let (_running, mut clients) = start(1, Limits::default());
+    let (client, _) = &mut clients[0];
+    let round = |_| {
+        client.text("drops 2");
+        let begun = Instant::now();
+        assert_eq!((client.next().payload.len(), client.next().payload.len()), (500, 500));
+        begun.elapsed()
+    };
+    // In the beginning a system acknowledges at once, later after 40 ms or more.
+    let mut times: Vec<Duration> = (0..60).map(round).skip(20).collect();
+    times.sort();
+    assert!(times[10] < Duration::from_millis(20), "{:?}", times);
 }

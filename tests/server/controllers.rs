@@ -130,3 +130,32 @@ fn a_route_for_http_ignores_an_upgrade_and_a_websocket_route_asks_for_one() {
     let reply = client.post("/ws", "", "x");
     assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
 }
+
+/// Fails to say what it speaks.
+struct Mute;
+
+impl WebsocketController for Mute {
+    fn protocols(&self) -> &[&str] {
+        std::panic::panic_any("as told")
+    }
+}
+
+impl Controller for Mute {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn a_panic_before_the_upgrade_is_500_and_costs_nobody_else_anything() {
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    let running =
+        Running::start(Server::new(vec![Handler::new("/ws", Mute), Handler::new("/", hello)]));
+    // More than threads wait at the door.
+    for _ in 0..10 {
+        let (mut client, reply) = Client::upgrade(running.address, "/ws", "");
+        assert_eq!((reply.status, reply.header("connection")), (500, Some("close")));
+        client.assert_end();
+    }
+    assert_eq!(Client::connect(running.address).get("/", "").text(), "hello");
+}

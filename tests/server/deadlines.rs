@@ -1,12 +1,13 @@
 //! Deadlines are totals, and ceilings are told.
 
-use super::loopback::{masked, wait_until, Client, Running};
+use super::loopback::{masked, wait_until, Client, Frame, Running};
 use super::{fast, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::io::Write;
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 fn start(limits: Limits) -> Running {
@@ -17,64 +18,211 @@ fn start(limits: Limits) -> Running {
     )
 }
 
-/// Sends an octet every few milliseconds until the server has enough; returns when that was.
-fn drip(client: &Client, octets: &[u8]) -> Duration {
-    let begun = Instant::now();
-    for octet in octets.iter().cycle() {
-        if (&client.stream).write_all(&[*octet]).is_err()
-            || begun.elapsed() > Duration::from_secs(20)
-        {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(3));
-        client.stream.set_nonblocking(true).expect("a socket option");
-        let told = client.stream.peek(&mut [0]).is_ok();
-        client.stream.set_nonblocking(false).expect("a socket option");
-        if told {
-            break;
+/// The one deadline of a case, and all the others: what ends by one of those ends too late.
+const SHORT: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(60);
+/// When the end of a case is late, whatever the machine.
+const LATE: Duration = Duration::from_secs(5);
+
+fn long() -> Limits {
+    Limits {
+        head_timeout: LONG,
+        body_timeout: LONG,
+        message_timeout: LONG,
+        write_timeout: LONG,
+        idle_timeout: LONG,
+        close_timeout: LONG,
+        ping_interval: Duration::ZERO,
+        pong_timeout: LONG,
+        ..fast()
+    }
+}
+
+/// What has been before the deadline begins.
+#[derive(Clone, Copy)]
+enum Before {
+    Connect,
+    Answer,
+    Websocket,
+    /// The server has sent a Close frame.
+    Close,
+}
+
+/// How a client sees the end.
+#[derive(Clone, Copy)]
+enum End {
+    Status(u16),
+    Code(u16),
+    Silent,
+}
+
+impl Before {
+    fn client(self, address: SocketAddr) -> Client {
+        match self {
+            Before::Connect => Client::connect(address),
+            Before::Answer => {
+                let mut client = Client::connect(address);
+                assert_eq!(client.get("/", "").status, 200);
+                client
+            }
+            Before::Websocket => Client::websocket(address, "/ws", ""),
+            Before::Close => {
+                let mut client = Client::websocket(address, "/ws", "");
+                client.text("close");
+                assert_eq!(client.next_close().0, 4000);
+                client
+            }
         }
     }
-    begun.elapsed()
+}
+
+impl End {
+    fn wait(self, client: &mut Client) {
+        match self {
+            End::Status(status) => assert_eq!(client.reply().status, status),
+            End::Silent => client.assert_end(),
+            End::Code(code) => loop {
+                match client.next() {
+                    Frame { opcode: 10, .. } => {} // a ping of ours was answered
+                    Frame { opcode: 8, payload } => {
+                        break assert_eq!(payload[..2], code.to_be_bytes())
+                    }
+                    other => panic!("{:?}", other),
+                }
+            },
+        }
+    }
+}
+
+/// A name, what has been before, the limits, what is sent once and what again and again, the end.
+type Case<'a> = (&'static str, Before, &'a Limits, &'static [u8], &'static [u8], End);
+
+/// Sends a piece again and again while `wait` waits for the end, but not when that is late.
+fn drip(client: &mut Client, piece: &[u8], wait: impl FnOnce(&mut Client)) {
+    let mut stream = client.stream.try_clone().expect("a second handle");
+    let pause = Duration::from_millis(20);
+    let (dropped_at_the_end, is_dropped) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let begun = Instant::now();
+            while is_dropped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                // Fails when the server has ended the connection.
+                if stream.write_all(piece).is_err() || begun.elapsed() > LATE {
+                    break;
+                }
+            }
+        });
+        wait(client);
+        drop(dropped_at_the_end); // also by a panic
+    });
 }
 
 #[test]
-fn octets_now_and_then_do_not_extend_the_deadline_of_a_head() {
-    let running = start(fast());
-    let mut client = Client::connect(running.address);
-    client.send(b"GET / HTTP/1.1\r\nX: ");
-    let took = drip(&client, b"a");
-    assert_eq!(client.reply().status, 408);
-    assert!(took >= Duration::from_millis(900), "{:?}", took);
+fn each_deadline_is_a_total_and_ends_what_it_is_for_in_time() {
+    let head = Limits { head_timeout: SHORT, ..long() };
+    let body = Limits { body_timeout: SHORT, ..long() };
+    let message = Limits { message_timeout: SHORT, ..long() };
+    let idle = Limits { idle_timeout: SHORT, ..long() };
+    let close = Limits { close_timeout: SHORT, ..long() };
+    let pong = Limits { ping_interval: SHORT / 2, pong_timeout: SHORT / 2, ..long() };
+    let cases: [Case; 13] = [
+        ("silence", Before::Connect, &head, b"", b"", End::Silent),
+        ("a head", Before::Connect, &head, b"GET / HTTP/1.1\r\nX: ", b"a", End::Status(408)),
+        ("an empty line", Before::Connect, &head, b"\r\n", b"", End::Status(408)),
+        (
+            "a handshake",
+            Before::Connect,
+            &head,
+            b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nX: ",
+            b"a",
+            End::Status(408),
+        ),
+        (
+            "a body",
+            Before::Connect,
+            &body,
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",
+            b"a",
+            End::Status(408),
+        ),
+        (
+            "chunks",
+            Before::Connect,
+            &body,
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\na\r\n",
+            End::Status(408),
+        ),
+        ("silence after an answer", Before::Answer, &idle, b"", b"", End::Silent),
+        ("a second head", Before::Answer, &head, b"G", b"", End::Status(408)),
+        ("half a frame", Before::Websocket, &message, b"\x82\xfe\x04\0", b"a", End::Code(1008)),
+        (
+            "empty fragments",
+            Before::Websocket,
+            &message,
+            b"\x01\x80\0\0\0\0",
+            b"\0\x80\0\0\0\0\x89\x80\0\0\0\0", // each with a ping behind it
+            End::Code(1008),
+        ),
+        ("no pong", Before::Websocket, &pong, b"", b"", End::Code(1011)),
+        ("no Close frame", Before::Close, &close, b"", b"", End::Silent),
+        ("text in its place", Before::Close, &close, b"", b"\x81\x80\0\0\0\0", End::Silent),
+    ];
+    std::thread::scope(|scope| {
+        for (what, before, limits, once, again, end) in cases {
+            let named = Builder::new().name(what.to_string()); // for the text of a panic
+            let case = move || {
+                let running = start(limits.clone());
+                let begun = Instant::now();
+                let mut client = before.client(running.address);
+                client.send(once);
+                let mut took = Duration::ZERO;
+                drip(&mut client, again, |client| {
+                    end.wait(client);
+                    took = begun.elapsed();
+                });
+                assert!(took >= SHORT && took < LATE, "{:?}", took);
+                client.assert_end();
+            };
+            named.spawn_scoped(scope, case).expect("a thread");
+        }
+    });
 }
 
 #[test]
-fn octets_now_and_then_do_not_extend_the_deadline_of_a_body() {
-    let running = start(fast());
-    let mut client = Client::connect(running.address);
-    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n");
-    let took = drip(&client, b"a");
-    assert_eq!(client.reply().status, 408);
-    assert!(took >= Duration::from_millis(900), "{:?}", took);
-}
-
-#[test]
-fn octets_now_and_then_do_not_extend_the_deadline_of_a_message() {
-    let running = start(Limits { ping_interval: Duration::ZERO, ..fast() });
-    let mut client = Client::websocket(running.address, "/ws", "");
-    client.send(&masked(0x82, &[0; 1000])[..8]);
-    let took = drip(&client, b"a");
-    assert_eq!(client.next_close(), (1008, "the message took too long".to_string()));
-    assert!(took >= Duration::from_millis(900), "{:?}", took);
-}
-
-#[test]
-fn a_client_that_says_nothing_is_dropped_without_a_word() {
-    let running = start(fast());
-    Client::connect(running.address).assert_end();
-    // The same between two requests.
-    let mut client = Client::connect(running.address);
-    assert_eq!(client.get("/", "").status, 200);
-    client.assert_end();
+fn what_is_in_time_meets_no_other_deadline() {
+    const PAUSE: Duration = Duration::from_millis(1500);
+    let short = Duration::from_millis(300);
+    std::thread::scope(|scope| {
+        // What has come of a body has earned time for the rest.
+        scope.spawn(|| {
+            let running = start(Limits { body_timeout: short, ..long() });
+            let mut client = Client::connect(running.address);
+            client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n");
+            client.send(&[b'a'; 5000]);
+            std::thread::sleep(PAUSE);
+            client.send(&[b'a'; 1000]);
+            assert_eq!(client.reply().status, 200);
+        });
+        // The deadline of a head begins with the head.
+        scope.spawn(|| {
+            let running = start(Limits { head_timeout: short, ..long() });
+            let mut client = Client::connect(running.address);
+            assert_eq!(client.get("/", "").status, 200);
+            std::thread::sleep(PAUSE);
+            assert_eq!(client.get("/", "").status, 200);
+        });
+        // So does that of a message.
+        scope.spawn(|| {
+            let running = start(Limits { message_timeout: short, ..long() });
+            let mut client = Client::websocket(running.address, "/ws", "");
+            for text in ["before", "after"] {
+                client.text(text);
+                assert_eq!(client.next_text(), text);
+                std::thread::sleep(PAUSE / 2);
+            }
+        });
+    });
 }
 
 #[test]
@@ -94,33 +242,15 @@ fn one_connection_more_than_there_may_be_is_503_until_one_ends() {
 }
 
 #[test]
-fn one_connection_more_than_an_address_may_have_is_503() {
+fn one_connection_more_than_an_address_may_have_is_503_until_one_ends() {
     let running = start(Limits { connections_per_address: 2, ..Limits::default() });
-    let _inside: Vec<Client> =
+    let mut inside: Vec<Client> =
         (0..2).map(|_| Client::websocket(running.address, "/ws", "")).collect();
     assert_eq!(Client::connect(running.address).get("/", "").status, 503);
-}
-
-#[test]
-fn a_client_that_does_not_read_an_answer_is_cut_off_in_time() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
-    let large = Arc::new(vec![7u8; 32 * 1024 * 1024]);
-    let answer = move |_: &Request| {
-        tell.lock().map_err(|_| "poisoned")?.send(()).map_err(Error::other)?;
-        Ok(Response::new().body(large.to_vec()))
-    };
-    // 32 MiB at 16 KiB a second would take long; so the body is what may not be counted on.
-    let limits = Limits { connections: 1, ..fast() };
-    let running = Running::start(Server::new(vec![Handler::new("/", answer)]).limits(limits));
-    let mut client = Client::connect(running.address);
-    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    told.recv().expect("the handler ran");
-    // A shutdown does not wait for it either.
-    let stuck = running.handle.shutdown();
-    assert_eq!(stuck.len(), 1);
-    assert_eq!(stuck[0].path, None);
-    running.join();
+    inside.pop();
+    wait_until("there is room again", || {
+        Client::connect(running.address).get("/", "").status == 200
+    });
 }
 
 #[test]

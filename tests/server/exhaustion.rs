@@ -1,4 +1,4 @@
-//! A system that has no descriptors or threads left. The server is a child process, since its
+//! A system that has no descriptors or threads left. What is tried is in a child process, since its
 //! limits hold for all of a process.
 #![cfg(target_os = "linux")]
 
@@ -8,8 +8,9 @@ use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Stack of a child's threads, so large that few fit into a small address space.
@@ -22,10 +23,27 @@ fn child() {
     let (told, _) = Told::new();
     let hello = |_: &Request| Ok(Response::new().text("hello"));
     let routes = vec![Handler::new("/ws", told), Handler::new("/", hello)];
-    let limits = Limits { connections: 0, stack: STACK, head_timeout: PATIENCE, ..Limits::default() };
+    let limits =
+        Limits { connections: 0, stack: STACK, head_timeout: PATIENCE, ..Limits::default() };
     let listening = Server::new(routes).limits(limits).bind("127.0.0.1:0").expect("a port");
     println!("\nlistening on {}", listening.address());
     listening.serve().expect("a thread");
+}
+
+/// What is tried where there are no descriptors. Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_without_descriptors() {
+    let draw = || [SessionKeys::random(), SessionKeys::new(["a key that is long enough"])];
+    let opened: Vec<_> = (0..100).map_while(|_| fs::File::open("/dev/null").ok()).collect();
+    assert!(opened.len() < 100, "there is a limit");
+    for keys in draw() {
+        assert!(matches!(keys, Err(Error::Entropy(_))), "{:?}", keys);
+    }
+    assert!(matches!(Server::new(Vec::new()).bind("127.0.0.1:0"), Err(Error::Bind { .. })));
+    drop(opened);
+    assert!(draw().iter().all(Result::is_ok));
+    println!("\nas it should be");
 }
 
 struct Limited {
@@ -33,17 +51,20 @@ struct Limited {
     address: SocketAddr,
 }
 
+/// Returns what runs one of the above in a shell that has set a limit.
+fn limited(limit: &str, child: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("ulimit {} && exec \"$0\" \"$@\"", limit)])
+        .arg(std::env::current_exe().expect("a path"))
+        .args(["--exact", &format!("exhaustion::{}", child), "--ignored", "--nocapture"]);
+    shell
+}
+
 impl Limited {
-    /// Starts the child in a shell that has set a limit.
+    /// Starts the server under a limit.
     fn start(limit: &str) -> Limited {
-        let own = std::env::current_exe().expect("a path");
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("ulimit {} && exec \"$0\" \"$@\"", limit)])
-            .arg(own)
-            .args(["--exact", "exhaustion::child", "--ignored", "--nocapture"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
+        let mut child = limited(limit, "child").stdout(Stdio::piped()).spawn().expect("a shell");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let address = output
             .lines()
@@ -134,4 +155,26 @@ fn without_threads_a_client_is_told_503_and_the_server_goes_on() {
         Client::connect(server.address).get("/", "").status == 200
     });
     assert!(server.threads() <= threads);
+}
+
+#[test]
+fn without_random_numbers_there_are_no_keys_and_later_there_are() {
+    let output = limited("-n 40", "child_without_descriptors").output().expect("a shell");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("as it should be"), "{}", text);
+}
+
+#[test]
+fn without_even_one_thread_serve_is_an_error_and_nobody_listens() {
+    // More than any system has.
+    let limits = Limits { stack: usize::MAX / 4, ..Limits::default() };
+    let listening = Server::new(Vec::new()).limits(limits).bind("127.0.0.1:0").expect("a port");
+    let address = listening.address();
+    let handle = listening.handle();
+    let (tell, told) = channel();
+    std::thread::spawn(move || tell.send(listening.serve()));
+    let served = told.recv_timeout(PATIENCE).expect("it returns");
+    assert!(matches!(served, Err(Error::Io(_))), "{:?}", served);
+    assert_eq!(handle.shutdown(), []);
+    assert!(TcpStream::connect(address).is_err(), "nobody listens");
 }

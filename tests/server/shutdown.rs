@@ -1,6 +1,6 @@
 //! The end of a server.
 
-use super::loopback::{Client, Running, PATIENCE};
+use super::loopback::{masked, upgrade_request, Client, Running, PATIENCE};
 use super::{fast, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
@@ -87,6 +87,107 @@ fn a_handler_that_does_not_return_is_reported_and_not_waited_for() {
     assert_eq!(left[0].path.as_deref(), Some("/stuck"));
     running.join();
     drop(release);
+}
+
+/// Does not return from one place, which is the path.
+struct Staying<C> {
+    place: &'static str,
+    held: C,
+}
+
+impl<C: Controller> Staying<C> {
+    fn stay(&self, place: &str) -> Result<(), Error> {
+        if place == self.place {
+            self.held.handle(&Request::get(place))?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Controller> WebsocketController for Staying<C> {
+    fn handle_connection(&self, _: &SessionId) -> Result<(), Error> {
+        self.stay("/in-the-beginning")
+    }
+
+    fn handle_message(&self, _: &SessionId, _: Message) -> Result<(), Error> {
+        self.stay("/in-a-message")
+    }
+
+    fn handle_disconnection(&self, _: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
+        self.stay("/in-the-end")
+    }
+}
+
+impl<C: Controller> Controller for Staying<C> {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        self.stay("/before")?;
+        let response = WebsocketController::handle(self, request);
+        self.stay("/after")?;
+        response
+    }
+}
+
+#[test]
+fn code_that_does_not_return_is_reported_with_its_path_wherever_in_a_conversation_it_stands() {
+    std::thread::scope(|scope| {
+        for place in ["/before", "/in-the-beginning", "/in-a-message", "/in-the-end", "/after"] {
+            scope.spawn(move || {
+                let (held, wait_for_entry, release) = held();
+                let routes = vec![Handler::new(place, Staying { place, held })];
+                let running = Running::start(Server::new(routes).limits(fast()));
+                let mut client = Client::connect(running.address);
+                let frames = [masked(0x81, b"hello"), masked(0x88, b"\x03\xe8")].concat();
+                client.send(&[upgrade_request(place, "").into_bytes(), frames].concat());
+                wait_for_entry.recv().expect("the handler runs");
+                let left = running.handle.shutdown();
+                let paths: Vec<_> = left.iter().map(|stuck| stuck.path.as_deref()).collect();
+                assert_eq!(paths, [Some(place)]);
+                drop(release);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_port_is_free_at_once_while_a_handler_is_stuck_and_handles_of_the_server_are_kept() {
+    let limits = Limits { drain_timeout: Duration::from_millis(100), ..fast() };
+    let mut address = "127.0.0.1:0".parse().expect("an address");
+    let mut kept = Vec::new();
+    // A port that the system chose, the same one by its number, and again.
+    for round in 0..3 {
+        let (stuck, wait_for_entry, release) = held();
+        let hello = move |_: &Request| Ok(Response::new().text(round.to_string()));
+        let routes = vec![Handler::new("/", hello), Handler::new("/stuck", stuck)];
+        let listening = Server::new(routes).limits(limits.clone()).bind(address);
+        let running = Running::serve(listening.expect("the port is free"));
+        address = running.address;
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/", "").text(), round.to_string());
+        client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        wait_for_entry.recv().expect("the handler runs");
+        assert_eq!(running.handle.shutdown().len(), 1);
+        assert!(TcpStream::connect(address).is_err(), "nobody listens");
+        kept.push((release, client, running));
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_not_waited_for() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let answer = move |_: &Request| {
+        tell.lock().map_err(|_| "poisoned")?.send(()).map_err(Error::other)?;
+        // At 16 KiB a second that may take half an hour.
+        Ok(Response::new().body(vec![7u8; 32 * 1024 * 1024]))
+    };
+    let running = Running::start(Server::new(vec![Handler::new("/", answer)]).limits(fast()));
+    let mut client = Client::connect(running.address);
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    told.recv().expect("the handler ran");
+    let stuck = running.handle.shutdown();
+    let paths: Vec<_> = stuck.iter().map(|stuck| stuck.path.as_deref()).collect();
+    assert_eq!(paths, [None], "no handler runs");
+    running.join();
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! One WebSocket: order of events, close handshake, and what is answered together.
 
-use super::loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
+use super::loopback::{masked, upgrade_request, wait_until, Client, Frame, Running, PATIENCE};
 use super::{fast, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn start(limits: Limits) -> (Running, Receiver<String>) {
@@ -57,6 +58,19 @@ fn a_client_that_vanishes_leaves_the_map_and_is_told_of_once() {
 }
 
 #[test]
+fn a_client_that_resets_the_connection_is_told_of_once_too() {
+    let (running, events) = start(Limits::default());
+    let mut client = Client::websocket(running.address, "/ws", "");
+    client.text("never read");
+    client.stream.peek(&mut [0]).expect("the echo");
+    drop(client); // with octets that it has not read: so it is no orderly end
+    assert_eq!(next(&events), "connected");
+    assert_eq!(next(&events), "disconnected, connected: false, close: none");
+    drop(running);
+    assert!(events.recv().is_err(), "nothing further");
+}
+
+#[test]
 fn an_error_or_a_panic_of_a_handler_is_1011_and_ends_one_conversation() {
     let (running, events) = start(Limits::default());
     let mut other = Client::websocket(running.address, "/ws", "");
@@ -71,6 +85,76 @@ fn an_error_or_a_panic_of_a_handler_is_1011_and_ends_one_conversation() {
     }
     other.text("still here");
     assert_eq!(other.next_text(), "still here");
+}
+
+/// Fails in one place, by an error or by a panic, and tells where it was called.
+struct Failing {
+    place: &'static str,
+    panics: bool,
+    calls: Mutex<Sender<&'static str>>,
+}
+
+impl Failing {
+    fn call(&self, place: &'static str) -> Result<(), Error> {
+        self.calls.lock().map_err(|_| "poisoned")?.send(place).map_err(Error::other)?;
+        match self.panics {
+            _ if place != self.place => Ok(()),
+            false => Err("as told".into()),
+            true => std::panic::panic_any("as told"),
+        }
+    }
+}
+
+impl WebsocketController for Failing {
+    fn handle_connection(&self, _: &SessionId) -> Result<(), Error> {
+        self.call("connection")
+    }
+
+    fn handle_message(&self, _: &SessionId, _: Message) -> Result<(), Error> {
+        self.call("message")
+    }
+
+    fn handle_disconnection(&self, _: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
+        self.call("disconnection")
+    }
+}
+
+impl Controller for Failing {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn a_failure_at_the_beginning_or_the_end_of_a_conversation_is_that_conversations_alone() {
+    const COUNT: usize = 10; // more than threads wait at the door
+    for (place, panics, code, messages) in [
+        ("connection", false, 1011, 0),
+        ("connection", true, 1011, 0),
+        ("disconnection", false, 1000, COUNT),
+        ("disconnection", true, 1000, COUNT),
+    ] {
+        let (tell, calls) = channel();
+        let failing = Failing { place, panics, calls: Mutex::new(tell) };
+        let running = Running::start(Server::new(vec![Handler::new("/ws", failing)]));
+        for _ in 0..COUNT {
+            let mut client = Client::connect(running.address);
+            let frames = [masked(0x81, b"hello"), masked(0x88, b"\x03\xe8")].concat();
+            client.send(&[upgrade_request("/ws", "").into_bytes(), frames].concat());
+            assert_eq!(client.reply().status, 101);
+            assert_eq!(client.next_close(), (code, String::new()), "{}", place);
+            client.assert_end();
+        }
+        drop(running);
+        let calls: Vec<&str> = calls.iter().collect();
+        let count = |name: &str| calls.iter().filter(|call| **call == name).count();
+        assert_eq!(
+            (count("connection"), count("message"), count("disconnection")),
+            (COUNT, messages, COUNT),
+            "a failing {}",
+            place
+        );
+    }
 }
 
 #[test]
@@ -96,6 +180,34 @@ fn a_client_that_ignores_a_close_of_the_server_is_cut_off_in_time() {
     client.assert_end();
     assert!(begun.elapsed() >= Duration::from_millis(400), "the answer was waited for");
     assert_eq!(next(&events), "connected");
+    assert_eq!(next(&events), "disconnected, connected: false, close: none");
+}
+
+#[test]
+fn a_client_that_ignores_a_close_of_another_thread_is_cut_off_in_time() {
+    const USER: i64 = 4711;
+    // Nobody but the clock keeps a time here: the connection's thread waits in a read.
+    let limits = Limits {
+        close_timeout: Duration::from_millis(500),
+        ping_interval: Duration::ZERO,
+        ..Limits::default()
+    };
+    let (told, events) = Told::new();
+    let routes = vec![
+        Handler::new("/ws", told),
+        Handler::new("/login", |request: &Request| Ok(request.login(USER))),
+    ];
+    let running = Running::start(Server::new(routes).limits(limits));
+    let cookie = Client::connect(running.address).get("/login", "").cookie().expect("a cookie");
+    let mut client = Client::websocket(running.address, "/ws", &format!("Cookie: {}\r\n", cookie));
+    assert_eq!(next(&events), "connected");
+    let begun = Instant::now();
+    assert_eq!(Comms::websocket(USER).close(CloseCode(4000), "enough").expect("a good code"), 1);
+    assert_eq!(client.next_close(), (4000, "enough".to_string()));
+    client.assert_end();
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(500), "the answer was waited for: {:?}", took);
+    assert!(took < Duration::from_secs(5), "{:?}", took);
     assert_eq!(next(&events), "disconnected, connected: false, close: none");
 }
 
@@ -132,6 +244,79 @@ fn a_violation_is_told_and_ends_the_connection() {
         assert_eq!(next(&events), "connected");
         assert_eq!(next(&events), "disconnected, connected: false, close: none");
     }
+}
+
+/// Answers when a lock is free.
+struct Waiting(Arc<Mutex<()>>);
+
+impl WebsocketController for Waiting {
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        drop(self.0.lock());
+        Comms::websocket(client).send(message)?;
+        Ok(())
+    }
+}
+
+impl Controller for Waiting {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn a_heartbeat_ends_nobody_who_sends_an_octet_now_and_then_or_whose_handler_runs() {
+    // Who is taken for dead goes after 1.7 s; between two signs of life there is less than 1 s.
+    let limits = Limits {
+        ping_interval: Duration::from_millis(200),
+        pong_timeout: Duration::from_millis(1500),
+        ..Limits::default()
+    };
+    let pause = Duration::from_millis(2500);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (running, _events) = start(limits.clone());
+            let mut client = Client::websocket(running.address, "/ws", "");
+            for octet in masked(0x82, b"7") {
+                client.send(&[octet]);
+                std::thread::sleep(Duration::from_millis(400));
+            }
+            let mut pings = 0;
+            let echo = loop {
+                match client.any_frame() {
+                    Frame { opcode: 9, .. } => pings += 1,
+                    other => break other,
+                }
+            };
+            assert_eq!(echo.payload, b"7");
+            assert!(pings > 2, "{} pings, and no pong", pings);
+        });
+        scope.spawn(|| {
+            let lock = Arc::new(Mutex::new(()));
+            let routes = vec![Handler::new("/ws", Waiting(Arc::clone(&lock)))];
+            let running = Running::start(Server::new(routes).limits(limits.clone()));
+            let mut client = Client::websocket(running.address, "/ws", "");
+            assert_eq!(client.any_frame().opcode, 9);
+            let held = lock.lock().expect("no panic");
+            client.text("instead of a pong");
+            std::thread::sleep(pause);
+            drop(held);
+            assert_eq!(client.next_text(), "instead of a pong");
+            assert_eq!(client.any_frame().opcode, 9);
+            client.frame(0x8a, b"");
+            client.text("still here");
+            assert_eq!(client.next_text(), "still here");
+        });
+        // Zero is no heartbeat.
+        scope.spawn(|| {
+            let (running, _events) =
+                start(Limits { ping_interval: Duration::ZERO, ..limits.clone() });
+            let mut client = Client::websocket(running.address, "/ws", "");
+            std::thread::sleep(pause);
+            client.text("undisturbed");
+            let frame = client.any_frame();
+            assert_eq!((frame.opcode, &*frame.payload), (1, &b"undisturbed"[..]));
+        });
+    });
 }
 
 #[test]
