@@ -1,14 +1,15 @@
 //! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
 //! with the server.
 
+use crate::audience::{self, outboxes, Member, Members};
 use crate::delivery;
 use crate::error::Error;
-use crate::outbox::Outbox;
-use crate::registry::{everyone, members, Everyone, Members};
+use crate::registry::{everyone, here, members, Here};
 use crate::session::SessionId;
+use crate::topic::Topic;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The way to all clients of all servers in this process.
 ///
@@ -30,11 +31,50 @@ pub struct Comms;
 impl Comms {
     /// Returns the handle to a session's WebSockets: by its id, or by a user's number.
     pub fn websocket(id: impl Into<SessionId>) -> Websocket {
-        Websocket { id: id.into() }
+        Websocket { to: To::Session(id.into()) }
+    }
+
+    /// Returns the handle to the one WebSocket whose handler runs on this thread, for what should
+    /// not go to the session's other tabs; `None` on other threads, and in `handle_disconnection`.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// struct Parrot;
+    ///
+    /// impl WebsocketController for Parrot {
+    ///     fn handle_message(&self, _: &SessionId, message: Message) -> Result<(), Error> {
+    ///         Comms::here().ok_or("nobody speaks")?.send(message)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// assert!(Comms::here().is_none());
+    /// # impl Controller for Parrot {
+    /// #     fn handle(&self, request: &Request) -> Result<Response, Error> {
+    /// #         WebsocketController::handle(self, request)
+    /// #     }
+    /// # }
+    /// ```
+    pub fn here() -> Option<Websocket> {
+        match here()? {
+            Here::Open(_, one) => Some(Websocket { to: To::One(Arc::downgrade(&one)) }),
+            Here::Left { .. } => None,
+        }
+    }
+
+    /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
+    /// of its session. Of several that end at once, one is the last.
+    pub fn was_last() -> bool {
+        matches!(here(), Some(Here::Left { last: true }))
+    }
+
+    /// Returns the handle to a topic: to the sessions that subscribed to this name.
+    pub fn topic(name: impl Into<String>) -> Topic {
+        Topic::new(name.into())
     }
 
     /// Returns the handle to the WebSockets of all sessions but this one, of all routes and servers
-    /// in the process. Who is in a room is for the application to know.
+    /// in the process. For those of one room there is [`Comms::topic`].
     pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
         Broadcast { except: Some(except.into()) }
     }
@@ -45,6 +85,21 @@ impl Comms {
         Broadcast { except: None }
     }
 
+    /// Returns whether a session has a WebSocket that is open, or whose close handshake is going on.
+    pub fn is_connected(id: impl Into<SessionId>) -> bool {
+        members(&id.into()).is_some()
+    }
+
+    /// Returns the sessions that have a WebSocket, in no order.
+    pub fn sessions() -> Vec<SessionId> {
+        everyone().iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Returns how many WebSockets are open.
+    pub fn connections() -> usize {
+        everyone().iter().map(|(_, members)| members.len()).sum()
+    }
+
     /// Writes at once what the running handler has sent. Without it, what a quick handler sends
     /// while its client's next message is already there is written together with the answers to
     /// that one.
@@ -53,14 +108,27 @@ impl Comms {
     }
 }
 
-/// The handle to the WebSockets of one session: a browser's tabs, or all browsers of a user. It
-/// holds the name only, so it can be kept while clients come and go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The handle to the WebSockets of one session (a browser's tabs, or all browsers of a user), or to one
+/// of them. It holds no connection open, so it can be kept while clients come and go.
+#[derive(Clone)]
 pub struct Websocket {
-    id: SessionId,
+    to: To,
+}
+
+#[derive(Clone)]
+enum To {
+    Session(SessionId),
+    One(Weak<[Member]>),
 }
 
 impl Websocket {
+    fn members(&self) -> Option<Members> {
+        match &self.to {
+            To::Session(id) => members(id),
+            To::One(one) => one.upgrade(),
+        }
+    }
+
     /// Sends a message to each WebSocket of the session and returns how many took it; 0 when
     /// nobody is connected. Messages of one thread to one client arrive in order, and never in
     /// pieces of each other.
@@ -74,14 +142,9 @@ impl Websocket {
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         // Looked up first: a message to nobody is not worth encoding.
-        let members = match members(&self.id) {
-            Some(members) => members,
-            None => return Ok(0),
-        };
-        let message = message.into();
-        match delivery::deliver_all(outboxes(&members), &message.frame()) {
-            (0, Some(waiting)) => Err(Error::Full { waiting }),
-            (taken, _) => Ok(taken),
+        match self.members() {
+            Some(members) => audience::send_to_one(&members, &message.into()),
+            None => Ok(0),
         }
     }
 
@@ -93,21 +156,30 @@ impl Websocket {
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        let members = members(&self.id);
+        let members = self.members();
         Ok(members.map_or(0, |members| delivery::close_all(outboxes(&members), &close)))
     }
 
     /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
-    /// on.
+    /// on; whether this is so of the one connection.
     pub fn is_connected(&self) -> bool {
-        members(&self.id).is_some()
+        self.members().is_some()
     }
 
     /// Returns the octets, with those of frame headers, that wait for the session's clients, so that
     /// a producer can pace itself. What the system holds for a socket is not counted.
     pub fn backlog(&self) -> usize {
-        let members = members(&self.id);
-        members.map_or(0, |members| members.iter().map(|member| member.outbox.backlog()).sum())
+        let members = self.members();
+        members.map_or(0, |members| outboxes(&members).map(|outbox| outbox.backlog()).sum())
+    }
+}
+
+impl std::fmt::Debug for Websocket {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match &self.to {
+            To::Session(id) => write!(out, "Websocket({})", id),
+            To::One(_) => out.write_str("Websocket(one connection)"),
+        }
     }
 }
 
@@ -121,23 +193,13 @@ impl Broadcast {
     /// Sends a message to each WebSocket and returns how many took it. A client that does not
     /// read is cut off and not counted; it never makes the broadcast fail, which is always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        let (everyone, message) = (everyone(), message.into());
-        Ok(delivery::deliver_all(self.outboxes(&everyone), &message.frame()).0)
+        Ok(audience::send(&everyone(), self.except.as_ref(), &message.into()))
     }
 
     /// Ends each WebSocket with a Close frame and returns how many. Error: as for
     /// [`Websocket::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        Ok(delivery::close_all(self.outboxes(&everyone()), &close))
+        Ok(audience::close(&everyone(), self.except.as_ref(), &close))
     }
-
-    fn outboxes<'a>(&'a self, everyone: &'a Everyone) -> impl Iterator<Item = &'a Arc<Outbox>> {
-        let wanted = move |(id, _): &&(SessionId, Members)| self.except.as_ref() != Some(id);
-        everyone.iter().filter(wanted).flat_map(|(_, members)| outboxes(members))
-    }
-}
-
-fn outboxes(members: &Members) -> impl Iterator<Item = &Arc<Outbox>> {
-    members.iter().map(|member| &member.outbox)
 }

@@ -181,7 +181,7 @@ pub(crate) fn flush() {
 }
 
 /// Writes outboxes until one holds the thread up; the rest is left to a courier.
-fn write_list(mut list: Vec<Arc<Outbox>>) {
+pub(crate) fn write_list(mut list: Vec<Arc<Outbox>>) {
     while let Some(outbox) = list.pop() {
         if outbox.write_pending() == Sent::Stalled {
             return send_courier(list);

@@ -50,7 +50,8 @@
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
 //! errors        error
 //! socket        stream socket clock queue outbox delivery roster
-//! who is here   keys session registry comms
+//! who is here   keys session audience topics registry
+//! sending       topic comms
 //! request       http/request
 //! conversation  websocket/conversation
 //! controllers   controller router
@@ -230,10 +231,13 @@ mod roster;
 mod socket;
 mod stream;
 
+mod audience;
 mod comms;
 mod keys;
 mod registry;
 mod session;
+mod topic;
+mod topics;
 
 pub mod controller;
 mod router;
@@ -253,6 +257,7 @@ pub use comms::{Broadcast, Comms, Websocket};
 pub use error::Error;
 pub use keys::SessionKeys;
 pub use session::{GuestId, SessionId};
+pub use topic::Topic;
 
 /// Longer pages.
 pub mod guide {

@@ -1,31 +1,22 @@
 //! Who is here: the one global map, from a session to its open WebSockets.
 //!
-//! The lock is held to look up and to clone `Arc`s: never while anything is written, user code
-//! runs or another lock is taken. One stuck client must not stop the rest.
+//! The lock is held to look up and to clone `Arc`s: never while anything is written or user code
+//! runs. One stuck client must not stop the rest. Under it only an outbox's lock is taken, to append
+//! what a topic keeps: so that nothing newer can come before.
 
+use crate::audience::{Audience, Member, Members};
 use crate::error::Error;
 use crate::keys::SessionKeys;
 use crate::limits::{REVOKED, SESSION_LIFE};
 use crate::log;
 use crate::outbox::Outbox;
 use crate::session::{Session, SessionId};
+use crate::topics::{Sessions, Topics};
+use crate::websocket::message::Message;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
-/// The open WebSockets of one session. A new list is made when one comes or goes, so who sends
-/// clones one `Arc` and unlocks.
-pub(crate) type Members = Arc<[Member]>;
-/// The open WebSockets of all sessions.
-pub(crate) type Everyone = Arc<[(SessionId, Members)]>;
-
-#[derive(Clone)]
-pub(crate) struct Member {
-    pub outbox: Arc<Outbox>,
-    /// The login (or guest) whose cookie opened it.
-    login: [u8; 16],
-}
 
 static GLOBAL: Global = Global { registry: Mutex::new(None), changes: AtomicUsize::new(0) };
 
@@ -36,6 +27,8 @@ struct Global {
 }
 
 thread_local! {
+    /// The WebSocket that this thread serves.
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
     /// The session that this thread looked up last, and at which count: a handler mostly answers
     /// the client whose message it handles. Weak, so that nobody is kept who has gone.
     static LAST: RefCell<Option<LookUp>> = const { RefCell::new(None) };
@@ -47,11 +40,21 @@ struct LookUp {
     members: Weak<[Member]>,
 }
 
+/// The WebSocket that a thread serves.
+#[derive(Clone)]
+pub(crate) enum Here {
+    /// It is in the map; the list has it alone.
+    Open(SessionId, Members),
+    /// It has left, as the last of its session or not.
+    Left { last: bool },
+}
+
 #[derive(Default)]
 struct Registry {
-    sessions: HashMap<SessionId, Members>,
+    sessions: Sessions,
     /// All of them, from the first broadcast after somebody came or went until the next does.
-    everyone: Option<Everyone>,
+    everyone: Option<Audience>,
+    topics: Topics,
     /// Guests and users that were ended before their cookies expire. Apart, since anybody can
     /// become a guest and be ended, again and again.
     revoked: [Revoked; 2],
@@ -80,7 +83,7 @@ impl Revoked {
 
 impl Registry {
     /// Notes that the sessions are about to change.
-    fn change(&mut self) -> &mut HashMap<SessionId, Members> {
+    fn change(&mut self) -> &mut Sessions {
         GLOBAL.changes.fetch_add(1, Ordering::Release);
         self.everyone = None;
         &mut self.sessions
@@ -105,7 +108,34 @@ fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
 /// A WebSocket's place in the map; dropping it leaves.
 pub(crate) struct Membership {
     id: SessionId,
-    outbox: Arc<Outbox>,
+    member: Member,
+}
+
+/// Until it is dropped the thread is the one that serves a WebSocket.
+pub(crate) struct Serving(());
+
+impl Membership {
+    /// Makes this thread the one that serves the WebSocket.
+    pub fn serve(&self) -> Serving {
+        set_here(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
+        Serving(())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        set_here(None);
+    }
+}
+
+fn set_here(new: Option<Here>) {
+    // Fails near the end of the thread, when nobody is served any more.
+    let _ = HERE.try_with(|here| *here.borrow_mut() = new);
+}
+
+/// Returns the WebSocket that this thread serves.
+pub(crate) fn here() -> Option<Here> {
+    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
 }
 
 /// Why a WebSocket cannot join its session.
@@ -132,27 +162,48 @@ pub(crate) fn join(
             return Err(NotJoined::TooMany);
         }
         let member = Member { outbox: Arc::clone(outbox), login: session.login };
-        let members = known.iter().cloned().chain([member]).collect();
+        let members = known.iter().cloned().chain([member.clone()]).collect();
         registry.change().insert(session.id.clone(), members);
-        Ok(Membership { id: session.id.clone(), outbox: Arc::clone(outbox) })
+        // Behind the 101, which is the first thing in the outbox.
+        append(&registry.topics.came(&session.id), &[Arc::clone(outbox)]);
+        Ok(Membership { id: session.id.clone(), member })
     })
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        with(|registry| {
-            let left: Vec<Member> = match registry.sessions.get(&self.id) {
-                Some(members) => {
-                    let others = |member: &&Member| !Arc::ptr_eq(&member.outbox, &self.outbox);
-                    members.iter().filter(others).cloned().collect()
-                }
-                None => return,
-            };
-            match left.is_empty() {
+        let last = with(|registry| {
+            let members = registry.sessions.get(&self.id)?;
+            let outbox = &self.member.outbox;
+            let others = |member: &&Member| !Arc::ptr_eq(&member.outbox, outbox);
+            let left: Vec<Member> = members.iter().filter(others).cloned().collect();
+            let last = left.is_empty();
+            match last {
                 true => registry.change().remove(&self.id),
                 false => registry.change().insert(self.id.clone(), left.into()),
             };
+            registry.topics.went(&self.id, outbox, last);
+            Some(last)
         });
+        match (last, here()) {
+            (Some(last), Some(Here::Open(_, one)))
+                if Arc::ptr_eq(&one[0].outbox, &self.member.outbox) =>
+            {
+                set_here(Some(Here::Left { last }));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Appends messages to outboxes, for somebody to write after the lock.
+fn append(messages: &[Arc<Message>], to: &[Arc<Outbox>]) {
+    for outbox in to {
+        for message in messages {
+            // Refused when the connection has ended or its client does not read: then it is cut off
+            // by the next who sends.
+            let _ = outbox.cork(&message.frame(), 0);
+        }
     }
 }
 
@@ -177,12 +228,38 @@ pub(crate) fn members(id: &SessionId) -> Option<Members> {
 }
 
 /// Returns the open WebSockets of all sessions.
-pub(crate) fn everyone() -> Everyone {
+pub(crate) fn everyone() -> Audience {
     with(|registry| {
         let Registry { sessions, everyone, .. } = registry;
         let all = || sessions.iter().map(|(id, of)| (id.clone(), Arc::clone(of))).collect();
         Arc::clone(everyone.get_or_insert_with(all))
     })
+}
+
+/// Puts a session, or one WebSocket of it, into a topic that may be told how many messages to keep.
+/// Returns whose outboxes got messages that are to be written, or `None` when the session, or the
+/// WebSocket, is not here.
+pub(crate) fn join_topic(
+    name: &Arc<str>,
+    id: &SessionId,
+    one: Option<&Arc<Outbox>>,
+    keep: Option<usize>,
+) -> Option<Vec<Arc<Outbox>>> {
+    with(|registry| {
+        let members = registry.sessions.get(id)?;
+        let is_one = |one| members.iter().any(|member| Arc::ptr_eq(&member.outbox, one));
+        if !one.map_or(true, is_one) {
+            return None;
+        }
+        let (new, kept) = registry.topics.join(name, id, members, one, keep);
+        append(&kept, &new);
+        Some(if kept.is_empty() { Vec::new() } else { new })
+    })
+}
+
+/// Runs on the topics and the sessions that are here.
+pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> T {
+    with(|registry| look(&mut registry.topics, &registry.sessions))
 }
 
 /// Ends a login before its cookie expires, and returns its open WebSockets, which the caller

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 32] = [
+const STAIRS: [&str; 35] = [
     "limits",
     "log",
     "http/headers",
@@ -30,7 +30,10 @@ const STAIRS: [&str; 32] = [
     "roster",
     "keys",
     "session",
+    "audience",
+    "topics",
     "registry",
+    "topic",
     "comms",
     "http/request",
     "websocket/conversation",

@@ -191,6 +191,7 @@ impl Conversation {
 
     #[inline(never)]
     fn run(&mut self, listener: Listener) {
+        let _serving = self.membership.as_ref().map(Membership::serve);
         let end = self.converse(listener);
         self.membership = None;
         let close = self.say_goodbye(end);

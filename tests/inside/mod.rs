@@ -24,6 +24,8 @@ mod reads;
 #[cfg(test)]
 mod threads;
 #[cfg(test)]
+mod topics;
+#[cfg(test)]
 mod writes;
 
 use crate::stream::Stream;

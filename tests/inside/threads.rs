@@ -212,7 +212,7 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                     drop(membership);
                     let left = members(&sessions[which].id);
                     let gone =
-                        |member: &crate::registry::Member| !Arc::ptr_eq(&member.outbox, &outbox);
+                        |member: &crate::audience::Member| !Arc::ptr_eq(&member.outbox, &outbox);
                     assert!(left.map_or(true, |left| left.iter().all(gone)));
                 }
             }

@@ -1,0 +1,54 @@
+//! Who gets a message: open WebSockets, by session. The lists are shared and never changed, so who
+//! sends clones one `Arc` under the registry's lock and unlocks.
+
+use crate::delivery;
+use crate::error::Error;
+use crate::outbox::Outbox;
+use crate::session::SessionId;
+use crate::websocket::close::CloseFrame;
+use crate::websocket::message::Message;
+use std::sync::Arc;
+
+/// The open WebSockets of one session.
+pub(crate) type Members = Arc<[Member]>;
+/// Those of some sessions, or of all.
+pub(crate) type Audience = Arc<[(SessionId, Members)]>;
+
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub outbox: Arc<Outbox>,
+    /// The login (or guest) whose cookie opened it.
+    pub login: [u8; 16],
+}
+
+/// Sends a message to each but those of one session, and returns how many took it. A client that
+/// does not read is cut off and not counted.
+pub(crate) fn send(to: &Audience, except: Option<&SessionId>, message: &Message) -> usize {
+    delivery::deliver_all(but(to, except), &message.frame()).0
+}
+
+/// Sends a Close frame to each but those of one session, and returns how many got none before.
+pub(crate) fn close(to: &Audience, except: Option<&SessionId>, close: &CloseFrame) -> usize {
+    delivery::close_all(but(to, except), close)
+}
+
+/// Sends a message to the WebSockets of one session and returns how many took it. Error:
+/// [`Error::Full`] when none did and one was cut off for it.
+pub(crate) fn send_to_one(to: &[Member], message: &Message) -> Result<usize, Error> {
+    match delivery::deliver_all(outboxes(to), &message.frame()) {
+        (0, Some(waiting)) => Err(Error::Full { waiting }),
+        (taken, _) => Ok(taken),
+    }
+}
+
+pub(crate) fn outboxes(members: &[Member]) -> impl Iterator<Item = &Arc<Outbox>> {
+    members.iter().map(|member| &member.outbox)
+}
+
+fn but<'a>(
+    to: &'a Audience,
+    except: Option<&'a SessionId>,
+) -> impl Iterator<Item = &'a Arc<Outbox>> {
+    let wanted = move |(id, _): &&(SessionId, Members)| except != Some(id);
+    to.iter().filter(wanted).flat_map(|(_, members)| outboxes(members))
+}

@@ -1,0 +1,145 @@
+//! The face of a topic: who is in a room, and what is said there.
+
+use crate::audience;
+use crate::delivery;
+use crate::error::Error;
+use crate::registry::{here, join_topic, with_topics, Here};
+use crate::session::SessionId;
+use crate::websocket::message::Message;
+use std::sync::Arc;
+
+/// The handle to a topic: a name that sessions subscribe to, for all routes and servers of the
+/// process. It holds the name only. A topic is there while it has a member, and costs nothing before
+/// and after.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// struct Chat;
+///
+/// impl WebsocketController for Chat {
+///     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+///         let room = Comms::topic("room/7").keep(20);
+///         room.subscribe(client); // the last 20 messages come first
+///         room.send_except(client, "somebody came in")?;
+///         Ok(())
+///     }
+///
+///     fn handle_message(&self, _: &SessionId, message: Message) -> Result<(), Error> {
+///         Comms::topic("room/7").send(message)?;
+///         Ok(())
+///     }
+/// }
+/// # impl Controller for Chat {
+/// #     fn handle(&self, request: &Request) -> Result<Response, Error> {
+/// #         WebsocketController::handle(self, request)
+/// #     }
+/// # }
+/// assert_eq!(Comms::topic("room/7").send("is anybody there?")?, 0);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    name: Arc<str>,
+    keep: Option<usize>,
+}
+
+impl Topic {
+    pub(crate) fn new(name: String) -> Topic {
+        Topic { name: name.into(), keep: None }
+    }
+
+    /// Has the topic keep its last messages, so many and at most [`TOPIC_KEEPS`] octets of them, for
+    /// those who subscribe later. What they get first is in order, and nothing newer comes before it.
+    ///
+    /// It takes effect when this handle subscribes, joins or sends, and lasts until another handle
+    /// says another number, or the last member has gone; what was kept goes with that one.
+    ///
+    /// [`TOPIC_KEEPS`]: crate::limits::TOPIC_KEEPS
+    pub fn keep(mut self, messages: usize) -> Topic {
+        self.keep = Some(messages);
+        self
+    }
+
+    /// Makes a session a member, with all its WebSockets and those that it opens later, until it
+    /// unsubscribes or its last one has gone. Returns whether it is a member now: not when it has no
+    /// WebSocket.
+    pub fn subscribe(&self, id: &SessionId) -> bool {
+        let new = join_topic(&self.name, id, None, self.keep);
+        self.write(new)
+    }
+
+    /// Takes a session out, with all that it has there. Returns whether it was in.
+    pub fn unsubscribe(&self, id: &SessionId) -> bool {
+        with_topics(|topics, _| topics.leave(&self.name, id, None))
+    }
+
+    /// Makes the one WebSocket whose handler runs on this thread a member, until it leaves or ends:
+    /// two tabs in two rooms get one room each. Returns whether it is a member now: not on a thread
+    /// that serves no WebSocket.
+    pub fn join_here(&self) -> bool {
+        match here() {
+            Some(Here::Open(id, one)) => {
+                let outbox = one.first().map(|member| &member.outbox);
+                self.write(join_topic(&self.name, &id, outbox, self.keep))
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends what [`join_here`](Topic::join_here) began. Returns whether it had begun.
+    pub fn leave_here(&self) -> bool {
+        match here() {
+            Some(Here::Open(id, one)) => {
+                let outbox = one.first().map(|member| &member.outbox);
+                with_topics(|topics, _| topics.leave(&self.name, &id, outbox))
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends a message to each member's WebSockets, once to each, and returns how many took it. A
+    /// client that does not read is cut off and not counted; it never makes this fail, which is
+    /// always `Ok`.
+    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+        self.send_to(None, message.into())
+    }
+
+    /// Sends a message to all members but one session; otherwise like [`send`](Topic::send).
+    pub fn send_except(
+        &self,
+        except: &SessionId,
+        message: impl Into<Message>,
+    ) -> Result<usize, Error> {
+        self.send_to(Some(except), message.into())
+    }
+
+    fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
+        let message = Arc::new(message);
+        let audience =
+            with_topics(|topics, sessions| topics.send(&self.name, &message, self.keep, sessions));
+        Ok(audience.map_or(0, |audience| audience::send(&audience, except, &message)))
+    }
+
+    /// Returns the sessions that are members, with all or some of their WebSockets, in no order.
+    pub fn members(&self) -> Vec<SessionId> {
+        with_topics(|topics, _| topics.members(&self.name))
+    }
+
+    /// Returns how many sessions are members.
+    pub fn len(&self) -> usize {
+        with_topics(|topics, _| topics.len_of(&self.name))
+    }
+
+    /// Returns whether nobody is a member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes what new members get first.
+    fn write(&self, new: Option<Vec<Arc<crate::outbox::Outbox>>>) -> bool {
+        let joined = new.is_some();
+        delivery::write_list(new.unwrap_or_default());
+        joined
+    }
+}

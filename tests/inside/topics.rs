@@ -1,0 +1,128 @@
+//! Many sessions in many topics, on many threads.
+
+use super::{Script, Stub};
+use crate::keys::SessionKeys;
+use crate::limits::Limits;
+use crate::outbox::{Outbox, Shared};
+use crate::registry::{join, Membership};
+use crate::session::{SessionCookie, SessionId};
+use crate::websocket::frame::FrameHeader;
+use crate::Comms;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::thread;
+
+const SESSIONS: usize = 1000;
+const TOPICS: usize = 20;
+const THREADS: usize = 8;
+const ROUNDS: usize = 2000;
+
+/// Xorshift (Marsaglia, 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+struct Client {
+    id: SessionId,
+    stub: Arc<Stub>,
+    membership: Membership,
+}
+
+fn clients() -> Vec<Client> {
+    let keys = SessionKeys::new([[7; 32]]).expect("a long key");
+    let cookie = SessionCookie { name: "s".to_string(), secure: false, keys };
+    let shared = Shared::new(Limits::default());
+    let client = |_| {
+        let session = cookie.guest();
+        let stub = Stub::new(Script::default());
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let outbox = Outbox::new(stub.clone(), peer, Arc::clone(&shared), Vec::new());
+        let membership = join(&session, &outbox, 1).expect("room");
+        assert!(outbox.open());
+        Client { id: session.id, stub, membership }
+    };
+    (0..SESSIONS).map(client).collect()
+}
+
+/// Returns the numbers of the messages that a client got, by topic.
+fn got(stub: &Stub) -> Vec<(usize, u32)> {
+    let output = stub.script().output.clone();
+    let (mut rest, mut got) = (&output[..], Vec::new());
+    while let Ok(Some((header, used))) = FrameHeader::parse(rest) {
+        let (payload, next) = rest[used..].split_at(header.length as usize);
+        rest = next;
+        let number = payload[1..5].try_into().expect("four octets");
+        got.push((usize::from(payload[0]), u32::from_be_bytes(number)));
+    }
+    assert_eq!(rest, b"");
+    got
+}
+
+#[test]
+fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
+    let clients = clients();
+    let topics: Vec<_> =
+        (0..TOPICS).map(|number| Comms::topic(format!("many/{}", number))).collect();
+    // The first twenty stay, each in one topic: they get all that is said there.
+    for (client, topic) in clients.iter().zip(&topics) {
+        assert!(topic.subscribe(&client.id));
+    }
+    let number = AtomicU32::new(0);
+    let totals: Vec<(usize, Vec<usize>)> = thread::scope(|scope| {
+        let (clients, topics, number) = (&clients, &topics, &number);
+        let run = move |mut random: Random| {
+            let (mut told, mut sent) = (0, vec![0; TOPICS]);
+            for _ in 0..ROUNDS {
+                let which = random.below(TOPICS);
+                let client = &clients[TOPICS + random.below(SESSIONS - TOPICS)];
+                match random.below(4) {
+                    0 | 1 => drop(topics[which].subscribe(&client.id)),
+                    2 => drop(topics[which].unsubscribe(&client.id)),
+                    _ => {
+                        let number = number.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+                        let message = [&[which as u8][..], &number].concat();
+                        told += topics[which].send(message).expect("always Ok");
+                        sent[which] += 1;
+                    }
+                }
+                (0..random.below(3)).for_each(|_| thread::yield_now());
+            }
+            (told, sent)
+        };
+        let seeds = 1..=THREADS as u64;
+        let threads: Vec<_> =
+            seeds.map(|seed| scope.spawn(move || run(Random(seed * 0x9e37_79b9)))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+
+    let mut arrived = 0;
+    for (place, client) in clients.iter().enumerate() {
+        let got = got(&client.stub);
+        arrived += got.len();
+        let mut once = HashMap::new();
+        got.iter().for_each(|message| *once.entry(message).or_insert(0) += 1);
+        assert!(once.values().all(|count| *count == 1), "client {} got one twice", place);
+        if place < TOPICS {
+            let sent: usize = totals.iter().map(|(_, sent)| sent[place]).sum();
+            assert_eq!(got.len(), sent, "client {} was there all the time", place);
+            assert!(got.iter().all(|(topic, _)| *topic == place));
+        }
+    }
+    assert_eq!(arrived, totals.iter().map(|(told, _)| told).sum::<usize>());
+    assert!(topics.iter().all(|topic| !topic.is_empty()));
+    // Who goes leaves all topics.
+    let ids: Vec<SessionId> = clients.iter().map(|client| client.id.clone()).collect();
+    clients.into_iter().for_each(|client| drop(client.membership));
+    assert!(topics.iter().all(|topic| topic.is_empty() && topic.members().is_empty()));
+    assert!(ids.iter().all(|id| !Comms::is_connected(id)));
+    assert!(!topics[0].subscribe(&ids[0]), "nobody is there");
+}

@@ -1,0 +1,263 @@
+//! Topics, and who is there, over loopback. The map is the process's, so each test has names and
+//! sessions of its own.
+
+mod loopback;
+
+use loopback::{wait_until, Client, Running};
+use sockling::prelude::*;
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::Mutex;
+
+/// Does as a message says: `join room`, `leave room`, `here room`, `away room`, `say room text`,
+/// `others room text`, `me text`; answers what the call returned, where it returns something.
+struct Rooms(Mutex<Sender<String>>);
+
+impl WebsocketController for Rooms {
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        let text = message.as_text().unwrap_or("");
+        let mut words = text.splitn(3, ' ');
+        let (order, room) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        let text = words.next().unwrap_or("");
+        let topic = match room.split_once('#') {
+            Some((name, keep)) => Comms::topic(name).keep(keep.parse().map_err(Error::other)?),
+            None => Comms::topic(room),
+        };
+        let here = Comms::here().ok_or("this is a handler")?;
+        let answer = match order {
+            "join" => topic.subscribe(client).to_string(),
+            "leave" => topic.unsubscribe(client).to_string(),
+            "here" => topic.join_here().to_string(),
+            "away" => topic.leave_here().to_string(),
+            "say" => topic.send(text)?.to_string(),
+            "others" => topic.send_except(client, text)?.to_string(),
+            "me" => room.to_string(),
+            _ => return Err("no such order".into()),
+        };
+        here.send(answer)?;
+        Ok(())
+    }
+
+    fn handle_disconnection(&self, _: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
+        let told = format!("last: {}, here: {}", Comms::was_last(), Comms::here().is_some());
+        // Fails when the test has ended.
+        let _ = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).send(told);
+        Ok(())
+    }
+}
+
+impl Controller for Rooms {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+fn start() -> (Running, Receiver<String>) {
+    let (sender, ends) = channel();
+    let id = |request: &Request| Ok(Response::new().text(format!("{}", request.session_id())));
+    let routes = vec![Handler::new("/ws", Rooms(Mutex::new(sender))), Handler::new("/id", id)];
+    (Running::start(Server::new(routes)), ends)
+}
+
+/// Returns a client of a new session, and its Cookie line for further tabs.
+fn browser(running: &Running) -> (Client, String) {
+    let (client, reply) = Client::upgrade(running.address, "/ws", "");
+    (client, format!("Cookie: {}\r\n", reply.cookie().expect("a first contact")))
+}
+
+fn ask(client: &mut Client, order: &str) -> String {
+    client.text(order);
+    client.next_text()
+}
+
+#[test]
+fn a_session_hears_with_all_its_tabs_what_is_said_in_its_topics_and_only_that() {
+    let (running, _ends) = start();
+    let (mut one, cookie) = browser(&running);
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    let (mut other, _) = browser(&running);
+    assert_eq!(ask(&mut other, "say a/1 nobody"), "0");
+    assert_eq!(ask(&mut one, "join a/1"), "true");
+    assert_eq!(ask(&mut one, "join a/1"), "true", "again changes nothing");
+    assert_eq!(ask(&mut other, "join a/2"), "true");
+    assert_eq!(Comms::topic("a/1").len(), 1);
+
+    assert_eq!(ask(&mut other, "say a/1 hello"), "2");
+    assert_eq!((one.next_text(), tab.next_text()), ("hello".into(), "hello".into()));
+    // A tab that opens later hears too.
+    let mut late = Client::websocket(running.address, "/ws", &cookie);
+    assert_eq!(ask(&mut late, "me first"), "first");
+    assert_eq!(ask(&mut other, "say a/1 again"), "3");
+    for client in [&mut one, &mut tab, &mut late] {
+        assert_eq!(client.next_text(), "again");
+    }
+    // One of several that goes leaves the others in.
+    drop(tab);
+    wait_until("the tab has left", || ask(&mut other, "say a/1 two") == "2");
+    assert_eq!(ask(&mut other, "join a/1"), "true");
+    assert_eq!(ask(&mut other, "others a/1 not me"), "2");
+    assert_eq!(Comms::topic("a/1").members().len(), 2);
+    assert_eq!(ask(&mut other, "leave a/1"), "true");
+    assert_eq!(ask(&mut other, "leave a/1"), "false");
+    drop((one, late));
+    wait_until("nobody is in", || Comms::topic("a/1").is_empty());
+    assert_eq!(ask(&mut other, "say a/1 nobody"), "0");
+    assert_eq!(Comms::topic("a/2").len(), 1);
+}
+
+#[test]
+fn two_tabs_in_two_rooms_hear_one_room_each() {
+    let (running, _ends) = start();
+    let (mut left, cookie) = browser(&running);
+    let mut right = Client::websocket(running.address, "/ws", &cookie);
+    let (mut other, _) = browser(&running);
+    assert_eq!(ask(&mut left, "here b/left"), "true");
+    assert_eq!(ask(&mut right, "here b/right"), "true");
+    assert_eq!(ask(&mut right, "here b/right"), "true", "again changes nothing");
+    assert_eq!(ask(&mut other, "say b/left to the left"), "1");
+    assert_eq!(ask(&mut other, "say b/right to the right"), "1");
+    assert_eq!(left.next_text(), "to the left");
+    assert_eq!(right.next_text(), "to the right");
+    // In it for itself and with its session: once.
+    assert_eq!(ask(&mut left, "join b/left"), "true");
+    assert_eq!(ask(&mut other, "say b/left both"), "2");
+    assert_eq!((left.next_text(), right.next_text()), ("both".into(), "both".into()));
+    assert_eq!(ask(&mut left, "away b/left"), "true");
+    assert_eq!(ask(&mut left, "away b/left"), "false");
+    assert_eq!(ask(&mut other, "say b/left still"), "2");
+    // A tab that goes takes its place along, its session's others stay.
+    drop(right);
+    wait_until("the tab has left", || Comms::topic("b/right").is_empty());
+    assert_eq!(Comms::topic("b/left").len(), 1);
+    assert!(!Comms::topic("b/left").join_here(), "this thread serves nobody");
+    assert!(!Comms::topic("b/left").leave_here());
+}
+
+#[test]
+fn what_a_topic_keeps_comes_first_and_in_order() {
+    let (running, _ends) = start();
+    let (mut first, _) = browser(&running);
+    assert_eq!(ask(&mut first, "join c/1#3"), "true");
+    for text in ["one", "two", "three", "four"] {
+        first.text(&format!("others c/1 {}", text));
+        assert_eq!(first.next_text(), "0");
+    }
+    let (mut second, cookie) = browser(&running);
+    second.text("join c/1");
+    for text in ["two", "three", "four", "true"] {
+        assert_eq!(second.next_text(), text);
+    }
+    assert_eq!(ask(&mut second, "join c/1"), "true", "once only");
+    // Another tab of a member hears what its session would have heard.
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    for text in ["two", "three", "four"] {
+        assert_eq!(tab.next_text(), text);
+    }
+    assert_eq!(ask(&mut first, "others c/1#1 five"), "2");
+    assert_eq!((second.next_text(), tab.next_text()), ("five".into(), "five".into()));
+    let (mut third, _) = browser(&running);
+    third.text("here c/1");
+    assert_eq!((third.next_text(), third.next_text()), ("five".into(), "true".into()));
+    // What was kept goes with the last member.
+    drop((first, second, tab, third));
+    wait_until("nobody is in", || Comms::topic("c/1").is_empty());
+    let (mut fourth, _) = browser(&running);
+    assert_eq!(ask(&mut fourth, "join c/1#3"), "true");
+}
+
+#[test]
+fn what_a_topic_keeps_is_bounded_in_octets() {
+    let (running, _ends) = start();
+    let (mut first, _) = browser(&running);
+    assert_eq!(ask(&mut first, "here d/1#1000"), "true");
+    let most = sockling::limits::TOPIC_KEEPS;
+    let large = vec![7u8; most / 2 + 1];
+    for _ in 0..3 {
+        assert_eq!(Comms::topic("d/1").send(large.clone()).expect("always Ok"), 1);
+        assert_eq!(first.next().payload.len(), large.len());
+    }
+    assert_eq!(Comms::topic("d/1").send("small").expect("always Ok"), 1);
+    let (mut second, _) = browser(&running);
+    second.text("here d/1");
+    assert_eq!(second.next().payload.len(), large.len(), "one of them fits");
+    assert_eq!((second.next_text(), second.next_text()), ("small".into(), "true".into()));
+    // One that is larger than all that may be kept is not kept, and takes the others' place.
+    let reached = Comms::topic("d/1").send(vec![7u8; most + 1]).expect("always Ok");
+    assert_eq!(reached, 2);
+    let (mut third, _) = browser(&running);
+    assert_eq!(ask(&mut third, "here d/1"), "true");
+}
+
+#[test]
+fn nothing_newer_comes_before_what_was_kept() {
+    let (running, _ends) = start();
+    let (mut first, _) = browser(&running);
+    assert_eq!(ask(&mut first, "here e/1#100000"), "true");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                Comms::topic("e/1").send(format!("{}", number)).expect("always Ok");
+                // So that what is kept can hold all of them.
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        });
+        let reading = scope.spawn(|| loop {
+            if first.next_text() == "0" {
+                break;
+            }
+        });
+        reading.join().expect("the first message");
+        for _ in 0..20 {
+            let (mut late, _) = browser(&running);
+            late.text("here e/1");
+            let mut expected = 0;
+            loop {
+                let text = late.next_text();
+                if text == "true" {
+                    break;
+                }
+                assert_eq!(text, expected.to_string());
+                expected += 1;
+            }
+            for _ in 0..5 {
+                assert_eq!(late.next_text(), expected.to_string());
+                expected += 1;
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn an_answer_to_the_one_who_speaks_does_not_go_to_its_other_tabs() {
+    let (running, ends) = start();
+    let (mut one, cookie) = browser(&running);
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    assert_eq!(ask(&mut one, "me alone"), "alone");
+    assert_eq!(ask(&mut tab, "me too"), "too");
+    assert!(Comms::here().is_none(), "a test is no handler");
+    // The last of several tabs is one, also when they go at once.
+    drop((one, tab));
+    let mut told: Vec<String> = (0..2).map(|_| ends.recv().expect("an end")).collect();
+    told.sort();
+    assert_eq!(told, ["last: false, here: false", "last: true, here: false"]);
+}
+
+#[test]
+fn who_is_there_is_told() {
+    let (running, _ends) = start();
+    let (mut one, cookie) = browser(&running);
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    assert_eq!(ask(&mut one, "join f/1"), "true");
+    assert_eq!(ask(&mut tab, "me x"), "x");
+    let members = Comms::topic("f/1").members();
+    assert!(Comms::sessions().contains(&members[0]));
+    assert!(Comms::is_connected(&members[0]));
+    assert!(Comms::connections() >= 2);
+    drop((one, tab));
+    wait_until("they have gone", || !Comms::is_connected(&members[0]));
+    assert!(!Comms::sessions().contains(&members[0]));
+}
