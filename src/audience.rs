@@ -3,11 +3,12 @@
 
 use crate::delivery;
 use crate::error::Error;
-use crate::outbox::Outbox;
+use crate::outbox::{Full, Outbox};
 use crate::session::SessionId;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The open WebSockets of one session.
 pub(crate) type Members = Arc<[Member]>;
@@ -32,11 +33,21 @@ pub(crate) fn close(to: &Audience, except: Option<&SessionId>, close: &CloseFram
     delivery::close_all(but(to, except), close)
 }
 
-/// Sends a message to the WebSockets of one session and returns how many took it. Error:
-/// [`Error::Full`] when none did and one was cut off for it.
-pub(crate) fn send_to_one(to: &[Member], message: &Message) -> Result<usize, Error> {
-    match delivery::deliver_all(outboxes(to), &message.frame()) {
-        (0, Some(waiting)) => Err(Error::Full { waiting }),
+/// Sends a message to the WebSockets of one session, for which it waits for room until the deadline
+/// if there is one, and returns how many took it. Error: [`Error::Full`] when none did and one does
+/// not read.
+pub(crate) fn send_to_one(
+    to: &[Member],
+    message: &Message,
+    deadline: Option<Instant>,
+) -> Result<usize, Error> {
+    let frame = message.frame();
+    let sent = match deadline {
+        None => delivery::deliver_all(outboxes(to), &frame),
+        Some(deadline) => delivery::deliver_patiently(outboxes(to), &frame, deadline),
+    };
+    match sent {
+        (0, Some(Full { peer, waiting, closed })) => Err(Error::Full { peer, waiting, closed }),
         (taken, _) => Ok(taken),
     }
 }

@@ -6,10 +6,12 @@ use crate::delivery;
 use crate::error::Error;
 use crate::registry::{everyone, here, members, Here};
 use crate::session::SessionId;
+use crate::stream::after;
 use crate::topic::Topic;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// The way to all clients of all servers in this process.
 ///
@@ -135,15 +137,31 @@ impl Websocket {
     ///
     /// A client that has just stopped reading holds the sender up for some milliseconds, once; in a
     /// broadcast that is one client, in a loop of sends it is each. One that does not read is cut
-    /// off when too much waits for it ([`Limits::backlog`]);
-    /// from its own handler, `send` waits instead. Error: [`Error::Full`] when nobody took the
-    /// message and somebody was cut off for it.
+    /// off when too much waits for it ([`Limits::backlog`]), or the message is dropped
+    /// ([`Limits::overflow`]); from its own handler, `send` waits instead. Error: [`Error::Full`]
+    /// when nobody took the message and somebody does not read.
     ///
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
+    /// [`Limits::overflow`]: crate::limits::Limits::overflow
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         // Looked up first: a message to nobody is not worth encoding.
         match self.members() {
-            Some(members) => audience::send_to_one(&members, &message.into()),
+            Some(members) => audience::send_to_one(&members, &message.into(), None),
+            None => Ok(0),
+        }
+    }
+
+    /// Sends a message like [`send`](Websocket::send), and waits for room, so long at most: for a
+    /// thread that streams much to one client. A client that takes nothing for
+    /// [`Limits::write_timeout`](crate::limits::Limits::write_timeout) ends meanwhile. Error:
+    /// [`Error::Full`] when the time is over and nobody took the message; nobody is cut off for it.
+    pub fn send_timeout(
+        &self,
+        message: impl Into<Message>,
+        longest: Duration,
+    ) -> Result<usize, Error> {
+        match self.members() {
+            Some(members) => audience::send_to_one(&members, &message.into(), Some(after(longest))),
             None => Ok(0),
         }
     }
@@ -191,7 +209,8 @@ pub struct Broadcast {
 
 impl Broadcast {
     /// Sends a message to each WebSocket and returns how many took it. A client that does not
-    /// read is cut off and not counted; it never makes the broadcast fail, which is always `Ok`.
+    /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
+    /// always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         Ok(audience::send(&everyone(), self.except.as_ref(), &message.into()))
     }

@@ -13,7 +13,7 @@
 //!            on half of what it has left whenever it is held up itself
 //! ```
 
-use crate::outbox::{Outbox, Refused, Sent, Shared};
+use crate::outbox::{Full, Outbox, Refused, Sent, Shared};
 use crate::stream::after;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::mem::take;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The clock's pace while anything is corked. What is corked waits for one tick at least and two
 /// at most.
@@ -70,12 +70,12 @@ fn with_batch<T>(look: impl FnOnce(&mut Batch) -> T) -> Option<T> {
     BATCH.try_with(|slot| slot.borrow_mut().as_mut().map(look)).ok().flatten()
 }
 
-/// Sends a whole frame to connections. Returns how many took it, and what waited for the last that
-/// was cut off because it does not read.
+/// Sends a whole frame to connections. Returns how many took it, and the last that does not read and
+/// did not.
 pub(crate) fn deliver_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     frame: &Frame,
-) -> (usize, Option<usize>) {
+) -> (usize, Option<Full>) {
     let (mut taken, mut full) = (0, None);
     // After one client has held this thread up, the others are left to a courier.
     let (mut held_up, mut left) = (false, Vec::new());
@@ -90,7 +90,7 @@ pub(crate) fn deliver_all<'a>(
                 held_up |= sent == Sent::Stalled;
                 taken += 1;
             }
-            Err(Refused::Full(waiting)) => full = Some(waiting),
+            Err(Refused::Full(one)) => full = Some(one),
             Err(Refused::Gone) => {}
         }
     }
@@ -98,8 +98,9 @@ pub(crate) fn deliver_all<'a>(
     (taken, full)
 }
 
-/// Sends a whole frame to one connection. To its own connection a handler's thread waits for room;
-/// another client that does not read is cut off when too much waits for it.
+/// Sends a whole frame to one connection. To its own connection a handler's thread waits for room.
+/// When too much waits for another client that does not read, the frame is not taken, and the client
+/// is cut off if that is how the server is set.
 #[inline]
 pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
     loop {
@@ -117,7 +118,37 @@ pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> 
 /// Waits for the thread's own client. What was corked for others is written first.
 fn wait_for_own(own: &Arc<Outbox>, length: usize) {
     flush();
-    own.wait_for_room(length);
+    // Without a deadline there is room, or the connection has ended, which the next send tells.
+    let _ = own.wait_for_room(length, None);
+}
+
+/// Sends a whole frame to connections, and waits for room at each until the deadline. Returns how many
+/// took it, and the last that had no room.
+pub(crate) fn deliver_patiently<'a>(
+    to: impl Iterator<Item = &'a Arc<Outbox>>,
+    frame: &Frame,
+    deadline: Instant,
+) -> (usize, Option<Full>) {
+    let (mut taken, mut full) = (0, None);
+    flush();
+    for outbox in to {
+        let sent = loop {
+            match outbox.wait_for_room(frame.len(), Some(deadline)) {
+                Ok(()) => match append_or_send(outbox, frame) {
+                    // Others were faster.
+                    Err(Refused::Full(_)) => {}
+                    result => break result,
+                },
+                Err(none) => break Err(Refused::Full(none)),
+            }
+        };
+        match sent {
+            Ok(_) => taken += 1,
+            Err(Refused::Full(one)) => full = Some(one),
+            Err(Refused::Gone) => {}
+        }
+    }
+    (taken, full)
 }
 
 fn append_for_courier(
@@ -132,8 +163,11 @@ fn append_for_courier(
 }
 
 fn cut_off_if_full(to: &Arc<Outbox>, result: Result<Sent, Refused>) -> Result<Sent, Refused> {
-    if let Err(Refused::Full(_)) = result {
-        to.cut_off("it does not read what is sent to it");
+    match &result {
+        Err(Refused::Full(full)) if full.closed => {
+            to.cut_off("it does not read what is sent to it");
+        }
+        _ => {}
     }
     result
 }

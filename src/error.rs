@@ -11,6 +11,7 @@ use crate::websocket::handshake::Refusal;
 use crate::websocket::message::Violation;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 /// An error of the library, or one that a handler returned.
 ///
@@ -39,11 +40,14 @@ pub enum Error {
     Close(CloseError),
     /// The application made a response that may not be sent.
     Response(ResponseError),
-    /// The client did not read: so many octets wait for it. The message was not taken, and the
-    /// client's socket is shut.
+    /// The client does not read. The message was not taken.
     Full {
+        /// The client; one of them, if there were several.
+        peer: SocketAddr,
         /// Octets that waited when the message was refused.
         waiting: usize,
+        /// Whether the client's socket is shut for it.
+        closed: bool,
     },
     /// The route's pattern has no parameter of this name.
     Parameter(String),
@@ -103,12 +107,9 @@ impl fmt::Display for Error {
             Error::Violation(violation) => write!(out, "the client sent {}", violation),
             Error::Close(error) => write!(out, "cannot send {}", error),
             Error::Response(error) => error.fmt(out),
-            Error::Full { waiting } => {
-                write!(
-                    out,
-                    "the client does not read: {} octets wait for it; it was cut off",
-                    waiting
-                )
+            Error::Full { peer, waiting, closed } => {
+                let end = if *closed { "it was cut off" } else { "the message was dropped" };
+                write!(out, "{} does not read: {} octets wait for it; {}", peer, waiting, end)
             }
             Error::Parameter(name) => write!(out, "the route has no parameter {:?}", name),
             Error::Token => out.write_str("the session token was not signed here"),

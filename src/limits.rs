@@ -35,14 +35,17 @@ pub struct Limits {
     /// send and would never end otherwise.
     pub fragments: usize,
     /// Most octets that wait for a client that does not read. Over it the sender gets
-    /// [`Error::Full`](crate::Error::Full) and the client's socket is shut. Default 1 MiB. One
-    /// message is always taken, whatever its size.
+    /// [`Error::Full`](crate::Error::Full), and `overflow` says what becomes of the client. Default
+    /// 1 MiB. One message is always taken, whatever its size.
     pub backlog: usize,
     /// Most messages that wait for a client that does not read; same consequence as `backlog`.
     /// Default 1,024: small messages are dear by count.
     pub backlog_messages: usize,
-    /// Most octets that wait for all clients of a server together. Over it, clients that already
-    /// do not read are closed when more is sent to them. Default 64 MiB.
+    /// What becomes of a client, or of the message, when too much waits. Default
+    /// [`Overflow::Close`].
+    pub overflow: Overflow,
+    /// Most octets that wait for all clients of a server together. Over it, `overflow` holds for
+    /// clients that already do not read when more is sent to them. Default 64 MiB.
     pub total_backlog: usize,
     /// Stack of a connection's thread, in octets. Default 1 MiB; only pages that were touched
     /// take memory.
@@ -91,6 +94,17 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
+/// What is done when more is sent to a client that does not read than may wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// The client's socket is shut: it comes back and begins anew, and misses nothing unknowingly.
+    Close,
+    /// The message is dropped, and the sender told: for clients that may miss some, such as those
+    /// that show a changing figure. Pings, pongs and Close frames are not dropped. A client that
+    /// takes nothing for `write_timeout` is closed all the same.
+    Drop,
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -102,6 +116,7 @@ impl Default for Limits {
             fragments: 16 * 1024,
             backlog: 1024 * 1024,
             backlog_messages: 1024,
+            overflow: Overflow::Close,
             total_backlog: 64 * 1024 * 1024,
             stack: 1024 * 1024,
             connections: 1000,

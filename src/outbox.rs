@@ -16,7 +16,7 @@
 //! writer, or is on the list of a thread that will write it (see `delivery`).
 
 use crate::clock::Clock;
-use crate::limits::{Limits, CORK, DIRECT_WRITE};
+use crate::limits::{Limits, Overflow, CORK, DIRECT_WRITE};
 use crate::log;
 use crate::queue::Queue;
 use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
@@ -95,8 +95,18 @@ pub(crate) enum Sent {
 pub(crate) enum Refused {
     /// The connection has ended, or its Close frame was sent.
     Gone,
-    /// So many octets wait for a client that does not read.
-    Full(usize),
+    /// The client does not read.
+    Full(Full),
+}
+
+/// A client that does not read, and what waits for it.
+#[derive(Debug)]
+pub(crate) struct Full {
+    pub peer: SocketAddr,
+    /// Octets.
+    pub waiting: usize,
+    /// Whether it is to be cut off for that.
+    pub closed: bool,
 }
 
 impl Outbox {
@@ -244,13 +254,19 @@ impl Outbox {
         self.lock().shrink();
     }
 
-    /// Waits until there is room for a message of this length and for what others send. There is no
-    /// deadline here: whoever writes has one, and cuts off a client that does not read.
-    pub fn wait_for_room(&self, length: usize) {
+    /// Waits until there is room for a message of this length and for what others send, or the
+    /// deadline. Without one, whoever writes has one, and cuts off a client that does not read.
+    /// Returns what waits if there is no room.
+    pub fn wait_for_room(&self, length: usize, deadline: Option<Instant>) -> Result<(), Full> {
         let limits = &self.shared.limits;
-        self.wait_while(|queue| {
-            queue.is_crowded(limits) || queue.is_full(length, self.total(), limits)
-        });
+        let none = |queue: &Queue| {
+            !queue.shut && (queue.is_crowded(limits) || queue.is_full(length, self.total(), limits))
+        };
+        let queue = self.wait_while(none, deadline);
+        match none(&queue) {
+            true => Err(Full { closed: false, ..self.full(&queue) }),
+            false => Ok(()),
+        }
     }
 
     /// Waits while the client is behind and more than `CORK` is queued for it. Returns for how long
@@ -260,28 +276,34 @@ impl Outbox {
             return None;
         }
         let begun = Instant::now();
-        self.wait_while(|queue| queue.is_congested() && queue.pending() > CORK);
+        drop(self.wait_while(|queue| queue.is_congested() && queue.pending() > CORK, None));
         Some(begun.elapsed())
     }
 
     /// Waits until all is written. Returns false when the deadline came first.
     pub fn wait_until_written(&self, deadline: Instant) -> bool {
-        let mut queue = self.lock();
-        while !queue.shut && queue.octets() > 0 {
-            match deadline.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return false,
-                left => queue = self.wait(queue, left),
-            }
-        }
-        true
+        let queue = self.wait_while(|queue| queue.octets() > 0, Some(deadline));
+        queue.shut || queue.octets() == 0
     }
 
-    fn wait_while(&self, so: impl Fn(&Queue) -> bool) {
+    fn wait_while(
+        &self,
+        so: impl Fn(&Queue) -> bool,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
         while !queue.shut && so(&queue) {
-            queue.waiting = true;
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue =
+                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                    Some(Duration::ZERO) => return queue,
+                    Some(left) => self.wait(queue, left),
+                    None => {
+                        queue.waiting = true;
+                        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+                    }
+                };
         }
+        queue
     }
 
     /// Waits for a change, or for so long.
@@ -314,9 +336,14 @@ impl Outbox {
             return Err(Refused::Gone);
         }
         if full(&queue) && queue.is_too_slow() {
-            return Err(Refused::Full(queue.octets()));
+            return Err(Refused::Full(self.full(&queue)));
         }
         Ok((queue, wait))
+    }
+
+    fn full(&self, queue: &Queue) -> Full {
+        let closed = self.shared.limits.overflow == Overflow::Close;
+        Full { peer: self.peer, waiting: queue.octets(), closed }
     }
 
     fn append(&self, queue: &mut Queue, frame: &Frame) {

@@ -99,8 +99,8 @@ impl Topic {
     }
 
     /// Sends a message to each member's WebSockets, once to each, and returns how many took it. A
-    /// client that does not read is cut off and not counted; it never makes this fail, which is
-    /// always `Ok`.
+    /// client that does not read is cut off, or misses it, and is not counted; it never makes this
+    /// fail, which is always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         self.send_to(None, message.into())
     }

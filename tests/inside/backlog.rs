@@ -51,7 +51,7 @@ fn fill(outbox: &Arc<Outbox>, frame: &Frame) -> (usize, usize) {
     for taken in 0..10_000 {
         match outbox.send(frame) {
             Ok(_) => {}
-            Err(Refused::Full(waiting)) => return (taken, waiting),
+            Err(Refused::Full(full)) => return (taken, full.waiting),
             Err(Refused::Gone) => panic!("gone after {}", taken),
         }
     }

@@ -82,7 +82,7 @@ fn send(outbox: &Arc<Outbox>, payload: &[u8], random: &mut Random) -> bool {
             _ => deliver(outbox, &frame).map(drop),
         };
         match sent {
-            Err(Refused::Full(_)) => outbox.wait_for_room(frame.len()),
+            Err(Refused::Full(_)) => drop(outbox.wait_for_room(frame.len(), None)),
             result => break result.is_ok(),
         }
     };

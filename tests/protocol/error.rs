@@ -35,7 +35,7 @@ fn all_other_errors_are_the_servers_own() {
         Error::from("a text"),
         Error::from("a text".to_string()),
         Error::other("a text"),
-        Error::Full { waiting: 1 },
+        Error::Full { peer: ([127, 0, 0, 1], 1).into(), waiting: 1, closed: true },
         Error::Parameter("name".to_string()),
         Error::Key,
         Error::Setting("a setting".to_string()),
