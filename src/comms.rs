@@ -6,6 +6,7 @@ use crate::delivery;
 use crate::error::Error;
 use crate::registry::{everyone, here, members, Here};
 use crate::session::SessionId;
+use crate::stats::Stats;
 use crate::stream::after;
 use crate::topic::Topic;
 use crate::websocket::close::{CloseCode, CloseFrame};
@@ -100,6 +101,11 @@ impl Comms {
     /// Returns how many WebSockets are open.
     pub fn connections() -> usize {
         everyone().iter().map(|(_, members)| members.len()).sum()
+    }
+
+    /// Returns counts of all servers of the process: connections, messages, octets, drops.
+    pub fn stats() -> Stats {
+        Stats::take()
     }
 
     /// Writes at once what the running handler has sent. Without it, what a quick handler sends

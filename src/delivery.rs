@@ -110,7 +110,7 @@ pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> 
                 wait_for_own(to, 0);
                 return Ok(Sent::Done);
             }
-            result => return cut_off_if_full(to, result),
+            result => return note_if_full(to, result),
         }
     }
 }
@@ -144,7 +144,10 @@ pub(crate) fn deliver_patiently<'a>(
         };
         match sent {
             Ok(_) => taken += 1,
-            Err(Refused::Full(one)) => full = Some(one),
+            Err(Refused::Full(one)) => {
+                outbox.overflow(&one);
+                full = Some(one);
+            }
             Err(Refused::Gone) => {}
         }
     }
@@ -157,17 +160,14 @@ fn append_for_courier(
     left: &mut Vec<Arc<Outbox>>,
 ) -> Result<Sent, Refused> {
     let appended = to.cork(frame, 0).map(|_| Sent::Done);
-    let appended = cut_off_if_full(to, appended)?;
+    let appended = note_if_full(to, appended)?;
     left.push(Arc::clone(to));
     Ok(appended)
 }
 
-fn cut_off_if_full(to: &Arc<Outbox>, result: Result<Sent, Refused>) -> Result<Sent, Refused> {
-    match &result {
-        Err(Refused::Full(full)) if full.closed => {
-            to.cut_off("it does not read what is sent to it");
-        }
-        _ => {}
+fn note_if_full(to: &Arc<Outbox>, result: Result<Sent, Refused>) -> Result<Sent, Refused> {
+    if let Err(Refused::Full(full)) = &result {
+        to.overflow(full);
     }
     result
 }

@@ -51,7 +51,7 @@
 //! errors        error
 //! socket        stream socket clock queue outbox delivery roster
 //! who is here   keys session audience topics registry
-//! sending       topic comms
+//! sending       stats topic comms
 //! request       http/request
 //! conversation  websocket/conversation
 //! controllers   controller router
@@ -236,6 +236,7 @@ mod comms;
 mod keys;
 mod registry;
 mod session;
+mod stats;
 mod topic;
 mod topics;
 
@@ -257,6 +258,7 @@ pub use comms::{Broadcast, Comms, Websocket};
 pub use error::Error;
 pub use keys::SessionKeys;
 pub use session::{GuestId, SessionId};
+pub use stats::Stats;
 pub use topic::Topic;
 
 /// Longer pages.

@@ -18,7 +18,7 @@
 use crate::clock::Clock;
 use crate::limits::{Limits, Overflow, CORK, DIRECT_WRITE};
 use crate::log;
-use crate::queue::Queue;
+use crate::queue::{Counts, Queue};
 use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
@@ -136,6 +136,7 @@ impl Outbox {
     #[inline]
     pub fn send(self: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
         let (mut queue, waited) = self.admit(frame.len(), true)?;
+        queue.counts.messages_out += u64::from(frame.is_message());
         let sent = if queue.writing || queue.is_pending() {
             self.append(&mut queue, frame);
             match queue.is_crowded(&self.shared.limits) {
@@ -154,6 +155,7 @@ impl Outbox {
     /// Returns whether the outbox was not on the batch's list before.
     pub fn cork(&self, frame: &Frame, batch: usize) -> Result<(bool, Sent), Refused> {
         let (mut queue, waited) = self.admit(frame.len(), batch != 0)?;
+        queue.counts.messages_out += u64::from(frame.is_message());
         if !queue.is_pending() {
             queue.corked_at = self.shared.ticks.load(Ordering::Relaxed);
         }
@@ -211,6 +213,27 @@ impl Outbox {
     /// Returns whether the Close frame was sent or the socket shut.
     pub fn is_closing(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// Notes a message that was not taken, and cuts the client off if that is how the server is set.
+    pub fn overflow(&self, full: &Full) {
+        self.lock().counts.dropped += 1;
+        if full.closed && self.close() {
+            self.lock().counts.cut_off += 1;
+            log::warn!("cut off {}: it does not read what is sent to it", self.peer);
+        }
+    }
+
+    /// Notes what the client sent.
+    pub fn heard(&self, messages: u64, octets: u64) {
+        let mut queue = self.lock();
+        queue.counts.messages_in += messages;
+        queue.counts.octets_in += octets;
+    }
+
+    /// Returns what has passed so far.
+    pub fn counts(&self) -> Counts {
+        self.lock().counts
     }
 
     /// Ends the connection at once and logs why.
@@ -519,7 +542,7 @@ impl Outbox {
     fn count(&self, queue: &mut Queue) {
         let congested = queue.is_congested();
         self.congested.store(congested, Ordering::Release);
-        self.written.store(queue.written, Ordering::Relaxed);
+        self.written.store(queue.counts.octets_out as usize, Ordering::Relaxed);
         let waiting = if congested { queue.octets() } else { 0 };
         if waiting != queue.counted {
             self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);

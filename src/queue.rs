@@ -16,6 +16,30 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Largest empty buffer that is kept for the next batch, in octets.
 const KEPT: usize = 16 * 1024;
 
+/// What has passed on one connection, or on all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub messages_in: u64,
+    pub messages_out: u64,
+    pub octets_in: u64,
+    pub octets_out: u64,
+    /// Messages that were not taken because the client does not read.
+    pub dropped: u64,
+    /// Clients that were cut off for that.
+    pub cut_off: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        self.messages_in += more.messages_in;
+        self.messages_out += more.messages_out;
+        self.octets_in += more.octets_in;
+        self.octets_out += more.octets_out;
+        self.dropped += more.dropped;
+        self.cut_off += more.cut_off;
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Queue {
     /// Whole frames that nobody is writing.
@@ -27,8 +51,8 @@ pub(crate) struct Queue {
     pong: Option<Vec<u8>>,
     /// Octets that somebody is writing.
     in_flight: usize,
-    /// Octets that were written, modulo the size of the counter.
-    pub written: usize,
+    /// What has passed; what was written, once it is settled.
+    pub counts: Counts,
     /// Somebody has the role of the writer.
     pub writing: bool,
     /// Since when a write came up short and the flusher has not caught up.
@@ -96,7 +120,7 @@ impl Queue {
 
     /// Notes that what was in flight is written.
     pub fn settle(&mut self) {
-        self.written = self.written.wrapping_add(take(&mut self.in_flight));
+        self.counts.octets_out += take(&mut self.in_flight) as u64;
     }
 
     /// Drops everything: the socket is shut.

@@ -10,11 +10,12 @@ use crate::keys::SessionKeys;
 use crate::limits::{REVOKED, SESSION_LIFE};
 use crate::log;
 use crate::outbox::Outbox;
+use crate::queue::Counts;
 use crate::session::{Session, SessionId};
 use crate::topics::{Sessions, Topics};
 use crate::websocket::message::Message;
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -55,6 +56,10 @@ struct Registry {
     /// All of them, from the first broadcast after somebody came or went until the next does.
     everyone: Option<Audience>,
     topics: Topics,
+    /// Those whose threads serve them, until the end of their conversations, by address; and what
+    /// has passed on those before.
+    served: HashMap<usize, Arc<Outbox>>,
+    passed: Counts,
     /// Guests and users that were ended before their cookies expire. Apart, since anybody can
     /// become a guest and be ended, again and again.
     revoked: [Revoked; 2],
@@ -112,19 +117,26 @@ pub(crate) struct Membership {
 }
 
 /// Until it is dropped the thread is the one that serves a WebSocket.
-pub(crate) struct Serving(());
+pub(crate) struct Serving(Arc<Outbox>);
 
 impl Membership {
     /// Makes this thread the one that serves the WebSocket.
     pub fn serve(&self) -> Serving {
         set_here(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
-        Serving(())
+        let outbox = Arc::clone(&self.member.outbox);
+        with(|registry| registry.served.insert(Arc::as_ptr(&outbox) as usize, Arc::clone(&outbox)));
+        Serving(outbox)
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
         set_here(None);
+        let counts = self.0.counts();
+        with(|registry| {
+            registry.served.remove(&(Arc::as_ptr(&self.0) as usize));
+            registry.passed += counts;
+        });
     }
 }
 
@@ -260,6 +272,17 @@ pub(crate) fn join_topic(
 /// Runs on the topics and the sessions that are here.
 pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> T {
     with(|registry| look(&mut registry.topics, &registry.sessions))
+}
+
+/// Returns what has passed on connections that have ended, those that have not, and how many
+/// WebSockets, sessions and topics there are.
+pub(crate) fn census() -> (Counts, Vec<Arc<Outbox>>, [usize; 3]) {
+    with(|registry| {
+        let Registry { sessions, topics, served, passed, .. } = registry;
+        let connections = sessions.values().map(|members| members.len()).sum();
+        let numbers = [connections, sessions.len(), topics.len()];
+        (*passed, served.values().cloned().collect(), numbers)
+    })
 }
 
 /// Ends a login before its cookie expires, and returns its open WebSockets, which the caller

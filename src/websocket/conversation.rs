@@ -253,12 +253,27 @@ impl Conversation {
 
     /// Handles all whole frames that were read.
     fn frames(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
+        let (mut messages, mut octets) = (0, 0);
+        let result = self.all_frames(seat, listener, &mut messages, &mut octets);
+        self.outbox.heard(messages, octets);
+        result
+    }
+
+    fn all_frames(
+        &mut self,
+        seat: &Seat,
+        listener: Listener,
+        messages: &mut u64,
+        octets: &mut u64,
+    ) -> Result<(), End> {
         loop {
             let (used, received) = self
                 .assembler
                 .read(self.socket.unread(), &self.shared.limits)
                 .map_err(End::Violation)?;
             self.socket.consume(used);
+            *octets += used as u64;
+            *messages += u64::from(matches!(received, Some(Received::Message(_))));
             if received.is_some() && !self.assembler.in_progress() {
                 self.message_deadline = None;
             }

@@ -211,6 +211,12 @@ impl<'a> Frame<'a> {
         [&self.header[..self.header_length], self.payload]
     }
 
+    /// Returns whether it is a message, and no ping, pong or Close.
+    #[inline]
+    pub fn is_message(&self) -> bool {
+        self.header[0] & 8 == 0
+    }
+
     /// Returns the octets of both.
     pub fn len(&self) -> usize {
         self.header_length + self.payload.len()

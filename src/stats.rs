@@ -1,0 +1,59 @@
+//! Counts of all servers of the process, for a page that a monitor reads.
+
+use crate::registry;
+
+/// How much there is, and how much there has been since the process began.
+///
+/// The sums are kept by each connection under a lock that it takes anyway, so they cost next to
+/// nothing, and are added up when they are asked for. They never go down.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let stats = Comms::stats();
+/// let page = format!("connections {}\nmessages_out {}\n", stats.connections, stats.messages_out);
+/// assert_eq!(page, "connections 0\nmessages_out 0\n");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// WebSockets that are open.
+    pub connections: usize,
+    /// Sessions that have one.
+    pub sessions: usize,
+    /// Topics that have a member.
+    pub topics: usize,
+    /// Octets that wait for clients, with those of frame headers.
+    pub waiting: usize,
+    /// Messages from clients, in all.
+    pub messages_in: u64,
+    /// Messages that were taken for clients, in all; one that goes to ten clients counts ten times.
+    pub messages_out: u64,
+    /// Octets of frames from clients, in all.
+    pub octets_in: u64,
+    /// Octets of frames, and of the answers that opened WebSockets, that were written, in all.
+    pub octets_out: u64,
+    /// Messages that were not taken for a client because it does not read, in all.
+    pub dropped: u64,
+    /// Clients that were cut off for that, in all.
+    pub cut_off: u64,
+}
+
+impl Stats {
+    pub(crate) fn take() -> Stats {
+        let (counts, served, [connections, sessions, topics]) = registry::census();
+        let mut stats = Stats { connections, sessions, topics, ..Stats::default() };
+        let mut all = counts;
+        for outbox in served {
+            all += outbox.counts();
+            stats.waiting += outbox.backlog();
+        }
+        stats.messages_in = all.messages_in;
+        stats.messages_out = all.messages_out;
+        stats.octets_in = all.octets_in;
+        stats.octets_out = all.octets_out;
+        stats.dropped = all.dropped;
+        stats.cut_off = all.cut_off;
+        stats
+    }
+}
