@@ -4,15 +4,18 @@
 use crate::audience::{self, outboxes, Member, Members};
 use crate::delivery;
 use crate::error::Error;
-use crate::registry::{everyone, here, members, Here};
+use crate::here::{here, Here};
+use crate::receiver::Receiver;
+use crate::registry::{everyone, listeners, members};
 use crate::session::SessionId;
 use crate::stats::Stats;
 use crate::stream::after;
+use crate::tap::Tap;
 use crate::topic::Topic;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The way to all clients of all servers in this process.
 ///
@@ -103,6 +106,13 @@ impl Comms {
         everyone().iter().map(|(_, members)| members.len()).sum()
     }
 
+    /// Returns what gets all that is sent to a session from now on, beside its WebSockets and without
+    /// them: to its id or user's number, to topics that it subscribed to, to everybody; not what is
+    /// sent to one of its WebSockets. To subscribe to topics the session then needs no WebSocket.
+    pub fn receiver(id: impl Into<SessionId>) -> Receiver {
+        Receiver::new(id.into())
+    }
+
     /// Returns counts of all servers of the process: connections, messages, octets, drops.
     pub fn stats() -> Stats {
         Stats::take()
@@ -150,11 +160,7 @@ impl Websocket {
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
     /// [`Limits::overflow`]: crate::limits::Limits::overflow
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        // Looked up first: a message to nobody is not worth encoding.
-        match self.members() {
-            Some(members) => audience::send_to_one(&members, &message.into(), None),
-            None => Ok(0),
-        }
+        self.send_until(message, None)
     }
 
     /// Sends a message like [`send`](Websocket::send), and waits for room, so long at most: for a
@@ -166,9 +172,28 @@ impl Websocket {
         message: impl Into<Message>,
         longest: Duration,
     ) -> Result<usize, Error> {
-        match self.members() {
-            Some(members) => audience::send_to_one(&members, &message.into(), Some(after(longest))),
-            None => Ok(0),
+        self.send_until(message, Some(after(longest)))
+    }
+
+    fn send_until(
+        &self,
+        message: impl Into<Message>,
+        deadline: Option<Instant>,
+    ) -> Result<usize, Error> {
+        // Looked up first: a message to nobody is not worth encoding.
+        let (members, taps) = (self.members(), self.listeners());
+        if members.is_none() && taps.is_empty() {
+            return Ok(0);
+        }
+        let message = message.into();
+        taps.iter().for_each(|tap| tap.give(&message));
+        members.map_or(Ok(0), |members| audience::send_to_one(&members, &message, deadline))
+    }
+
+    fn listeners(&self) -> Vec<Tap> {
+        match &self.to {
+            To::Session(id) => listeners(|known, _| known == id),
+            To::One(_) => Vec::new(),
         }
     }
 
@@ -218,7 +243,9 @@ impl Broadcast {
     /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
     /// always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        Ok(audience::send(&everyone(), self.except.as_ref(), &message.into()))
+        let (except, message) = (self.except.as_ref(), message.into());
+        listeners(|id, _| except != Some(id)).iter().for_each(|tap| tap.give(&message));
+        Ok(audience::send(&everyone(), except, &message))
     }
 
     /// Ends each WebSocket with a Close frame and returns how many. Error: as for

@@ -50,8 +50,8 @@
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
 //! errors        error
 //! socket        stream socket clock queue outbox delivery roster
-//! who is here   keys session audience topics registry
-//! sending       stats topic comms
+//! who is here   keys session revoked audience tap here topics registry
+//! sending       stats receiver topic comms
 //! request       http/request
 //! conversation  websocket/conversation
 //! controllers   controller router
@@ -233,10 +233,14 @@ mod stream;
 
 mod audience;
 mod comms;
+mod here;
 mod keys;
+mod receiver;
 mod registry;
+mod revoked;
 mod session;
 mod stats;
+mod tap;
 mod topic;
 mod topics;
 
@@ -257,6 +261,7 @@ pub mod inside;
 pub use comms::{Broadcast, Comms, Websocket};
 pub use error::Error;
 pub use keys::SessionKeys;
+pub use receiver::Receiver;
 pub use session::{GuestId, SessionId};
 pub use stats::Stats;
 pub use topic::Topic;

@@ -174,5 +174,7 @@ pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
 /// Most sessions that were ended before their cookie expires and are remembered as ended. When
 /// there are more, the one that expires first is forgotten.
 pub const REVOKED: usize = 16 * 1024;
+/// Messages that wait in a [`Receiver`](crate::Receiver) at most.
+pub const RECEIVER: usize = 1024;
 /// Most octets of messages that one topic keeps for those who come later; the oldest go first.
 pub const TOPIC_KEEPS: usize = 256 * 1024;

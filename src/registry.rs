@@ -6,30 +6,36 @@
 
 use crate::audience::{Audience, Member, Members};
 use crate::error::Error;
+use crate::here::{self, Here};
 use crate::keys::SessionKeys;
-use crate::limits::{REVOKED, SESSION_LIFE};
 use crate::log;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
+use crate::revoked::Revoked;
 use crate::session::{Session, SessionId};
+use crate::tap::Tap;
 use crate::topics::{Sessions, Topics};
 use crate::websocket::message::Message;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-static GLOBAL: Global = Global { registry: Mutex::new(None), changes: AtomicUsize::new(0) };
+static GLOBAL: Global = Global {
+    registry: Mutex::new(None),
+    changes: AtomicUsize::new(0),
+    listeners: AtomicUsize::new(0),
+};
 
 struct Global {
     registry: Mutex<Option<Registry>>,
     /// Counts who came and went. Changed under the lock, read without it.
     changes: AtomicUsize,
+    /// How many listen in. Changed under the lock, read without it.
+    listeners: AtomicUsize,
 }
 
 thread_local! {
-    /// The WebSocket that this thread serves.
-    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
     /// The session that this thread looked up last, and at which count: a handler mostly answers
     /// the client whose message it handles. Weak, so that nobody is kept who has gone.
     static LAST: RefCell<Option<LookUp>> = const { RefCell::new(None) };
@@ -39,15 +45,6 @@ struct LookUp {
     changes: usize,
     id: SessionId,
     members: Weak<[Member]>,
-}
-
-/// The WebSocket that a thread serves.
-#[derive(Clone)]
-pub(crate) enum Here {
-    /// It is in the map; the list has it alone.
-    Open(SessionId, Members),
-    /// It has left, as the last of its session or not.
-    Left { last: bool },
 }
 
 #[derive(Default)]
@@ -60,30 +57,9 @@ struct Registry {
     /// has passed on those before.
     served: HashMap<usize, Arc<Outbox>>,
     passed: Counts,
-    /// Guests and users that were ended before their cookies expire. Apart, since anybody can
-    /// become a guest and be ended, again and again.
-    revoked: [Revoked; 2],
+    listeners: HashMap<SessionId, Vec<Tap>>,
+    revoked: Revoked,
     keys: Option<SessionKeys>,
-}
-
-/// Logins that were ended, and until when their cookies would last, in seconds since 1970; oldest
-/// first.
-#[derive(Default)]
-struct Revoked {
-    logins: HashSet<[u8; 16]>,
-    until: VecDeque<(u64, [u8; 16])>,
-}
-
-impl Revoked {
-    fn add(&mut self, login: [u8; 16], now: u64) {
-        if self.logins.insert(login) {
-            self.until.push_back((now + SESSION_LIFE, login));
-        }
-        let past = |(until, _): &(u64, [u8; 16])| *until <= now;
-        while self.until.len() > REVOKED || self.until.front().map_or(false, past) {
-            self.until.pop_front().map(|(_, login)| self.logins.remove(&login));
-        }
-    }
 }
 
 impl Registry {
@@ -92,14 +68,6 @@ impl Registry {
         GLOBAL.changes.fetch_add(1, Ordering::Release);
         self.everyone = None;
         &mut self.sessions
-    }
-
-    fn revoked(&mut self, session: &Session) -> &mut Revoked {
-        let [guests, users] = &mut self.revoked;
-        match session.id {
-            SessionId::Guest(_) => guests,
-            SessionId::Authenticated(_) => users,
-        }
     }
 }
 
@@ -122,7 +90,7 @@ pub(crate) struct Serving(Arc<Outbox>);
 impl Membership {
     /// Makes this thread the one that serves the WebSocket.
     pub fn serve(&self) -> Serving {
-        set_here(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
+        here::serve(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
         let outbox = Arc::clone(&self.member.outbox);
         with(|registry| registry.served.insert(Arc::as_ptr(&outbox) as usize, Arc::clone(&outbox)));
         Serving(outbox)
@@ -131,23 +99,13 @@ impl Membership {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        set_here(None);
+        here::serve(None);
         let counts = self.0.counts();
         with(|registry| {
             registry.served.remove(&(Arc::as_ptr(&self.0) as usize));
             registry.passed += counts;
         });
     }
-}
-
-fn set_here(new: Option<Here>) {
-    // Fails near the end of the thread, when nobody is served any more.
-    let _ = HERE.try_with(|here| *here.borrow_mut() = new);
-}
-
-/// Returns the WebSocket that this thread serves.
-pub(crate) fn here() -> Option<Here> {
-    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
 }
 
 /// Why a WebSocket cannot join its session.
@@ -166,7 +124,7 @@ pub(crate) fn join(
     most: usize,
 ) -> Result<Membership, NotJoined> {
     with(|registry| {
-        if registry.revoked(session).logins.contains(&session.login) {
+        if registry.revoked.has(session) {
             return Err(NotJoined::Revoked);
         }
         let known = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
@@ -197,13 +155,8 @@ impl Drop for Membership {
             registry.topics.went(&self.id, outbox, last);
             Some(last)
         });
-        match (last, here()) {
-            (Some(last), Some(Here::Open(_, one)))
-                if Arc::ptr_eq(&one[0].outbox, &self.member.outbox) =>
-            {
-                set_here(Some(Here::Left { last }));
-            }
-            _ => {}
+        if let Some(last) = last {
+            here::left(&self.member.outbox, last);
         }
     }
 }
@@ -258,7 +211,12 @@ pub(crate) fn join_topic(
     keep: Option<usize>,
 ) -> Option<Vec<Arc<Outbox>>> {
     with(|registry| {
-        let members = registry.sessions.get(id)?;
+        let members = match registry.sessions.get(id) {
+            Some(members) => members,
+            // Who is only listened to may be in a topic too.
+            None if registry.listeners.contains_key(id) => &[][..],
+            None => return None,
+        };
         let is_one = |one| members.iter().any(|member| Arc::ptr_eq(&member.outbox, one));
         if !one.map_or(true, is_one) {
             return None;
@@ -272,6 +230,41 @@ pub(crate) fn join_topic(
 /// Runs on the topics and the sessions that are here.
 pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> T {
     with(|registry| look(&mut registry.topics, &registry.sessions))
+}
+
+/// Has a tap get what is sent to a session.
+pub(crate) fn listen(id: &SessionId, tap: Tap) {
+    with(|registry| {
+        registry.listeners.entry(id.clone()).or_default().push(tap);
+        GLOBAL.listeners.fetch_add(1, Ordering::Release);
+    });
+}
+
+/// Ends what `listen` began. A session that was only listened to leaves its topics.
+pub(crate) fn listen_no_more(id: &SessionId, tap: &Tap) {
+    with(|registry| {
+        GLOBAL.listeners.fetch_sub(1, Ordering::Release);
+        let taps = registry.listeners.entry(id.clone()).or_default();
+        taps.retain(|other| !other.is(tap));
+        if taps.is_empty() {
+            registry.listeners.remove(id);
+            if !registry.sessions.contains_key(id) {
+                registry.topics.gone(id);
+            }
+        }
+    });
+}
+
+/// Returns who listens to the sessions that are wanted; the topics tell who is in which.
+pub(crate) fn listeners(wanted: impl Fn(&SessionId, &Topics) -> bool) -> Vec<Tap> {
+    if GLOBAL.listeners.load(Ordering::Acquire) == 0 {
+        return Vec::new();
+    }
+    with(|registry| {
+        let Registry { listeners, topics, .. } = registry;
+        let wanted = listeners.iter().filter(|(id, _)| wanted(id, topics));
+        wanted.flat_map(|(_, taps)| taps).cloned().collect()
+    })
 }
 
 /// Returns what has passed on connections that have ended, those that have not, and how many
@@ -289,7 +282,7 @@ pub(crate) fn census() -> (Counts, Vec<Arc<Outbox>>, [usize; 3]) {
 /// closes.
 pub(crate) fn revoke(session: &Session, now: u64) -> Vec<Arc<Outbox>> {
     with(|registry| {
-        registry.revoked(session).add(session.login, now);
+        registry.revoked.add(session, now);
         let members = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
         let of_login = |member: &&Member| member.login == session.login;
         members.iter().filter(of_login).map(|member| Arc::clone(&member.outbox)).collect()
@@ -298,7 +291,7 @@ pub(crate) fn revoke(session: &Session, now: u64) -> Vec<Arc<Outbox>> {
 
 /// Returns whether the login was ended.
 pub(crate) fn is_revoked(session: &Session) -> bool {
-    with(|registry| registry.revoked(session).logins.contains(&session.login))
+    with(|registry| registry.revoked.has(session))
 }
 
 /// Returns the keys of servers that were given none: random, and the same for the whole process.

@@ -3,8 +3,10 @@
 use crate::audience;
 use crate::delivery;
 use crate::error::Error;
-use crate::registry::{here, join_topic, with_topics, Here};
+use crate::here::{here, Here};
+use crate::registry::{join_topic, listeners, with_topics};
 use crate::session::SessionId;
+use crate::topics::Topics;
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
@@ -118,6 +120,9 @@ impl Topic {
         let message = Arc::new(message);
         let audience =
             with_topics(|topics, sessions| topics.send(&self.name, &message, self.keep, sessions));
+        let wanted =
+            |id: &SessionId, topics: &Topics| except != Some(id) && topics.has(&self.name, id);
+        listeners(wanted).iter().for_each(|tap| tap.give(&message));
         Ok(audience.map_or(0, |audience| audience::send(&audience, except, &message)))
     }
 

@@ -131,12 +131,28 @@ impl Topics {
 
     /// Notes that a WebSocket of a session has gone; the `last` one takes the session along.
     pub fn went(&mut self, id: &SessionId, outbox: &Arc<Outbox>, last: bool) {
+        if last {
+            return self.gone(id);
+        }
         for name in self.of.get(id).cloned().unwrap_or_default() {
             if let Some(topic) = self.topics.get_mut(&name) {
                 topic.audience = None;
             }
-            self.leave(&name, id, if last { None } else { Some(outbox) });
+            self.leave(&name, id, Some(outbox));
         }
+    }
+
+    /// Takes a session out of all its topics.
+    pub fn gone(&mut self, id: &SessionId) {
+        for name in self.of.get(id).cloned().unwrap_or_default() {
+            self.leave(&name, id, None);
+        }
+    }
+
+    /// Returns whether a session is in a topic, with all that it has.
+    pub fn has(&self, name: &str, id: &SessionId) -> bool {
+        let topic = self.topics.get(name);
+        topic.and_then(|topic| topic.members.get(id)).map_or(false, |part| part.whole)
     }
 
     /// Returns who gets a message, and keeps it if the topic keeps any; `None` is nobody.

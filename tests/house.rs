@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 36] = [
+const STAIRS: [&str; 40] = [
     "limits",
     "log",
     "http/headers",
@@ -30,10 +30,14 @@ const STAIRS: [&str; 36] = [
     "roster",
     "keys",
     "session",
+    "revoked",
     "audience",
+    "tap",
+    "here",
     "topics",
     "registry",
     "stats",
+    "receiver",
     "topic",
     "comms",
     "http/request",

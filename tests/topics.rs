@@ -7,6 +7,7 @@ use loopback::{wait_until, Client, Running};
 use sockling::prelude::*;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Does as a message says: `join room`, `leave room`, `here room`, `away room`, `say room text`,
 /// `others room text`, `me text`; answers what the call returned, where it returns something.
@@ -260,4 +261,79 @@ fn who_is_there_is_told() {
     drop((one, tab));
     wait_until("they have gone", || !Comms::is_connected(&members[0]));
     assert!(!Comms::sessions().contains(&members[0]));
+}
+
+/// A chat as an application has it, tested without a socket.
+struct Chat;
+
+impl WebsocketController for Chat {
+    fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+        let room = Comms::topic("g/chat").keep(2);
+        room.subscribe(client);
+        room.send_except(client, format!("{} came in", client))?;
+        Ok(())
+    }
+
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        Comms::topic("g/chat").send(message)?;
+        Comms::websocket(client).send("said")?;
+        Ok(())
+    }
+}
+
+impl Controller for Chat {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn a_controller_is_tested_without_a_socket() {
+    let [one, other] = [(); 2].map(|()| Request::get("/").session_id());
+    let [mut to_one, to_other] = [&one, &other].map(Comms::receiver);
+    Chat.handle_connection(&one).expect("it is listened to");
+    Chat.handle_connection(&other).expect("it is listened to");
+    assert_eq!(to_one.next(), Some(format!("{} came in", other).into()));
+    Chat.handle_message(&other, "hello".into()).expect("always Ok");
+    assert_eq!((to_one.next(), to_one.try_recv()), (Some("hello".into()), None));
+    assert_eq!(to_other.try_recv(), Some("hello".into()));
+    assert_eq!(to_other.try_recv(), Some("said".into()));
+    assert_eq!(to_other.recv_timeout(Duration::ZERO), None);
+    assert_eq!(Comms::topic("g/chat").send("nobody counts").expect("always Ok"), 0);
+    assert_eq!(Comms::topic("g/chat").len(), 2);
+    drop((to_one, to_other));
+    assert!(Comms::topic("g/chat").is_empty(), "nothing stays of who only listened");
+    assert!(!Comms::topic("g/chat").subscribe(&one));
+}
+
+#[test]
+fn who_listens_gets_what_a_session_gets_and_is_not_counted() {
+    let (running, _ends) = start();
+    let (mut client, _) = browser(&running);
+    assert_eq!(ask(&mut client, "join h/1"), "true");
+    let id = Comms::topic("h/1").members().remove(0);
+    let receivers = [Comms::receiver(&id), Comms::receiver(&id)];
+    let stranger = Comms::receiver(&Request::get("/").session_id());
+    assert_eq!(Comms::websocket(&id).send("one").expect("room"), 1);
+    assert_eq!(Comms::topic("h/1").send("two").expect("always Ok"), 1);
+    assert_eq!(Comms::topic("h/1").send_except(&id, "not this").expect("always Ok"), 0);
+    assert_eq!((client.next_text(), client.next_text()), ("one".into(), "two".into()));
+    for receiver in &receivers {
+        let got = || receiver.try_recv();
+        assert_eq!([got(), got(), got()], [Some("one".into()), Some("two".into()), None]);
+    }
+    assert_eq!(stranger.try_recv(), None);
+    // More than may wait are dropped and counted, and nobody waits for it.
+    let [first, second] = receivers;
+    drop(second);
+    for _ in 0..sockling::limits::RECEIVER + 5 {
+        Comms::topic("h/1").send("much").expect("always Ok");
+    }
+    assert_eq!(first.missed(), 5);
+    assert_eq!(first.try_recv(), Some("much".into()));
+    // A WebSocket that goes takes its session out of its topics, also when it is listened to.
+    drop(client);
+    wait_until("it has left", || !Comms::is_connected(&id));
+    assert_eq!(Comms::topic("h/1").len(), 0);
+    assert_eq!(Comms::websocket(&id).send("still").expect("nobody"), 0);
 }

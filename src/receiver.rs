@@ -1,0 +1,77 @@
+//! Listening in: what is sent to a session, inside the process.
+
+use crate::limits::RECEIVER;
+use crate::registry;
+use crate::session::SessionId;
+use crate::tap::Tap;
+use crate::websocket::message::Message;
+use std::sync::mpsc::Receiver as Channel;
+use std::time::Duration;
+
+/// Gets what is sent to a session from when it is made until it is dropped: for the tests of a
+/// controller, or to hand messages on. No `send` counts it. As an iterator it waits for the next
+/// message, and does not end.
+///
+/// Up to [`RECEIVER`](crate::limits::RECEIVER) messages wait in it; those for which there is no room
+/// are dropped and counted.
+///
+/// ```
+/// use sockling::prelude::*;
+/// use std::time::Duration;
+///
+/// let id = Request::get("/").session_id();
+/// let mut receiver = Comms::receiver(&id);
+/// assert_eq!(Comms::websocket(&id).send("hey")?, 0); // no WebSocket
+/// assert_eq!(receiver.next(), Some("hey".into()));
+/// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), None);
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Receiver {
+    id: SessionId,
+    tap: Tap,
+    channel: Channel<Message>,
+}
+
+impl Receiver {
+    pub(crate) fn new(id: SessionId) -> Receiver {
+        let (tap, channel) = Tap::new(RECEIVER);
+        registry::listen(&id, tap.clone());
+        Receiver { id, tap, channel }
+    }
+
+    /// Returns the next message if it comes within so long.
+    pub fn recv_timeout(&self, longest: Duration) -> Option<Message> {
+        self.channel.recv_timeout(longest).ok()
+    }
+
+    /// Returns the next message if it is there.
+    pub fn try_recv(&self) -> Option<Message> {
+        self.channel.try_recv().ok()
+    }
+
+    /// Returns how many messages were dropped because too many waited.
+    pub fn missed(&self) -> usize {
+        self.tap.missed()
+    }
+}
+
+impl std::fmt::Debug for Receiver {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(out, "Receiver({})", self.id)
+    }
+}
+
+impl Iterator for Receiver {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        // The other end is held until this one is dropped.
+        self.channel.recv().ok()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        registry::listen_no_more(&self.id, &self.tap);
+    }
+}
