@@ -54,6 +54,7 @@ fn what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down() {
     let opened = opened - without_cookie.len() as u64;
     // Counted when the writer has come back from its call.
     wait_until("all is counted", || Comms::stats().octets_out == opened + 2 * 6 + 6);
+    let stats = Comms::stats();
     assert_eq!((stats.waiting, stats.dropped, stats.cut_off), (0, 0, 0));
 
     // What is dropped, and what waits, for a client that does not read.
