@@ -217,9 +217,14 @@ impl Outbox {
 
     /// Notes a message that was not taken, and cuts the client off if that is how the server is set.
     pub fn overflow(&self, full: &Full) {
-        self.lock().counts.dropped += 1;
-        if full.closed && self.close() {
-            self.lock().counts.cut_off += 1;
+        let mut queue = self.lock();
+        if queue.shut {
+            return; // others were faster, and its counts may be summed up
+        }
+        queue.counts.dropped += 1;
+        if full.closed {
+            queue.counts.cut_off += 1;
+            self.shut(queue);
             log::warn!("cut off {}: it does not read what is sent to it", self.peer);
         }
     }
@@ -246,20 +251,23 @@ impl Outbox {
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread
     /// that is blocked in a read wakes and leaves the map. Returns whether it was open.
     pub fn close(&self) -> bool {
-        let open = {
-            let mut queue = self.lock();
-            let open = !queue.shut;
-            queue.forget();
-            self.count(&mut queue);
-            self.wake(&mut queue);
-            open
-        };
+        let queue = self.lock();
+        let open = !queue.shut;
+        self.shut(queue);
+        open
+    }
+
+    fn shut(&self, mut queue: MutexGuard<'_, Queue>) {
+        let open = !queue.shut;
+        queue.forget();
+        self.count(&mut queue);
+        self.wake(&mut queue);
+        drop(queue);
         self.ended.store(true, Ordering::Release);
         if open {
             // Fails when the peer was faster; then it is shut already.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
-        open
     }
 
     /// Returns the octets that wait for the client.
