@@ -13,7 +13,7 @@ pub enum Kind {
     /// Messages of 125 octets sent back; `one_core` has client and server share one.
     Echo { connections: usize, in_flight: usize, one_core: bool },
     /// One of the members speaks, all of them get it.
-    Broadcast { members: usize, in_flight: usize },
+    Broadcast { members: usize, in_flight: usize, topic: bool },
     /// Messages of 1 MiB sent back on one connection.
     Flood { in_flight: usize },
     /// Connect, upgrade, one echo, close.
@@ -83,7 +83,8 @@ impl Cell {
 
     pub fn mode(&self) -> Mode {
         match self.kind {
-            Kind::Broadcast { .. } => Mode::Room,
+            Kind::Broadcast { topic: false, .. } => Mode::Room,
+            Kind::Broadcast { topic: true, .. } => Mode::Topic,
             Kind::Stalled { .. } | Kind::Unmask => Mode::Stalled,
             _ => Mode::Echo,
         }
@@ -95,8 +96,9 @@ impl Cell {
                 let place = if one_core { "; client and server on one core" } else { "" };
                 format!("echo of 125 octets: {connections} × {in_flight} in flight{place}")
             }
-            Kind::Broadcast { members, in_flight } => {
-                format!("broadcast of 125 octets to {members}: {in_flight} in flight")
+            Kind::Broadcast { members, in_flight, topic } => {
+                let what = if topic { "topic: a message" } else { "broadcast" };
+                format!("{what} of 125 octets to {members}: {in_flight} in flight")
             }
             Kind::Flood { in_flight } => {
                 format!("echo of 1 MiB on one connection: {in_flight} in flight")
@@ -120,9 +122,9 @@ pub fn all() -> Vec<Cell> {
         name: format!("echo-{connections}-{in_flight}"),
         kind: Kind::Echo { connections, in_flight, one_core },
     };
-    let broadcast = |in_flight| Cell {
-        name: format!("broadcast-{in_flight}"),
-        kind: Kind::Broadcast { members: 1000, in_flight },
+    let broadcast = |in_flight, topic| Cell {
+        name: format!("{}-{in_flight}", if topic { "topic" } else { "broadcast" }),
+        kind: Kind::Broadcast { members: 1000, in_flight, topic },
     };
     let idle = |connections| Cell {
         name: format!("idle-{connections}"),
@@ -142,8 +144,10 @@ pub fn all() -> Vec<Cell> {
         echo(128, 64, false),
         echo(1000, 64, false),
         echo(5000, 64, false),
-        broadcast(1),
-        broadcast(16),
+        broadcast(1, false),
+        broadcast(16, false),
+        broadcast(1, true),
+        broadcast(16, true),
         Cell { name: "flood".to_string(), kind: Kind::Flood { in_flight: 4 } },
         Cell { name: "storm".to_string(), kind: Kind::Storm { visitors: 16 } },
         idle(128),

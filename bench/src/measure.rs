@@ -47,7 +47,7 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
             let mut load = Echo::new(streams, ring(b'e'), in_flight as u64)?;
             metered(&process, plan, &mut load)?
         }
-        Kind::Broadcast { members, in_flight } => {
+        Kind::Broadcast { members, in_flight, .. } => {
             let streams = open(address, wire, members)?;
             metered(&process, plan, &mut Room::new(streams, ring(b'b'), in_flight)?)?
         }

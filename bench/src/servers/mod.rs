@@ -22,17 +22,20 @@ pub enum Mode {
     Echo,
     /// Sends those that start with 'b' to everybody, and others back.
     Room,
+    /// The same, to those who subscribed to a topic: all.
+    Topic,
     /// Waits for a word on stdin, then broadcasts from a thread of its own.
     Stalled,
 }
 
 impl Mode {
-    const ALL: [Mode; 3] = [Mode::Echo, Mode::Room, Mode::Stalled];
+    const ALL: [Mode; 4] = [Mode::Echo, Mode::Room, Mode::Topic, Mode::Stalled];
 
     fn name(self) -> &'static str {
         match self {
             Mode::Echo => "echo",
             Mode::Room => "room",
+            Mode::Topic => "topic",
             Mode::Stalled => "stalled",
         }
     }
@@ -120,7 +123,7 @@ impl Server {
             Mode::Echo => true,
             // Others have no broadcast, or need more than a few lines for one.
             Mode::Room => matches!(self, Server::Sockling | Server::TokioTungstenite),
-            Mode::Stalled => self == Server::Sockling,
+            Mode::Topic | Mode::Stalled => self == Server::Sockling,
         }
     }
 

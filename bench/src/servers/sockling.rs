@@ -9,29 +9,34 @@ use std::io;
 use std::thread;
 use std::time::Instant;
 
-#[derive(Default, macros::WebsocketController)]
-struct Bench;
+#[derive(macros::WebsocketController)]
+struct Bench {
+    topic: bool,
+}
 
 impl WebsocketController for Bench {
     // As in the library's example.
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
         log::info!("Client {:?} connected to the echo server", client);
+        if self.topic {
+            Comms::topic("room").subscribe(client);
+        }
         Ok(())
     }
 
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
-        if message.as_bytes().starts_with(b"b") {
-            Comms::notify().send(message)?;
-        } else {
-            Comms::websocket(client).send(message)?;
-        }
+        match (message.as_bytes().starts_with(b"b"), self.topic) {
+            (false, _) => Comms::websocket(client).send(message)?,
+            (true, false) => Comms::notify().send(message)?,
+            (true, true) => Comms::topic("room").send(message)?,
+        };
         Ok(())
     }
 }
 
 pub fn serve(mode: Mode) -> io::Result<()> {
     let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
-    let listening = Server::new(vec![route!("/websocket" => Bench)])
+    let listening = Server::new(vec![route!("/websocket" => Bench { topic: mode == Mode::Topic })])
         .limits(limits)
         .bind("127.0.0.1:0")
         .map_err(io::Error::other)?;
