@@ -1,6 +1,6 @@
 //! The bounds that a server keeps when nobody says otherwise.
 
-use sockling::limits::Limits;
+use sockling::limits::{Limits, Overflow};
 use std::time::Duration;
 
 #[test]
@@ -16,6 +16,7 @@ fn the_defaults_are_those_of_the_documentation() {
         fragments: 16_384,
         backlog: 1_048_576,
         backlog_messages: 1024,
+        overflow: Overflow::Close,
         total_backlog: 67_108_864,
         stack: 1_048_576,
         connections: 1000,

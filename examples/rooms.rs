@@ -1,0 +1,60 @@
+//! Rooms: a topic for each path, its last messages for who comes later, one room for each tab, a
+//! page of counts for a monitor, and a test without a socket.
+//!
+//! Try it: `cargo run --example rooms`, open `/rooms/tea` in two tabs and `/rooms/tv` in a third.
+//! `/metrics` has the counts; `cargo test --example rooms` runs the test.
+
+use sockling::http::{self, Server};
+use sockling::{prelude::*, Topic};
+
+/// Made for each connection, so it can hold what this one is about.
+#[derive(macros::WebsocketController)]
+struct Visit {
+    room: Topic,
+}
+
+impl WebsocketController for Visit {
+    fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+        self.room.join_here();
+        self.room.send(format!("{} is here, {} in the room", client, self.room.len()))?;
+        Ok(())
+    }
+
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        self.room.send(format!("{}: {}", client, message.as_text().unwrap_or("?")))?;
+        Ok(())
+    }
+}
+
+fn visit(request: &Request) -> Result<Response, Error> {
+    let room = Comms::topic(format!("room/{}", request.parameter("room")?)).keep(20);
+    match request.upgrade_websocket() {
+        true => Controller::handle(&Visit { room }, request),
+        false => Ok(Response::new().html(include_str!("pages/rooms.html"))),
+    }
+}
+
+/// The counts, as Prometheus reads them.
+fn metrics(_: &Request) -> Result<Response, Error> {
+    let stats = Comms::stats();
+    Ok(Response::new().text(format!(
+        "sockling_connections {}\nsockling_topics {}\nsockling_messages_in_total {}\n\
+         sockling_messages_out_total {}\nsockling_dropped_total {}\n",
+        stats.connections, stats.topics, stats.messages_in, stats.messages_out, stats.dropped
+    )))
+}
+
+fn main() -> Result<(), http::Error> {
+    let routes = vec![Handler::new("/rooms/:room", visit), Handler::new("/metrics", metrics)];
+    Server::new(routes).launch()
+}
+
+#[test]
+fn what_is_said_in_a_room_reaches_its_members() {
+    let id = Request::get("/").session_id();
+    let mut heard = Comms::receiver(&id);
+    let visit = Visit { room: Comms::topic("room/test") };
+    visit.room.subscribe(&id);
+    visit.handle_message(&id, "hello".into()).expect("a topic does not fail");
+    assert_eq!(heard.next(), Some(format!("{}: hello", id).into()));
+}
