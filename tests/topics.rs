@@ -313,7 +313,7 @@ fn who_listens_gets_what_a_session_gets_and_is_not_counted() {
     assert_eq!(ask(&mut client, "join h/1"), "true");
     let id = Comms::topic("h/1").members().remove(0);
     let receivers = [Comms::receiver(&id), Comms::receiver(&id)];
-    let stranger = Comms::receiver(&Request::get("/").session_id());
+    let stranger = Comms::receiver(Request::get("/").session_id());
     assert_eq!(Comms::websocket(&id).send("one").expect("room"), 1);
     assert_eq!(Comms::topic("h/1").send("two").expect("always Ok"), 1);
     assert_eq!(Comms::topic("h/1").send_except(&id, "not this").expect("always Ok"), 0);
