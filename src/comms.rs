@@ -175,6 +175,8 @@ impl Websocket {
         self.send_until(message, Some(after(longest)))
     }
 
+    /// Not inlined: what a handler's frame holds lies beneath all that it calls.
+    #[inline(never)]
     fn send_until(
         &self,
         message: impl Into<Message>,

@@ -107,13 +107,16 @@ pub fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; SIGNATURE] {
     } else {
         block[..key.len()].copy_from_slice(key);
     }
-    let hash = |pad: u8, rest: &[u8]| {
-        let mut hash = Sha1::new();
-        hash.update(&block.map(|octet| octet ^ pad));
-        hash.update(rest);
-        hash.digest().bytes()
-    };
-    hash(0x5c, &hash(0x36, text))
+    padded(&block, 0x5c, &padded(&block, 0x36, text))
+}
+
+/// Not inlined twice: a session's cookie is signed where the stack should be small.
+#[inline(never)]
+fn padded(block: &[u8; 64], pad: u8, text: &[u8]) -> [u8; SIGNATURE] {
+    let mut hash = Sha1::new();
+    hash.update(&block.map(|octet| octet ^ pad));
+    hash.update(text);
+    hash.digest().bytes()
 }
 
 /// Compares without an early end, so that the time does not tell how much of a guess was right.

@@ -135,7 +135,7 @@ pub(crate) fn join(
         let members = known.iter().cloned().chain([member.clone()]).collect();
         registry.change().insert(session.id.clone(), members);
         // Behind the 101, which is the first thing in the outbox.
-        append(&registry.topics.came(&session.id), &[Arc::clone(outbox)]);
+        registry.topics.came(&session.id).iter().for_each(|kept| append(kept, outbox));
         Ok(Membership { id: session.id.clone(), member })
     })
 }
@@ -161,15 +161,13 @@ impl Drop for Membership {
     }
 }
 
-/// Appends messages to outboxes, for somebody to write after the lock.
-fn append(messages: &[Arc<Message>], to: &[Arc<Outbox>]) {
-    for outbox in to {
-        for message in messages {
-            // Refused when the connection has ended or its client does not read: then it is cut off
-            // by the next who sends.
-            let _ = outbox.cork(&message.frame(), 0);
-        }
-    }
+/// Appends a message to an outbox, for somebody to write after the lock. Rare, so not inlined: the stack
+/// beneath a conversation is small.
+#[inline(never)]
+fn append(message: &Arc<Message>, outbox: &Arc<Outbox>) {
+    // Refused when the connection has ended or its client does not read: then it is cut off by the
+    // next who sends.
+    let _ = outbox.cork(&message.frame(), 0);
 }
 
 /// Returns the open WebSockets of a session, or `None`. Asking for nobody leaves no trace.
@@ -222,7 +220,7 @@ pub(crate) fn join_topic(
             return None;
         }
         let (new, kept) = registry.topics.join(name, id, members, one, keep);
-        append(&kept, &new);
+        new.iter().for_each(|outbox| kept.iter().for_each(|message| append(message, outbox)));
         Some(if kept.is_empty() { Vec::new() } else { new })
     })
 }

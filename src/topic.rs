@@ -116,6 +116,8 @@ impl Topic {
         self.send_to(Some(except), message.into())
     }
 
+    /// Not inlined: what a handler's frame holds lies beneath all that it calls.
+    #[inline(never)]
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
         let message = Arc::new(message);
         let audience =

@@ -116,6 +116,7 @@ impl Topics {
 
     /// Notes that a WebSocket has come to a session. Returns what it is to get first: what the
     /// session's topics keep.
+    #[inline(never)]
     pub fn came(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
         let mut first = Vec::new();
         for name in self.of.get(id).into_iter().flatten() {

@@ -109,8 +109,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
         return Ok(Begun::Not(response));
     }
     log::debug!("{} connected to {:?} from {}", session.id, request.path(), live.entry.peer);
-    let conversation = Conversation::new(session.id, live, outbox, membership);
-    Ok(Begun::Conversation(Box::new(conversation)))
+    Ok(Begun::Conversation(Conversation::new(session.id, live, outbox, membership)))
 }
 
 /// Logs a refusal, and for a foreign page how to allow it; returns the answer.
@@ -171,9 +170,16 @@ enum End {
 }
 
 impl Conversation {
-    fn new(id: SessionId, live: Live, outbox: Arc<Outbox>, membership: Membership) -> Conversation {
+    /// Not inlined, and boxed: see `begin`.
+    #[inline(never)]
+    fn new(
+        id: SessionId,
+        live: Live,
+        outbox: Arc<Outbox>,
+        membership: Membership,
+    ) -> Box<Conversation> {
         let Live { socket, shared, entry } = live;
-        Conversation {
+        Box::new(Conversation {
             id,
             membership: Some(membership),
             socket,
@@ -186,7 +192,7 @@ impl Conversation {
             in_batch: false,
             pinged: false,
             written: 0,
-        }
+        })
     }
 
     #[inline(never)]
