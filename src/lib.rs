@@ -33,9 +33,9 @@
 //! # Where to begin
 //!
 //! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
-//! settings; [`limits::Limits`] every bound with its reason; [`guide::reliability`] what is promised
-//! when things go wrong. The codecs are public functions over
-//! octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
+//! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
+//! slow clients; [`guide::reliability`] what is promised when things go wrong. The codecs are public
+//! functions over octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
 //! [`websocket::Assembler`].
 //!
 //! # The tour: from bytes to handler
@@ -270,6 +270,9 @@ pub use topic::Topic;
 pub mod guide {
     #[doc = include_str!("guide/reliability.md")]
     pub mod reliability {}
+
+    #[doc = include_str!("guide/sending.md")]
+    pub mod sending {}
 }
 
 /// The derive: `#[derive(macros::WebsocketController)]`.

@@ -5,6 +5,8 @@ mod loopback;
 use loopback::{masked, upgrade_request, wait_until, Client, Running};
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, Once};
 use std::time::Duration;
@@ -371,4 +373,67 @@ fn no_line_about_who_outlasts_a_shutdown_has_a_secret() {
         wait_for_line(line);
     }
     test.assert_kept();
+}
+
+#[test]
+fn that_sessions_end_with_the_process_is_said_once() {
+    listen();
+    let servers = [(); 2].map(|()| Server::new(Vec::new()).bind("127.0.0.1:0").expect("a port"));
+    let lines = LINES.lock().expect("no panic");
+    let said = lines.iter().filter(|line| line.contains("sessions end with this process"));
+    assert_eq!(said.count(), 1);
+    drop(servers);
+}
+
+struct Panics;
+
+impl log::Log for Panics {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        if record.args().to_string().contains("cannot accept") {
+            println!("\nas it does");
+            std::panic::panic_any("a logger that panics");
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// A server whose logger panics. Not a test: one starts it, in a process of its own.
+#[test]
+#[ignore]
+fn child_whose_logger_panics() {
+    log::set_logger(&Panics).expect("the first logger");
+    log::set_max_level(log::LevelFilter::Trace);
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    let listening =
+        Server::new(vec![Handler::new("/", hello)]).bind("127.0.0.1:0").expect("a port");
+    println!("\nlistening on {}", listening.address());
+    listening.serve().expect("a thread");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_logger_that_panics_does_not_end_accepting() {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 30 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().expect("a path"))
+        .args(["--exact", "child_whose_logger_panics", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut lines = output.lines().map(|line| line.expect("text"));
+    let address = lines
+        .find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
+        .expect("the child says where it listens");
+    let silent: Vec<Client> = (0..60).map(|_| Client::connect(address)).collect();
+    assert!(lines.any(|line| line == "as it does"), "there were no descriptors");
+    drop(silent);
+    assert_eq!(Client::connect(address).get("/", "").text(), "hello");
+    child.kill().expect("it runs");
+    child.wait().expect("it ran");
 }
