@@ -17,10 +17,11 @@ struct Inbox;
 
 impl WebsocketController for Inbox {}
 
-/// Lets only POST through: what has an effect must not happen by following a link.
+/// Lets only POST through, from a page of our own: what has an effect must not happen by following a
+/// link, nor because another site's page asks.
 fn post(controller: impl Controller) -> impl Controller {
     move |request: &Request| match request.method() {
-        Method::Post => controller.handle(request),
+        Method::Post => request.check_origin().and_then(|()| controller.handle(request)),
         _ => Ok(Response::method_not_allowed(&["POST"])),
     }
 }
