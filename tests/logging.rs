@@ -409,8 +409,9 @@ fn child_whose_logger_panics() {
     log::set_logger(&Panics).expect("the first logger");
     log::set_max_level(log::LevelFilter::Trace);
     let hello = |_: &Request| Ok(Response::new().text("hello"));
-    let listening =
-        Server::new(vec![Handler::new("/", hello)]).bind("127.0.0.1:0").expect("a port");
+    let limits = Limits { idle_timeout: PATIENCE * 4, ..Limits::default() };
+    let server = Server::new(vec![Handler::new("/", hello)]).limits(limits);
+    let listening = server.bind("127.0.0.1:0").expect("a port");
     println!("\nlistening on {}", listening.address());
     listening.serve().expect("a thread");
 }
