@@ -120,14 +120,15 @@ impl Roster {
         }
     }
 
-    /// Waits until all connections have ended, or the longest time. Those whose handlers wait here too
-    /// are not waited for. Returns those that have not ended: the peer, and the path if its handler
-    /// is running.
+    /// Waits until all connections have ended, or the longest time. Those whose handlers wait here too,
+    /// and those that were given up, are not waited for. Returns those that have not ended: the peer,
+    /// and the path if its handler is running.
     pub fn wait_until_empty(&self, longest: Duration) -> Vec<(SocketAddr, Option<String>)> {
         let own = thread::current().id();
         self.lock().ending.push(own);
         self.changed.notify_all();
-        let mut state = self.wait_while(longest, |state| state.others().next().is_some());
+        let waited_for = |entry: &Arc<Entry>| !entry.abandoned.load(Ordering::Relaxed);
+        let mut state = self.wait_while(longest, |state| state.others().any(waited_for));
         let others: Vec<_> = state.others().cloned().collect();
         state.ending.retain(|thread| *thread != own);
         drop(state);

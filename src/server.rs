@@ -188,7 +188,10 @@ impl Listening {
     /// that handler's connection has ended too, up to [`Limits::drain_timeout`]. Error:
     /// [`Error::Io`] when not even one thread can be started.
     pub fn serve(self) -> Result<(), Error> {
-        self.door.open()?;
+        if let Err(error) = self.door.open() {
+            self.door.close();
+            return Err(error.into());
+        }
         let address = self.door.address;
         match address.ip().is_loopback() {
             true => log::info!("listening on http://localhost:{}/", address.port()),

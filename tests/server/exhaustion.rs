@@ -175,6 +175,6 @@ fn without_even_one_thread_serve_is_an_error_and_nobody_listens() {
     std::thread::spawn(move || tell.send(listening.serve()));
     let served = told.recv_timeout(PATIENCE).expect("it returns");
     assert!(matches!(served, Err(Error::Io(_))), "{:?}", served);
-    assert_eq!(handle.shutdown(), []);
     assert!(TcpStream::connect(address).is_err(), "nobody listens");
+    assert_eq!(handle.shutdown(), []);
 }

@@ -7,7 +7,7 @@ use sockling::prelude::*;
 use std::net::TcpStream;
 use std::sync::mpsc::{channel, sync_channel, Receiver, Sender};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Returns a handler that says when it runs, and answers "finished" when it is let.
 fn held() -> (impl Controller, Receiver<()>, Sender<()>) {
@@ -75,9 +75,10 @@ fn a_request_that_is_being_answered_is_finished() {
 }
 
 #[test]
-fn a_handler_that_does_not_return_is_reported_and_not_waited_for() {
+fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
     let (stuck, wait_for_entry, release) = held();
-    let running = Running::start(Server::new(vec![Handler::new("/stuck", stuck)]).limits(fast()));
+    let limits = Limits { drain_timeout: Duration::from_secs(2), ..fast() };
+    let running = Running::start(Server::new(vec![Handler::new("/stuck", stuck)]).limits(limits));
     let mut client = Client::connect(running.address);
     client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wait_for_entry.recv().expect("the handler runs");
@@ -85,6 +86,9 @@ fn a_handler_that_does_not_return_is_reported_and_not_waited_for() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].peer, client.stream.local_addr().expect("an address"));
     assert_eq!(left[0].path.as_deref(), Some("/stuck"));
+    let begun = Instant::now();
+    assert_eq!(running.handle.shutdown(), left);
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
     running.join();
     drop(release);
 }
