@@ -1,8 +1,8 @@
-//! Rooms: a topic for each path, its last messages for who comes later, one room for each tab, a
-//! page of counts for a monitor, and a test without a socket.
+//! Rooms: a topic for each path, its last messages for who comes later, one room for each tab,
+//! counts for a monitor, and a test without a socket.
 //!
-//! Try it: `cargo run --example rooms`, open `/rooms/tea` in two tabs and `/rooms/tv` in a third.
-//! `/metrics` has the counts; `cargo test --example rooms` runs the test.
+//! Try it: `cargo run --example rooms`, open `/rooms/tea` in two tabs and `/rooms/tv` in a third, and
+//! look at `/metrics`. `cargo test --example rooms` runs the test.
 
 use sockling::http::{self, Server};
 use sockling::{prelude::*, Topic};
@@ -36,12 +36,13 @@ fn visit(request: &Request) -> Result<Response, Error> {
 
 /// The counts, as Prometheus reads them.
 fn metrics(_: &Request) -> Result<Response, Error> {
-    let stats = Comms::stats();
-    Ok(Response::new().text(format!(
-        "sockling_connections {}\nsockling_topics {}\nsockling_messages_in_total {}\n\
-         sockling_messages_out_total {}\nsockling_dropped_total {}\n",
-        stats.connections, stats.topics, stats.messages_in, stats.messages_out, stats.dropped
-    )))
+    let s = Comms::stats();
+    let mut page = format!("connections {}\nsessions {}\n", s.connections, s.sessions);
+    page += &format!("topics {}\nwaiting_octets {}\n", s.topics, s.waiting);
+    page += &format!("messages_in {}\nmessages_out {}\n", s.messages_in, s.messages_out);
+    page += &format!("octets_in {}\noctets_out {}\n", s.octets_in, s.octets_out);
+    page += &format!("dropped {}\ncut_off {}\n", s.dropped, s.cut_off);
+    Ok(Response::new().text(page))
 }
 
 fn main() -> Result<(), http::Error> {
@@ -52,9 +53,9 @@ fn main() -> Result<(), http::Error> {
 #[test]
 fn what_is_said_in_a_room_reaches_its_members() {
     let id = Request::get("/").session_id();
-    let mut heard = Comms::receiver(&id);
+    let heard = Comms::receiver(&id);
     let visit = Visit { room: Comms::topic("room/test") };
     visit.room.subscribe(&id);
     visit.handle_message(&id, "hello".into()).expect("a topic does not fail");
-    assert_eq!(heard.next(), Some(format!("{}: hello", id).into()));
+    assert_eq!(heard.try_recv(), Some(format!("{}: hello", id).into()));
 }

@@ -22,8 +22,7 @@ pub(crate) struct Member {
     pub login: [u8; 16],
 }
 
-/// Sends a message to each but those of one session, and returns how many took it. A client that
-/// does not read is cut off and not counted.
+/// Sends a message to each but those of one session, and returns how many took it.
 pub(crate) fn send(to: &Audience, except: Option<&SessionId>, message: &Message) -> usize {
     delivery::deliver_all(but(to, except), &message.frame()).0
 }

@@ -6,7 +6,7 @@ use crate::delivery;
 use crate::error::Error;
 use crate::here::{here, Here};
 use crate::receiver::Receiver;
-use crate::registry::{everyone, listeners, members};
+use crate::registry::{everyone, listeners, listeners_of, members};
 use crate::session::SessionId;
 use crate::stats::Stats;
 use crate::stream::after;
@@ -41,7 +41,8 @@ impl Comms {
     }
 
     /// Returns the handle to the one WebSocket whose handler runs on this thread, for what should
-    /// not go to the session's other tabs; `None` on other threads, and in `handle_disconnection`.
+    /// not go to the session's other tabs; `None` on other threads, in `handle_disconnection`, and in
+    /// a test without a socket.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -164,7 +165,7 @@ impl Websocket {
     }
 
     /// Sends a message like [`send`](Websocket::send), and waits for room, so long at most: for a
-    /// thread that streams much to one client. A client that takes nothing for
+    /// thread that streams much to one client. Of several tabs it waits for each in turn. A client that takes nothing for
     /// [`Limits::write_timeout`](crate::limits::Limits::write_timeout) ends meanwhile. Error:
     /// [`Error::Full`] when the time is over and nobody took the message; nobody is cut off for it.
     pub fn send_timeout(
@@ -194,7 +195,7 @@ impl Websocket {
 
     fn listeners(&self) -> Vec<Tap> {
         match &self.to {
-            To::Session(id) => listeners(|known, _| known == id),
+            To::Session(id) => listeners_of(id),
             To::One(_) => Vec::new(),
         }
     }

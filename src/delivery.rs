@@ -80,7 +80,7 @@ pub(crate) fn deliver_all<'a>(
     // After one client has held this thread up, the others are left to a courier.
     let (mut held_up, mut left) = (false, Vec::new());
     for outbox in to {
-        let sent = if held_up {
+        let sent = if held_up && !is_own(outbox) {
             append_for_courier(outbox, frame, &mut left)
         } else {
             deliver(outbox, frame)

@@ -99,8 +99,8 @@ pub struct Limits {
 pub enum Overflow {
     /// The client's socket is shut: it comes back and begins anew, and misses nothing unknowingly.
     Close,
-    /// The message is dropped, and the sender told: for clients that may miss some, such as those
-    /// that show a changing figure. Pings, pongs and Close frames are not dropped. A client that
+    /// The message is dropped, and the sender told by the number that took it, or by an error when
+    /// nobody did: for clients that may miss some, such as those that show a changing figure. Pings, pongs and Close frames are not dropped. A client that
     /// takes nothing for `write_timeout` is closed all the same.
     Drop,
 }
@@ -176,5 +176,8 @@ pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
 pub const REVOKED: usize = 16 * 1024;
 /// Messages that wait in a [`Receiver`](crate::Receiver) at most.
 pub const RECEIVER: usize = 1024;
-/// Most octets of messages that one topic keeps for those who come later; the oldest go first.
+/// Most octets of messages that one topic keeps for those who come later, each with
+/// [`KEPT_EACH`]; the oldest go first.
 pub const TOPIC_KEEPS: usize = 256 * 1024;
+/// Octets that a kept message counts for beyond its own.
+pub const KEPT_EACH: usize = 128;

@@ -22,6 +22,7 @@ use crate::queue::{Counts, Queue};
 use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
+use crate::websocket::message::Message;
 use std::io::ErrorKind;
 use std::mem::{replace, take};
 use std::net::{Shutdown, SocketAddr};
@@ -166,6 +167,20 @@ impl Outbox {
         Ok((first, if much || waited { Sent::Crowded } else { Sent::Done }))
     }
 
+    /// Appends messages, whatever waits already, for the caller to write: what a new member gets
+    /// first has a bound of its own, and a part of it would be no use. Nothing is taken when the
+    /// connection has ended.
+    pub fn give(&self, messages: &[Arc<Message>]) {
+        let mut queue = self.lock();
+        if queue.shut || queue.closing {
+            return;
+        }
+        for message in messages {
+            queue.counts.messages_out += 1;
+            self.append(&mut queue, &message.frame());
+        }
+    }
+
     /// Writes what is pending, unless somebody is writing.
     pub fn write_pending(self: &Arc<Outbox>) -> Sent {
         self.write_pending_of(self.lock())
@@ -231,9 +246,11 @@ impl Outbox {
 
     /// Notes what the client sent.
     pub fn heard(&self, messages: u64, octets: u64) {
-        let mut queue = self.lock();
-        queue.counts.messages_in += messages;
-        queue.counts.octets_in += octets;
+        if octets > 0 {
+            let mut queue = self.lock();
+            queue.counts.messages_in += messages;
+            queue.counts.octets_in += octets;
+        }
     }
 
     /// Returns what has passed so far.
@@ -291,7 +308,8 @@ impl Outbox {
     pub fn wait_for_room(&self, length: usize, deadline: Option<Instant>) -> Result<(), Full> {
         let limits = &self.shared.limits;
         let none = |queue: &Queue| {
-            !queue.shut && (queue.is_crowded(limits) || queue.is_full(length, self.total(), limits))
+            !(queue.shut || queue.closing)
+                && (queue.is_crowded(limits) || queue.is_full(length, self.total(), limits))
         };
         let queue = self.wait_while(none, deadline);
         match none(&queue) {

@@ -112,7 +112,7 @@ impl Queue {
 
     /// Puts the rest of a lot back in front of what is pending.
     pub fn put_back(&mut self, mut rest: Vec<u8>) {
-        self.in_flight -= rest.len();
+        self.in_flight = self.in_flight.saturating_sub(rest.len()); // 0 when the socket was shut
         self.settle();
         rest.append(&mut self.pending);
         self.pending = rest;
@@ -126,6 +126,7 @@ impl Queue {
     /// Drops everything: the socket is shut.
     pub fn forget(&mut self) {
         self.shut = true;
+        self.in_flight = 0; // how much of it was written is not known
         self.pending = Vec::new();
         self.pong = None;
     }

@@ -1,8 +1,8 @@
 //! Who is here: the one global map, from a session to its open WebSockets.
 //!
 //! The lock is held to look up and to clone `Arc`s: never while anything is written or user code
-//! runs. One stuck client must not stop the rest. Under it only an outbox's lock is taken, to append
-//! what a topic keeps: so that nothing newer can come before.
+//! runs. One stuck client must not stop the rest. Under it only an outbox's lock is taken: to append
+//! what a topic keeps, so that nothing newer can come before, and to sum up its counts.
 
 use crate::audience::{Audience, Member, Members};
 use crate::error::Error;
@@ -15,7 +15,6 @@ use crate::revoked::Revoked;
 use crate::session::{Session, SessionId};
 use crate::tap::Tap;
 use crate::topics::{Sessions, Topics};
-use crate::websocket::message::Message;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,7 +70,7 @@ impl Registry {
     }
 }
 
-/// Runs on the map. Nothing in `look` may block or lock.
+/// Runs on the map. Nothing in `look` may block, or lock anything but an outbox.
 fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
     let mut registry: MutexGuard<_> =
         GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +91,7 @@ impl Membership {
     pub fn serve(&self) -> Serving {
         here::serve(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
         let outbox = Arc::clone(&self.member.outbox);
-        with(|registry| registry.served.insert(Arc::as_ptr(&outbox) as usize, Arc::clone(&outbox)));
+        with(|registry| registry.served.insert(address(&outbox), Arc::clone(&outbox)));
         Serving(outbox)
     }
 }
@@ -100,10 +99,9 @@ impl Membership {
 impl Drop for Serving {
     fn drop(&mut self) {
         here::serve(None);
-        let counts = self.0.counts();
         with(|registry| {
-            registry.served.remove(&(Arc::as_ptr(&self.0) as usize));
-            registry.passed += counts;
+            registry.served.remove(&address(&self.0));
+            registry.passed += self.0.counts();
         });
     }
 }
@@ -135,7 +133,7 @@ pub(crate) fn join(
         let members = known.iter().cloned().chain([member.clone()]).collect();
         registry.change().insert(session.id.clone(), members);
         // Behind the 101, which is the first thing in the outbox.
-        registry.topics.came(&session.id).iter().for_each(|kept| append(kept, outbox));
+        outbox.give(&registry.topics.came(&session.id));
         Ok(Membership { id: session.id.clone(), member })
     })
 }
@@ -147,12 +145,16 @@ impl Drop for Membership {
             let outbox = &self.member.outbox;
             let others = |member: &&Member| !Arc::ptr_eq(&member.outbox, outbox);
             let left: Vec<Member> = members.iter().filter(others).cloned().collect();
-            let last = left.is_empty();
-            match last {
+            // One that is not served yet may fail to open, and then nobody would be told.
+            let served = |member: &Member| registry.served.contains_key(&address(&member.outbox));
+            let last = !left.iter().any(served);
+            let gone = left.is_empty();
+            match gone {
                 true => registry.change().remove(&self.id),
                 false => registry.change().insert(self.id.clone(), left.into()),
             };
-            registry.topics.went(&self.id, outbox, last);
+            let gone = gone && !registry.listeners.contains_key(&self.id);
+            registry.topics.went(&self.id, outbox, gone);
             Some(last)
         });
         if let Some(last) = last {
@@ -161,13 +163,8 @@ impl Drop for Membership {
     }
 }
 
-/// Appends a message to an outbox, for somebody to write after the lock. Rare, so not inlined: the stack
-/// beneath a conversation is small.
-#[inline(never)]
-fn append(message: &Arc<Message>, outbox: &Arc<Outbox>) {
-    // Refused when the connection has ended or its client does not read: then it is cut off by the
-    // next who sends.
-    let _ = outbox.cork(&message.frame(), 0);
+fn address(outbox: &Arc<Outbox>) -> usize {
+    Arc::as_ptr(outbox) as usize
 }
 
 /// Returns the open WebSockets of a session, or `None`. Asking for nobody leaves no trace.
@@ -219,9 +216,12 @@ pub(crate) fn join_topic(
         if !one.map_or(true, is_one) {
             return None;
         }
-        let (new, kept) = registry.topics.join(name, id, members, one, keep);
-        new.iter().for_each(|outbox| kept.iter().for_each(|message| append(message, outbox)));
-        Some(if kept.is_empty() { Vec::new() } else { new })
+        let joined = registry.topics.join(name, id, members, one, keep);
+        joined.new.iter().for_each(|outbox| outbox.give(&joined.kept));
+        for tap in registry.listeners.get(id).filter(|_| joined.whole).into_iter().flatten() {
+            joined.kept.iter().for_each(|message| tap.give(message));
+        }
+        Some(if joined.kept.is_empty() { Vec::new() } else { joined.new })
     })
 }
 
@@ -251,6 +251,14 @@ pub(crate) fn listen_no_more(id: &SessionId, tap: &Tap) {
             }
         }
     });
+}
+
+/// Returns who listens to a session.
+pub(crate) fn listeners_of(id: &SessionId) -> Vec<Tap> {
+    if GLOBAL.listeners.load(Ordering::Acquire) == 0 {
+        return Vec::new();
+    }
+    with(|registry| registry.listeners.get(id).cloned().unwrap_or_default())
 }
 
 /// Returns who listens to the sessions that are wanted; the topics tell who is in which.

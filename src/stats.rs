@@ -4,8 +4,8 @@ use crate::registry;
 
 /// How much there is, and how much there has been since the process began.
 ///
-/// The sums are kept by each connection under a lock that it takes anyway, so they cost next to
-/// nothing, and are added up when they are asked for. They never go down.
+/// Each connection keeps its own sums, which cost it next to nothing, and they are added up when they
+/// are asked for. They never go down.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -25,13 +25,14 @@ pub struct Stats {
     pub topics: usize,
     /// Octets that wait for clients, with those of frame headers.
     pub waiting: usize,
-    /// Messages from clients, in all.
+    /// Messages from clients, in all; counted when all that was read at once has been handled.
     pub messages_in: u64,
     /// Messages that were taken for clients, in all; one that goes to ten clients counts ten times.
     pub messages_out: u64,
     /// Octets of frames from clients, in all.
     pub octets_in: u64,
-    /// Octets of frames, and of the answers that opened WebSockets, that were written, in all.
+    /// Octets of frames, and of the answers that opened WebSockets, that were written, in all. Of a
+    /// write that the end of the connection cut short, nothing is counted.
     pub octets_out: u64,
     /// Messages that were not taken for a client because it does not read, in all.
     pub dropped: u64,

@@ -69,8 +69,13 @@ pub(crate) fn write_parts(
         once(&parts.concat())
     } else {
         match once(first)? {
-            // An error of the second call comes again at the next one.
-            some if some == first.len() => Ok(some + once(second).unwrap_or(0)),
+            some if some == first.len() => loop {
+                match once(second) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // Another error comes again at the next call.
+                    result => break Ok(some + result.unwrap_or(0)),
+                }
+            },
             some => Ok(some),
         }
     }

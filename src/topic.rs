@@ -11,8 +11,9 @@ use crate::websocket::message::Message;
 use std::sync::Arc;
 
 /// The handle to a topic: a name that sessions subscribe to, for all routes and servers of the
-/// process. It holds the name only. A topic is there while it has a member, and costs nothing before
-/// and after.
+/// process. It holds that name, and how many messages to keep. A topic is there while it has a
+/// member, and costs nothing before and after. How many topics a client may be in is for the
+/// application to bound.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -52,7 +53,9 @@ impl Topic {
     }
 
     /// Has the topic keep its last messages, so many and at most [`TOPIC_KEEPS`] octets of them, for
-    /// those who subscribe later. What they get first is in order, and nothing newer comes before it.
+    /// those who subscribe later. What they get first is in order, and nothing newer comes before it;
+    /// it is not held back when much waits for them already. What was sent to all but a session is
+    /// not kept for that one.
     ///
     /// It takes effect when this handle subscribes, joins or sends, and lasts until another handle
     /// says another number, or the last member has gone; what was kept goes with that one.
@@ -64,21 +67,25 @@ impl Topic {
     }
 
     /// Makes a session a member, with all its WebSockets and those that it opens later, until it
-    /// unsubscribes or its last one has gone. Returns whether it is a member now: not when it has no
+    /// unsubscribes or its last one has gone. A later one gets what is kept before its
+    /// `handle_connection`, on whatever route it opens. Returns whether it is a member now: not when it has no
     /// WebSocket.
     pub fn subscribe(&self, id: &SessionId) -> bool {
         let new = join_topic(&self.name, id, None, self.keep);
         self.write(new)
     }
 
-    /// Takes a session out, with all that it has there. Returns whether it was in.
+    /// Takes a session out, with all that it has there. Returns whether it was in. What others are
+    /// just sending may still come, and a second time to who comes back at once and gets what is
+    /// kept.
     pub fn unsubscribe(&self, id: &SessionId) -> bool {
         with_topics(|topics, _| topics.leave(&self.name, id, None))
     }
 
     /// Makes the one WebSocket whose handler runs on this thread a member, until it leaves or ends:
-    /// two tabs in two rooms get one room each. Returns whether it is a member now: not on a thread
-    /// that serves no WebSocket.
+    /// two tabs in two rooms get one room each. It changes nothing in a session that has subscribed.
+    /// Returns whether it is a member now: not on a thread that serves no WebSocket, as in a test
+    /// without one.
     pub fn join_here(&self) -> bool {
         match here() {
             Some(Here::Open(id, one)) => {
@@ -89,7 +96,8 @@ impl Topic {
         }
     }
 
-    /// Ends what [`join_here`](Topic::join_here) began. Returns whether it had begun.
+    /// Ends what [`join_here`](Topic::join_here) began. Returns whether it had begun. What others are
+    /// just sending may still come.
     pub fn leave_here(&self) -> bool {
         match here() {
             Some(Here::Open(id, one)) => {
@@ -120,8 +128,9 @@ impl Topic {
     #[inline(never)]
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
         let message = Arc::new(message);
-        let audience =
-            with_topics(|topics, sessions| topics.send(&self.name, &message, self.keep, sessions));
+        let audience = with_topics(|topics, sessions| {
+            topics.send(&self.name, &message, except, self.keep, sessions)
+        });
         let wanted =
             |id: &SessionId, topics: &Topics| except != Some(id) && topics.has(&self.name, id);
         listeners(wanted).iter().for_each(|tap| tap.give(&message));

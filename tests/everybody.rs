@@ -95,3 +95,16 @@ fn a_million_messages_to_nobody_leave_nothing() {
     let stats = Comms::stats();
     assert_eq!((stats.connections, stats.sessions, stats.topics), (0, 0, 0));
 }
+
+#[test]
+fn who_listens_gets_what_goes_to_everybody_but_not_what_goes_to_all_but_it() {
+    let _alone = alone();
+    let [one, other] = [(); 2].map(|()| Request::get("/").session_id());
+    let receiver = Comms::receiver(&one);
+    assert_eq!(Comms::notify().send("to all").expect("always Ok"), 0);
+    assert_eq!(Comms::broadcast(&one).send("not to one").expect("always Ok"), 0);
+    assert_eq!(Comms::broadcast(other).send("not to another").expect("always Ok"), 0);
+    let got = || receiver.try_recv();
+    assert_eq!([got(), got()], [Some("to all".into()), Some("not to another".into())]);
+    assert_eq!(got(), None);
+}

@@ -32,6 +32,10 @@ impl WebsocketController for Rooms {
             "say" => topic.send(text)?.to_string(),
             "others" => topic.send_except(client, text)?.to_string(),
             "me" => room.to_string(),
+            "close" => {
+                here.close(CloseCode(4001), "as told")?;
+                return Ok(());
+            }
             _ => return Err("no such order".into()),
         };
         here.send(answer)?;
@@ -240,6 +244,11 @@ fn an_answer_to_the_one_who_speaks_does_not_go_to_its_other_tabs() {
     assert_eq!(ask(&mut one, "me alone"), "alone");
     assert_eq!(ask(&mut tab, "me too"), "too");
     assert!(Comms::here().is_none(), "a test is no handler");
+    let mut third = Client::websocket(running.address, "/ws", &cookie);
+    third.text("close");
+    assert_eq!(third.next_close(), (4001, "as told".to_string()));
+    drop(third);
+    assert_eq!(ends.recv().expect("an end"), "last: false, here: false");
     // The last of several tabs is one, also when they go at once.
     drop((one, tab));
     let mut told: Vec<String> = (0..2).map(|_| ends.recv().expect("an end")).collect();
@@ -296,6 +305,8 @@ fn a_controller_is_tested_without_a_socket() {
     assert_eq!(to_one.next(), Some(format!("{} came in", other).into()));
     Chat.handle_message(&other, "hello".into()).expect("always Ok");
     assert_eq!((to_one.next(), to_one.try_recv()), (Some("hello".into()), None));
+    // Who listens gets what is kept too.
+    assert_eq!(to_other.try_recv(), Some(format!("{} came in", one).into()));
     assert_eq!(to_other.try_recv(), Some("hello".into()));
     assert_eq!(to_other.try_recv(), Some("said".into()));
     assert_eq!(to_other.recv_timeout(Duration::ZERO), None);
@@ -331,9 +342,11 @@ fn who_listens_gets_what_a_session_gets_and_is_not_counted() {
     }
     assert_eq!(first.missed(), 5);
     assert_eq!(first.try_recv(), Some("much".into()));
-    // A WebSocket that goes takes its session out of its topics, also when it is listened to.
+    // Who is listened to stays in its topics when its WebSockets go, until nobody listens.
     drop(client);
     wait_until("it has left", || !Comms::is_connected(&id));
-    assert_eq!(Comms::topic("h/1").len(), 0);
+    assert_eq!(Comms::topic("h/1").len(), 1);
     assert_eq!(Comms::websocket(&id).send("still").expect("nobody"), 0);
+    drop(first);
+    assert_eq!(Comms::topic("h/1").len(), 0);
 }

@@ -22,6 +22,8 @@ mod places;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod sending;
+#[cfg(test)]
 mod threads;
 #[cfg(test)]
 mod topics;

@@ -4,7 +4,7 @@ use super::{Script, Stub};
 use crate::keys::SessionKeys;
 use crate::limits::Limits;
 use crate::outbox::{Outbox, Shared};
-use crate::registry::{join, Membership};
+use crate::registry::{join, with_topics, Membership};
 use crate::session::{SessionCookie, SessionId};
 use crate::websocket::frame::FrameHeader;
 use crate::Comms;
@@ -124,5 +124,7 @@ fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
     clients.into_iter().for_each(|client| drop(client.membership));
     assert!(topics.iter().all(|topic| topic.is_empty() && topic.members().is_empty()));
     assert!(ids.iter().all(|id| !Comms::is_connected(id)));
+    let known = |id| with_topics(|topics, _| topics.knows(id));
+    assert!(!ids.iter().any(known));
     assert!(!topics[0].subscribe(&ids[0]), "nobody is there");
 }
