@@ -37,12 +37,11 @@ fn visit(request: &Request) -> Result<Response, Error> {
 /// The counts, as Prometheus reads them.
 fn metrics(_: &Request) -> Result<Response, Error> {
     let s = Comms::stats();
-    let mut page = format!("connections {}\nsessions {}\n", s.connections, s.sessions);
-    page += &format!("topics {}\nwaiting_octets {}\n", s.topics, s.waiting);
+    let mut page = format!("connections {}\ntopics {}\n", s.connections, s.topics);
+    page += &format!("sessions {}\nwaiting_octets {}\n", s.sessions, s.waiting);
     page += &format!("messages_in {}\nmessages_out {}\n", s.messages_in, s.messages_out);
     page += &format!("octets_in {}\noctets_out {}\n", s.octets_in, s.octets_out);
-    page += &format!("dropped {}\ncut_off {}\n", s.dropped, s.cut_off);
-    Ok(Response::new().text(page))
+    Ok(Response::new().text(page + &format!("dropped {}\ncut_off {}\n", s.dropped, s.cut_off)))
 }
 
 fn main() -> Result<(), http::Error> {

@@ -27,7 +27,9 @@ pub fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// Returns the value of a Set-Cookie field that scripts cannot read and other sites' forms do not
-/// send: `HttpOnly; SameSite=Lax; Path=/`, without a Domain, with its life in seconds.
+/// send: `HttpOnly; SameSite=Lax; Path=/`, without a Domain, with its life in seconds. Not inlined:
+/// who calls it signs the value first, where the stack should be small.
+#[inline(never)]
 pub(crate) fn set_cookie(name: &str, value: &str, seconds: u64, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };
     format!("{}={}; Max-Age={}; Path=/; HttpOnly; SameSite=Lax{}", name, value, seconds, secure)
