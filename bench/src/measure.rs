@@ -48,7 +48,9 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
             metered(&process, plan, &mut load)?
         }
         Kind::Broadcast { members, in_flight, .. } => {
-            let streams = open(address, wire, members)?;
+            let mut streams = open(address, wire, members)?;
+            // Who has an answer has been told of, and is in the room.
+            one_echo_each(&mut streams, &ring(b'e'))?;
             metered(&process, plan, &mut Room::new(streams, ring(b'b'), in_flight)?)?
         }
         Kind::Flood { in_flight } => {
