@@ -37,20 +37,17 @@ struct Client {
     membership: Membership,
 }
 
-fn clients() -> Vec<Client> {
-    let keys = SessionKeys::new([[7; 32]]).expect("a long key");
-    let cookie = SessionCookie { name: "s".to_string(), secure: false, keys };
-    let shared = Shared::new(Limits::default());
-    let client = |_| {
-        let session = cookie.guest();
+impl Client {
+    fn new(shared: &Arc<Shared>) -> Client {
+        let keys = SessionKeys::new([[7; 32]]).expect("a long key");
+        let session = SessionCookie { name: "s".to_string(), secure: false, keys }.guest();
         let stub = Stub::new(Script::default());
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let outbox = Outbox::new(stub.clone(), peer, Arc::clone(&shared), Vec::new());
+        let outbox = Outbox::new(stub.clone(), peer, Arc::clone(shared), Vec::new());
         let membership = join(&session, &outbox, 1).expect("room");
         assert!(outbox.open());
         Client { id: session.id, stub, membership }
-    };
-    (0..SESSIONS).map(client).collect()
+    }
 }
 
 /// Returns the numbers of the messages that a client got, by topic.
@@ -67,9 +64,17 @@ fn got(stub: &Stub) -> Vec<(usize, u32)> {
     got
 }
 
+/// What one thread did.
+struct Total {
+    told: usize,
+    sent: Vec<usize>,
+    visitors: Vec<(SessionId, Arc<Stub>)>,
+}
+
 #[test]
 fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
-    let clients = clients();
+    let shared = Shared::new(Limits::default());
+    let clients: Vec<Client> = (0..SESSIONS).map(|_| Client::new(&shared)).collect();
     let topics: Vec<_> =
         (0..TOPICS).map(|number| Comms::topic(format!("many/{}", number))).collect();
     // The first twenty stay, each in one topic: they get all that is said there.
@@ -77,26 +82,35 @@ fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
         assert!(topic.subscribe(&client.id));
     }
     let number = AtomicU32::new(0);
-    let totals: Vec<(usize, Vec<usize>)> = thread::scope(|scope| {
-        let (clients, topics, number) = (&clients, &topics, &number);
+    let totals: Vec<Total> = thread::scope(|scope| {
+        let (clients, topics, number, shared) = (&clients, &topics, &number, &shared);
         let run = move |mut random: Random| {
-            let (mut told, mut sent) = (0, vec![0; TOPICS]);
+            let mut total = Total { told: 0, sent: vec![0; TOPICS], visitors: Vec::new() };
             for _ in 0..ROUNDS {
                 let which = random.below(TOPICS);
                 let client = &clients[TOPICS + random.below(SESSIONS - TOPICS)];
-                match random.below(4) {
+                match random.below(5) {
+                    // A session that comes, is in two topics, and goes.
+                    3 => {
+                        let visitor = Client::new(shared);
+                        topics[which].subscribe(&visitor.id);
+                        topics[random.below(TOPICS)].subscribe(&visitor.id);
+                        thread::yield_now();
+                        drop(visitor.membership);
+                        total.visitors.push((visitor.id, visitor.stub));
+                    }
                     0 | 1 => drop(topics[which].subscribe(&client.id)),
                     2 => drop(topics[which].unsubscribe(&client.id)),
                     _ => {
                         let number = number.fetch_add(1, Ordering::Relaxed).to_be_bytes();
                         let message = [&[which as u8][..], &number].concat();
-                        told += topics[which].send(message).expect("always Ok");
-                        sent[which] += 1;
+                        total.told += topics[which].send(message).expect("always Ok");
+                        total.sent[which] += 1;
                     }
                 }
                 (0..random.below(3)).for_each(|_| thread::yield_now());
             }
-            (told, sent)
+            total
         };
         let seeds = 1..=THREADS as u64;
         let threads: Vec<_> =
@@ -105,22 +119,26 @@ fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
     });
 
     let mut arrived = 0;
-    for (place, client) in clients.iter().enumerate() {
-        let got = got(&client.stub);
+    let visitors = totals.iter().flat_map(|total| &total.visitors).map(|(_, stub)| stub);
+    let stubs = clients.iter().map(|client| &client.stub).chain(visitors);
+    for (place, stub) in stubs.enumerate() {
+        let got = got(stub);
         arrived += got.len();
         let mut once = HashMap::new();
         got.iter().for_each(|message| *once.entry(message).or_insert(0) += 1);
         assert!(once.values().all(|count| *count == 1), "client {} got one twice", place);
         if place < TOPICS {
-            let sent: usize = totals.iter().map(|(_, sent)| sent[place]).sum();
+            let sent: usize = totals.iter().map(|total| total.sent[place]).sum();
             assert_eq!(got.len(), sent, "client {} was there all the time", place);
             assert!(got.iter().all(|(topic, _)| *topic == place));
         }
     }
-    assert_eq!(arrived, totals.iter().map(|(told, _)| told).sum::<usize>());
+    assert_eq!(arrived, totals.iter().map(|total| total.told).sum::<usize>());
     assert!(topics.iter().all(|topic| !topic.is_empty()));
     // Who goes leaves all topics.
-    let ids: Vec<SessionId> = clients.iter().map(|client| client.id.clone()).collect();
+    let visitors = totals.iter().flat_map(|total| &total.visitors).map(|(id, _)| id.clone());
+    let ids: Vec<SessionId> =
+        clients.iter().map(|client| client.id.clone()).chain(visitors).collect();
     clients.into_iter().for_each(|client| drop(client.membership));
     assert!(topics.iter().all(|topic| topic.is_empty() && topic.members().is_empty()));
     assert!(ids.iter().all(|id| !Comms::is_connected(id)));
