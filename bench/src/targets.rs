@@ -74,7 +74,7 @@ fn all(results: &Results) -> Vec<Target> {
         .into_iter()
         .map(|connections| own(&format!("echo-{connections}-64"), CPU))
         .collect();
-    let most_to_least = growth.map(|times| {
+    let most_to_least = growth.clone().map(|times| {
         let (low, high) = times.iter().fold((f64::MAX, 0.0), |(low, high): (f64, f64), time| {
             (low.min(*time), high.max(*time))
         });
@@ -82,6 +82,8 @@ fn all(results: &Results) -> Vec<Target> {
     });
     let what = "1 to 5,000 × 64 in flight, most time per message to the least";
     add(what, " ×", AtMost(2.0), most_to_least);
+    let what = "1 to 5,000 × 64 in flight, growth of the time per message with the connections";
+    add(what, " ×", AtMost(2.0), growth.map(|times| most_growth(&times)));
 
     let together = (own("broadcast-16", RATE), own("broadcast-1", RATE));
     let gain = together.0.zip(together.1).map(|(sixteen, one)| sixteen / one);
@@ -121,4 +123,25 @@ fn all(results: &Results) -> Vec<Target> {
     add(what, "", AtLeast(40.0), told);
     add("unmask", " GB/s", AtLeast(10.0), own("unmask", 0));
     targets
+}
+
+/// Returns the most that a value is of one before it.
+fn most_growth(values: &[f64]) -> f64 {
+    let (mut least, mut most) = (f64::MAX, 0.0f64);
+    for &value in values {
+        least = least.min(value);
+        most = most.max(value / least);
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fall_is_no_growth_and_a_rise_is_measured_from_the_least_before() {
+        assert_eq!(most_growth(&[4.0, 2.0, 1.0]), 1.0);
+        assert_eq!(most_growth(&[4.0, 1.0, 3.0, 2.0]), 3.0);
+    }
 }

@@ -313,7 +313,7 @@ impl Conversation {
         }
         // What is sent waits for the end of the batch, if there is more of it: a whole frame comes
         // next, or one came before. The clock sees to it that this is not long.
-        self.in_batch |= whole_frame(self.socket.unread());
+        self.in_batch = self.in_batch || whole_frame(self.socket.unread());
         seat.cork(self.in_batch);
         self.call(listener, Event::Message(message)).map_err(End::Failed)
     }
