@@ -3,11 +3,10 @@
 //! A thread that is blocked in a read cannot keep another deadline. The clock can: it sleeps until
 //! the first job is due. Jobs are short and never block.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-
-type Job = Box<dyn FnOnce() + Send>;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 pub(crate) struct Clock {
@@ -17,11 +16,35 @@ pub(crate) struct Clock {
 
 #[derive(Default)]
 struct Jobs {
-    /// By time, then by number, since two jobs may have one time.
-    due: BTreeMap<(Instant, u64), Job>,
-    count: u64,
+    /// The first that is due is at the top.
+    due: BinaryHeap<Job>,
     stopped: bool,
 }
+
+struct Job {
+    time: Instant,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl Ord for Job {
+    fn cmp(&self, other: &Job) -> Ordering {
+        other.time.cmp(&self.time)
+    }
+}
+
+impl PartialOrd for Job {
+    fn partial_cmp(&self, other: &Job) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Job {
+    fn eq(&self, other: &Job) -> bool {
+        self.time == other.time
+    }
+}
+
+impl Eq for Job {}
 
 impl Clock {
     /// Has the job done at that time or soon after. After `stop` it is dropped.
@@ -30,10 +53,8 @@ impl Clock {
         if jobs.stopped {
             return;
         }
-        jobs.count += 1;
-        let number = jobs.count;
-        jobs.due.insert((time, number), Box::new(job));
-        let first = jobs.due.keys().next() == Some(&(time, number));
+        let first = jobs.due.peek().map_or(true, |next| time < next.time);
+        jobs.due.push(Job { time, work: Box::new(job) });
         drop(jobs);
         if first {
             self.changed.notify_all(); // who sleeps until a later one must wake earlier
@@ -44,25 +65,20 @@ impl Clock {
     pub fn run(&self) {
         let mut jobs = self.lock();
         while !jobs.stopped {
-            let first = jobs.due.keys().next().copied();
-            jobs = match first {
+            let left =
+                jobs.due.peek().map(|job| job.time.saturating_duration_since(Instant::now()));
+            jobs = match left {
                 None => self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner),
-                Some(key) => match key.0.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => {
-                        self.changed
-                            .wait_timeout(jobs, left)
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .0
-                    }
-                    _ => {
-                        let job = jobs.due.remove(&key);
-                        drop(jobs);
-                        if let Some(job) = job {
-                            job();
-                        }
-                        self.lock()
-                    }
-                },
+                Some(Duration::ZERO) => {
+                    let job = jobs.due.pop();
+                    drop(jobs);
+                    job.map(|job| (job.work)());
+                    self.lock()
+                }
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(jobs, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
     }

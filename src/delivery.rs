@@ -15,6 +15,7 @@
 
 use crate::outbox::{Full, Outbox, Refused, Sent, Shared};
 use crate::stream::after;
+use crate::system::start_thread;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
 use std::cell::RefCell;
@@ -229,9 +230,7 @@ fn send_courier(list: Vec<Arc<Outbox>>) {
         return;
     }
     let load = list.clone();
-    let courier =
-        std::thread::Builder::new().name("sockling-courier".to_string()).stack_size(COURIER_STACK);
-    if courier.spawn(move || carry(load)).is_err() {
+    if start_thread("sockling-courier", COURIER_STACK, Box::new(move || carry(load))).is_err() {
         for outbox in list {
             outbox.write_pending();
         }

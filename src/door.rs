@@ -12,11 +12,11 @@ use crate::log;
 use crate::roster::Roster;
 use crate::socket::Socket;
 use crate::stream::{after, write_all, Stream};
+use crate::system::{start_thread, waker};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 /// How long a client that is refused gets to take the answer.
@@ -70,10 +70,7 @@ impl Door {
     #[inline(never)]
     fn start_thread(self: &Arc<Door>, crowd: &mut Crowd) -> io::Result<()> {
         let door = Arc::clone(self);
-        thread::Builder::new()
-            .name("sockling".to_string())
-            .stack_size(self.site.shared.limits.stack)
-            .spawn(move || door.attend())?;
+        start_thread("sockling", self.site.shared.limits.stack, Box::new(move || door.attend()))?;
         crowd.waiting += 1;
         crowd.threads += 1;
         Ok(())
@@ -240,19 +237,6 @@ impl std::fmt::Debug for Door {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(out, "server on {}", self.address)
     }
-}
-
-/// Returns what wakes all threads that are blocked in `accept` at once, where the system can: on
-/// Linux a listening socket can be shut like a connected one.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn waker(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
-    use std::os::unix::io::OwnedFd;
-    Ok(Some(TcpStream::from(OwnedFd::from(listener.try_clone()?))))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn waker(_: &TcpListener) -> io::Result<Option<TcpStream>> {
-    Ok(None)
 }
 
 /// Returns the address under which this machine reaches a listener: its own, or loopback for one

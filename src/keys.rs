@@ -4,11 +4,9 @@
 //! HMAC is known (RFC 6194, 3.3).
 
 use crate::error::Error;
+use crate::system;
 use sha1_smol::Sha1;
-use std::fs::File;
-use std::io::{self, Read};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Octets of a signature.
 pub(crate) const SIGNATURE: usize = 20;
@@ -32,7 +30,8 @@ struct Secrets {
     keys: Vec<Vec<u8>>,
     /// Key and counter of the random numbers: HMAC of a counter, under a key that nobody knows.
     seed: [u8; 32],
-    drawn: AtomicU64,
+    /// 64 bits also on processors that cannot count so far in one step.
+    drawn: Mutex<u64>,
 }
 
 impl SessionKeys {
@@ -46,12 +45,12 @@ impl SessionKeys {
         if keys.is_empty() || keys.iter().any(|key| key.len() < SessionKeys::SHORTEST) {
             return Err(Error::Key);
         }
-        Ok(SessionKeys::with_seed(keys, entropy().map_err(Error::Entropy)?))
+        Ok(SessionKeys::with_seed(keys, entropy()?))
     }
 
     /// Returns one random key; sessions end with the process. Error: [`Error::Entropy`].
     pub fn random() -> Result<SessionKeys, Error> {
-        let key = entropy().map_err(Error::Entropy)?;
+        let key = entropy()?;
         SessionKeys::new([key])
     }
 
@@ -65,12 +64,16 @@ impl SessionKeys {
     }
 
     fn with_seed(keys: Vec<Vec<u8>>, seed: [u8; 32]) -> SessionKeys {
-        SessionKeys(Arc::new(Secrets { keys, seed, drawn: AtomicU64::new(0) }))
+        SessionKeys(Arc::new(Secrets { keys, seed, drawn: Mutex::new(0) }))
     }
 
     /// Returns 128 random bits. Cannot fail: the system was asked when the keys were made.
     pub(crate) fn draw(&self) -> [u8; 16] {
-        let count = self.0.drawn.fetch_add(1, Ordering::Relaxed);
+        let count = {
+            let mut drawn = self.0.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            *drawn += 1;
+            *drawn
+        };
         let mut bits = [0; 16];
         bits.copy_from_slice(&hmac_sha1(&self.0.seed, &count.to_be_bytes())[..16]);
         bits
@@ -126,15 +129,8 @@ fn same(one: &[u8], other: &[u8]) -> bool {
         && one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
-/// Returns 256 bits that nobody can guess. Where the system has `/dev/urandom` its failure is an
-/// error; a weak number is never made.
-fn entropy() -> io::Result<[u8; 32]> {
-    if cfg!(unix) {
-        let mut bits = [0; 32];
-        File::open("/dev/urandom")?.read_exact(&mut bits)?;
-        return Ok(bits);
-    }
-    Ok(thread_mix())
+fn entropy() -> Result<[u8; 32], Error> {
+    system::entropy().unwrap_or_else(|| Ok(thread_mix())).map_err(Error::Entropy)
 }
 
 /// Mixes what the standard library's hash maps of eight new threads are seeded with. The seeds

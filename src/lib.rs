@@ -44,7 +44,7 @@
 //! read from top to bottom; a test holds that.
 //!
 //! ```text
-//! ground        limits log
+//! ground        limits log system
 //! HTTP text     http/headers http/target http/head http/origin http/chunked http/cookie
 //!               http/response
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
@@ -222,6 +222,7 @@ pub mod websocket {
 }
 
 mod error;
+mod system;
 
 mod clock;
 mod delivery;

@@ -20,6 +20,7 @@ use crate::limits::{Limits, Overflow, CORK, DIRECT_WRITE};
 use crate::log;
 use crate::queue::{Counts, Queue};
 use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
+use crate::system::start_thread;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::message::Message;
@@ -485,11 +486,8 @@ impl Outbox {
         self.congest(&mut queue, stalled);
         drop(queue);
         let outbox = Arc::clone(self);
-        let flusher = std::thread::Builder::new()
-            .name("sockling-flush".to_string())
-            .stack_size(FLUSHER_STACK)
-            .spawn(move || outbox.drain(stalled, true));
-        if flusher.is_err() {
+        let job = Box::new(move || outbox.drain(stalled, true));
+        if start_thread("sockling-flush", FLUSHER_STACK, job).is_err() {
             self.drain(stalled, false);
         }
     }

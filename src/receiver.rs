@@ -1,11 +1,9 @@
 //! Listening in: what is sent to a session, inside the process.
 
-use crate::limits::RECEIVER;
 use crate::registry;
 use crate::session::SessionId;
 use crate::tap::Tap;
 use crate::websocket::message::Message;
-use std::sync::mpsc::Receiver as Channel;
 use std::time::Duration;
 
 /// Gets what is sent to a session from when it is made until it is dropped: for the tests of a
@@ -29,24 +27,23 @@ use std::time::Duration;
 pub struct Receiver {
     id: SessionId,
     tap: Tap,
-    channel: Channel<Message>,
 }
 
 impl Receiver {
     pub(crate) fn new(id: SessionId) -> Receiver {
-        let (tap, channel) = Tap::new(RECEIVER);
+        let tap = Tap::default();
         registry::listen(&id, tap.clone());
-        Receiver { id, tap, channel }
+        Receiver { id, tap }
     }
 
     /// Returns the next message if it comes within so long.
     pub fn recv_timeout(&self, longest: Duration) -> Option<Message> {
-        self.channel.recv_timeout(longest).ok()
+        self.tap.take(Some(longest))
     }
 
     /// Returns the next message if it is there.
     pub fn try_recv(&self) -> Option<Message> {
-        self.channel.try_recv().ok()
+        self.tap.take(Some(Duration::ZERO))
     }
 
     /// Returns how many messages were dropped because too many waited.
@@ -65,8 +62,7 @@ impl Iterator for Receiver {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        // The other end is held until this one is dropped.
-        self.channel.recv().ok()
+        self.tap.take(None)
     }
 }
 

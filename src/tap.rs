@@ -1,37 +1,64 @@
-//! The sending end of a receiver: takes what there is room for, and counts the rest.
+//! What a receiver is fed through: holds the messages that there is room for, and counts the rest.
 
+use crate::limits::RECEIVER;
 use crate::websocket::message::Message;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-#[derive(Clone)]
-pub(crate) struct Tap {
-    sender: SyncSender<Message>,
-    missed: Arc<AtomicUsize>,
+#[derive(Clone, Default)]
+pub(crate) struct Tap(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    held: Mutex<Held>,
+    came: Condvar,
+}
+
+#[derive(Default)]
+struct Held {
+    messages: VecDeque<Message>,
+    missed: usize,
 }
 
 impl Tap {
-    /// Returns a tap, and where its messages come out, of which so many may wait.
-    pub fn new(most: usize) -> (Tap, Receiver<Message>) {
-        let (sender, receiver) = sync_channel(most);
-        (Tap { sender, missed: Arc::default() }, receiver)
-    }
-
     /// Gives a message, or counts it when there is no room.
     pub fn give(&self, message: &Message) {
-        if self.sender.try_send(message.clone()).is_err() {
-            self.missed.fetch_add(1, Ordering::Relaxed);
+        let mut held = self.held();
+        if held.messages.len() < RECEIVER {
+            held.messages.push_back(message.clone());
+            self.0.came.notify_one();
+        } else {
+            held.missed += 1;
         }
+    }
+
+    /// Takes the next message, for which it waits so long, or for ever.
+    pub fn take(&self, longest: Option<Duration>) -> Option<Message> {
+        let none = |held: &mut Held| held.messages.is_empty();
+        let mut held = match longest {
+            None => {
+                self.0.came.wait_while(self.held(), none).unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(longest) => {
+                let waited = self.0.came.wait_timeout_while(self.held(), longest, none);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        held.messages.pop_front()
     }
 
     /// Returns how many messages there was no room for.
     pub fn missed(&self) -> usize {
-        self.missed.load(Ordering::Relaxed)
+        self.held().missed
     }
 
-    /// Returns whether both have one end.
+    /// Returns whether both are one.
     pub fn is(&self, other: &Tap) -> bool {
-        Arc::ptr_eq(&self.missed, &other.missed)
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -51,11 +51,9 @@ impl Origins {
     }
 
     fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
-        let (scheme, rest) = origin.split_once("://")?;
-        let default_port = match scheme {
-            "http" => 80,
-            "https" => 443,
-            _ => return None,
+        let (rest, default_port) = match origin.strip_prefix("http://") {
+            Some(rest) => (rest, 80),
+            None => (origin.strip_prefix("https://")?, 443),
         };
         let (page, own) = (Authority::parse(rest)?, authority?);
         let one_host =
