@@ -20,11 +20,11 @@ use crate::limits::{Limits, Overflow, CORK, DIRECT_WRITE};
 use crate::log;
 use crate::queue::{Counts, Queue};
 use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
-use crate::system::start_thread;
+use crate::system::{start_thread, HOLD};
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::message::Message;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::mem::{replace, take};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -126,7 +126,7 @@ impl Outbox {
 
     /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
     pub fn open(self: &Arc<Outbox>) -> bool {
-        if self.stream.set_write_timeout(DIRECT_WRITE).is_err() {
+        if self.write_briefly().is_err() {
             self.cut_off("its write timeout cannot be set");
         }
         let first = self.lock().take_lot();
@@ -461,6 +461,12 @@ impl Outbox {
         Sent::Stalled
     }
 
+    /// Has writes give up soon: a thread that sends is not to wait for the client.
+    fn write_briefly(&self) -> io::Result<()> {
+        let hold = if self.stream.is_brittle() { HOLD } else { DIRECT_WRITE };
+        self.stream.set_write_timeout(hold)
+    }
+
     /// Makes one `write` call. Returns how many octets the system took, or `None` when the
     /// connection has ended.
     #[inline]
@@ -469,7 +475,11 @@ impl Outbox {
             match self.stream.write(parts) {
                 Ok(octets) => return Some(octets),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Some(0),
+                Err(error) if is_timeout(&error) && !self.stream.is_brittle() => return Some(0),
+                Err(error) if is_timeout(&error) => {
+                    self.cut_off("it does not read, and this system cannot wait for it");
+                    return None;
+                }
                 Err(_) => {
                     self.close();
                     return None;
@@ -515,7 +525,7 @@ impl Outbox {
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
             let all = write_all(&*self.stream, &lot[written..], deadline);
             // A direct write that follows must be short again.
-            if all.and_then(|()| self.stream.set_write_timeout(DIRECT_WRITE)).is_err() {
+            if all.and_then(|()| self.write_briefly()).is_err() {
                 self.cut_off("it did not read in time");
             }
         }

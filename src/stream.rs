@@ -4,6 +4,7 @@
 //! and then never meets it. A deadline is a point in time, and each call gets what is left of it.
 
 use crate::limits::WRITE_RATE;
+use crate::system::{BRITTLE, PIECE};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ pub(crate) trait Stream: Send + Sync {
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
     /// Ends one direction or both, and wakes who is blocked there.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+    /// Returns whether nothing may be written any more after a write that gave up: of what was taken
+    /// the system then says nothing.
+    fn is_brittle(&self) -> bool;
 }
 
 impl Stream for TcpStream {
@@ -33,6 +37,10 @@ impl Stream for TcpStream {
     }
 
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
+        if self.is_brittle() {
+            let all = parts.concat();
+            return Write::write(&mut &*self, &all[..all.len().min(PIECE)]);
+        }
         write_parts(parts, |octets| Write::write(&mut &*self, octets))
     }
 
@@ -46,6 +54,10 @@ impl Stream for TcpStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         TcpStream::shutdown(self, how)
+    }
+
+    fn is_brittle(&self) -> bool {
+        BRITTLE
     }
 }
 

@@ -60,6 +60,8 @@ struct Script {
     /// What was written.
     output: Vec<u8>,
     shut: bool,
+    /// As on a system where a write that gave up is the last.
+    brittle: bool,
     /// Calls so far, and the one from which on all fail in this way; a shutdown still works.
     calls: usize,
     broken: Option<(usize, ErrorKind)>,
@@ -162,5 +164,9 @@ impl Stream for Stub {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.script().shut |= how == Shutdown::Both;
         Ok(())
+    }
+
+    fn is_brittle(&self) -> bool {
+        self.script().brittle
     }
 }

@@ -54,6 +54,24 @@ fn an_interrupted_write_goes_on_and_a_timeout_is_a_short_write() {
 }
 
 #[test]
+fn where_a_write_that_gave_up_is_the_last_a_short_one_goes_on_and_a_timeout_ends_the_connection() {
+    let writes = [Ok(3), Ok(2), Ok(3), Err(ErrorKind::WouldBlock)].into();
+    let stub = Stub::new(Script { writes, brittle: true, ..Script::default() });
+    let outbox = outbox(&stub);
+    assert_eq!(stub.script().timeouts[1], Duration::from_secs(1));
+    let frame = Frame::new(OpCode::Text, b"one");
+    assert_eq!(outbox.send(&frame).expect("room"), Sent::Stalled);
+    settle(&outbox);
+    assert_eq!(stub.script().output, b"101\x81\x03one");
+    assert!(!stub.script().shut);
+    drop(outbox.send(&frame));
+    settle(&outbox);
+    assert!(stub.script().shut);
+    assert!(matches!(outbox.send(&frame), Err(Refused::Gone)));
+    assert_eq!(stub.script().output, b"101\x81\x03one", "nothing is written after the timeout");
+}
+
+#[test]
 fn after_an_error_nothing_is_written_and_everybody_is_told() {
     let writes = [Ok(3), Ok(5), Err(ErrorKind::ConnectionReset)].into();
     let stub = Stub::new(Script { writes, ..Script::default() });
