@@ -78,10 +78,12 @@ pub(crate) fn deliver_all<'a>(
     frame: &Frame,
 ) -> (usize, Option<Full>) {
     let (mut taken, mut full) = (0, None);
-    // After one client has held this thread up, the others are left to a courier.
+    // After one client has held this thread up, the others are left to a courier; but not when as
+    // much waits as may, for then it is the sender who has to wait.
     let (mut held_up, mut left) = (false, Vec::new());
     for outbox in to {
-        let sent = if held_up && !is_own(outbox) {
+        let left_to_courier = held_up && !is_own(outbox) && !outbox.is_total_exceeded();
+        let sent = if left_to_courier {
             append_for_courier(outbox, frame, &mut left)
         } else {
             deliver(outbox, frame)

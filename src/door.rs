@@ -168,7 +168,9 @@ impl Door {
         let stream: Arc<dyn Stream> = Arc::new(stream);
         let limits = &self.site.shared.limits;
         match self.roster.admit(Arc::clone(&stream), peer, limits) {
-            Some(place) => serve(&self.site, Socket::new(stream), &place.entry),
+            Some(place) => {
+                serve(&self.site, Socket::new(stream, self.site.shared.limits.buffer), &place.entry)
+            }
             None => self.turn_away(stream),
         }
     }
@@ -185,7 +187,7 @@ impl Door {
             crowd.refusing += 1;
         }
         self.refuse(&*stream);
-        Socket::new(stream).linger(LINGER_QUIET);
+        Socket::new(stream, 0).linger(LINGER_QUIET);
         self.crowd().refusing -= 1;
     }
 

@@ -47,6 +47,10 @@ pub struct Limits {
     /// Most octets that wait for all clients of a server together. Over it, `overflow` holds for
     /// clients that already do not read when more is sent to them. Default 64 MiB.
     pub total_backlog: usize,
+    /// Largest read buffer of a connection, in octets, above which what waits for it is written in
+    /// the middle of a batch, or, when it does not read, it is not read from. Default 64 KiB; a
+    /// connection begins with 2 KiB, and more makes no copy cheaper. Request heads may need more.
+    pub buffer: usize,
     /// Stack of a connection's thread, in octets. Default 1 MiB; only pages that were touched
     /// take memory.
     pub stack: usize,
@@ -118,6 +122,7 @@ impl Default for Limits {
             backlog_messages: 1024,
             overflow: Overflow::Close,
             total_backlog: 64 * 1024 * 1024,
+            buffer: 64 * 1024,
             stack: 1024 * 1024,
             connections: 1000,
             connections_per_address: 0,
@@ -135,6 +140,76 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Returns bounds for a machine with 64 MiB of memory: by [`most_memory`](Limits::most_memory)
+    /// the library takes less than 24 MiB of it, whatever its clients do, and leaves the rest to the
+    /// system, whose sockets are not counted, and to the application. Times are the default ones.
+    ///
+    /// | field | value | why |
+    /// |---|--:|---|
+    /// | `connections` | 100 | one takes up to 172 KiB by the numbers below; an idle one takes 15 |
+    /// | `stack` | 64 KiB | a handler that panics with a backtrace needs 32; two may be needed where nothing is optimized |
+    /// | `buffer` | 8 KiB | a batch of some messages; more only makes large batches cheaper |
+    /// | `message` | 16 KiB | it is in memory twice: as it came, and as it is sent on |
+    /// | `body` | 16 KiB | so is a body, while its buffer grows |
+    /// | `request_line` | 4 KiB | pages of small machines have short paths |
+    /// | `headers` | 8 KiB | what browsers send with some cookies is half of it |
+    /// | `header_count` | 64 | browsers send 20 |
+    /// | `fragments` | 1,024 | more than one for every 16 octets of a message serves nobody |
+    /// | `backlog` | 64 KiB | four messages, or a second on a slow line |
+    /// | `backlog_messages` | 256 | of as many octets as a small message and its place take |
+    /// | `total_backlog` | 4 MiB | as much as all clients may have waiting, were half of them slow |
+    /// | `connections_per_session` | 8 | the tabs of one browser |
+    /// | `requests_per_connection` | 100 | a connection that is kept takes the place of another |
+    ///
+    /// ```
+    /// use sockling::limits::Limits;
+    ///
+    /// let limits = Limits { connections: 64, ..Limits::small() };
+    /// assert!(limits.most_memory().unwrap() < 14 * 1024 * 1024);
+    /// ```
+    pub fn small() -> Limits {
+        Limits {
+            request_line: 4 * 1024,
+            headers: 8 * 1024,
+            header_count: 64,
+            body: 16 * 1024,
+            message: 16 * 1024,
+            fragments: 1024,
+            backlog: 64 * 1024,
+            backlog_messages: 256,
+            total_backlog: 4 * 1024 * 1024,
+            buffer: 8 * 1024,
+            stack: 64 * 1024,
+            connections: 100,
+            connections_per_session: 8,
+            requests_per_connection: 100,
+            ..Limits::default()
+        }
+    }
+
+    /// Returns the most octets that these bounds let connections take: each its whole stack, a head,
+    /// a body or message, and full buffers, and all together what waits for clients that do not read.
+    /// `None` without a ceiling on connections. Not counted: the program, what handlers allocate and
+    /// topics keep, and what the system holds for sockets, up to some megabytes for a client that
+    /// does not read.
+    pub fn most_memory(&self) -> Option<usize> {
+        let head = self.request_line.saturating_add(self.headers);
+        // A buffer that is full doubles: the read buffer for a head, and a body's own.
+        let read = self.buffer.max(head.saturating_mul(2));
+        let received = self.body.saturating_mul(2).max(self.message);
+        // A batch's answers; one message is taken whatever waits; and a thread that writes.
+        let sent = self.buffer.saturating_add(self.message).saturating_add(WRITER);
+        let each = [self.stack, read, head, received, sent];
+        let each = each.iter().fold(0, |sum: usize, part| sum.saturating_add(*part));
+        let all = self.connections.saturating_mul(each).saturating_add(self.total_backlog);
+        (self.connections > 0).then_some(all)
+    }
+}
+
+/// What a thread takes of its stack that writes for a client that does not read, in octets.
+const WRITER: usize = 16 * 1024;
 
 /// Empty lines that are skipped before a request line (RFC 9112, 2.2). More is 400.
 pub const LEADING_CRLFS: usize = 2;
@@ -161,11 +236,8 @@ pub const LINGER_QUIET: Duration = Duration::from_millis(500);
 /// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
 /// own takes the write over.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
-/// Waiting octets above which a connection's own thread stops reading from a client that does not
-/// read, and above which a corked outbox is written in the middle of a batch.
-pub const CORK: usize = 64 * 1024;
-/// Smallest and largest read buffer of a connection, in octets.
-pub const READ_BUFFER: (usize, usize) = (2 * 1024, 64 * 1024);
+/// First read buffer of a connection, and what a quiet one has, in octets.
+pub const READ_BUFFER: usize = 2 * 1024;
 /// Threads that wait in `accept` at a time, and connections over the ceiling that are told so at
 /// a time; the rest of those is dropped.
 pub const AT_THE_DOOR: usize = 8;

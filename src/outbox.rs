@@ -16,7 +16,7 @@
 //! writer, or is on the list of a thread that will write it (see `delivery`).
 
 use crate::clock::Clock;
-use crate::limits::{Limits, Overflow, CORK, DIRECT_WRITE};
+use crate::limits::{Limits, Overflow, DIRECT_WRITE};
 use crate::log;
 use crate::queue::{Counts, Queue};
 use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// The clock's ticks so far.
     pub ticks: AtomicUsize,
     late: Mutex<Late>,
-    /// Octets that wait in all congested outboxes.
+    /// Octets that wait in all outboxes that are congested or left to a courier.
     total: AtomicUsize,
 }
 
@@ -161,10 +161,10 @@ impl Outbox {
         if !queue.is_pending() {
             queue.corked_at = self.shared.ticks.load(Ordering::Relaxed);
         }
-        self.append(&mut queue, frame);
         let first = replace(&mut queue.batch, batch) != batch;
-        let much =
-            !queue.writing && queue.pending() > CORK || queue.is_crowded(&self.shared.limits);
+        self.append(&mut queue, frame);
+        let limits = &self.shared.limits;
+        let much = !queue.writing && queue.pending() > limits.buffer || queue.is_crowded(limits);
         Ok((first, if much || waited { Sent::Crowded } else { Sent::Done }))
     }
 
@@ -310,7 +310,9 @@ impl Outbox {
         let limits = &self.shared.limits;
         let none = |queue: &Queue| {
             !(queue.shut || queue.closing)
-                && (queue.is_crowded(limits) || queue.is_full(length, self.total(), limits))
+                && (queue.is_crowded(limits)
+                    || queue.is_full(length, limits)
+                    || queue.is_beyond(self.total(), limits))
         };
         let queue = self.wait_while(none, deadline);
         match none(&queue) {
@@ -319,14 +321,15 @@ impl Outbox {
         }
     }
 
-    /// Waits while the client is behind and more than `CORK` is queued for it. Returns for how long
+    /// Waits while the client is behind and more than a buffer is queued for it. Returns for how long
     /// if it may have waited.
     pub fn wait_for_reader(&self) -> Option<Duration> {
         if !self.is_congested() {
             return None;
         }
         let begun = Instant::now();
-        drop(self.wait_while(|queue| queue.is_congested() && queue.pending() > CORK, None));
+        let most = self.shared.limits.buffer;
+        drop(self.wait_while(|queue| queue.is_congested() && queue.pending() > most, None));
         Some(begun.elapsed())
     }
 
@@ -376,16 +379,18 @@ impl Outbox {
         length: usize,
         patient: bool,
     ) -> Result<(MutexGuard<'_, Queue>, bool), Refused> {
-        let full = |queue: &Queue| queue.is_full(length, self.total(), &self.shared.limits);
+        let limits = &self.shared.limits;
+        let full = |queue: &Queue| queue.is_full(length, limits);
+        let beyond = |queue: &Queue| queue.is_beyond(self.total(), limits);
         let mut queue = self.lock();
-        let wait = patient && full(&queue) && !queue.is_too_slow();
+        let wait = patient && (full(&queue) || beyond(&queue)) && !queue.is_too_slow();
         if wait {
             queue = self.wait(queue, DIRECT_WRITE);
         }
         if queue.shut || queue.closing {
             return Err(Refused::Gone);
         }
-        if full(&queue) && queue.is_too_slow() {
+        if full(&queue) && queue.is_too_slow() || beyond(&queue) {
             return Err(Refused::Full(self.full(&queue)));
         }
         Ok((queue, wait))
@@ -577,11 +582,16 @@ impl Outbox {
         let congested = queue.is_congested();
         self.congested.store(congested, Ordering::Release);
         self.written.store(queue.counts.octets_out as usize, Ordering::Relaxed);
-        let waiting = if congested { queue.octets() } else { 0 };
+        let waiting = if congested || queue.is_left() { queue.octets() } else { 0 };
         if waiting != queue.counted {
             self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);
             queue.counted = waiting;
         }
+    }
+
+    /// Returns whether more waits for all clients of the server than may.
+    pub fn is_total_exceeded(&self) -> bool {
+        self.total() > self.shared.limits.total_backlog
     }
 
     fn total(&self) -> usize {

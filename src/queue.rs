@@ -160,6 +160,11 @@ impl Queue {
         !self.pending.is_empty() || self.pong.is_some()
     }
 
+    /// Returns whether what is pending was left to a courier.
+    pub fn is_left(&self) -> bool {
+        self.batch == 0 && !self.writing && self.is_pending()
+    }
+
     /// Returns the octets that are pending.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -187,14 +192,19 @@ impl Queue {
         self.congested_since.map_or(false, |since| since.elapsed() >= GRACE)
     }
 
-    /// Returns whether too much waits behind a write for a frame of this length to be taken; `total`
-    /// waits for all clients. One message is always taken.
-    pub fn is_full(&self, length: usize, total: usize, limits: &Limits) -> bool {
+    /// Returns whether too much waits behind a write for a frame of this length to be taken. One
+    /// message is always taken.
+    pub fn is_full(&self, length: usize, limits: &Limits) -> bool {
         self.writing
             && self.is_pending()
             && (self.pending.len() + length > limits.backlog
-                || self.messages >= limits.backlog_messages
-                || self.is_congested() && total > limits.total_backlog)
+                || self.messages >= limits.backlog_messages)
+    }
+
+    /// Returns whether the client is one of those who are behind while too much, `total`, waits for
+    /// all of them. That is no matter of senders who are too fast: nothing more is taken.
+    pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
+        self.writing && self.is_pending() && self.is_congested() && total > limits.total_backlog
     }
 
     /// Returns whether half of what makes an outbox full waits behind a write: where a connection's

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Socket {
     stream: Arc<dyn Stream>,
     buffer: Vec<u8>,
+    most: usize,
     start: usize,
     end: usize,
     /// The last read filled the buffer: most likely there is more.
@@ -20,10 +21,11 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Boxed, since it is handed from room to room on a stack that should stay small.
-    pub fn new(stream: Arc<dyn Stream>) -> Box<Socket> {
-        let buffer = vec![0; READ_BUFFER.0];
-        Box::new(Socket { stream, buffer, start: 0, end: 0, filled: false, timeout: None })
+    /// Returns a socket whose buffer grows to so many octets if it is filled, and further only if
+    /// nothing of that is used. Boxed, since it is handed from room to room on a stack that should stay small.
+    pub fn new(stream: Arc<dyn Stream>, most: usize) -> Box<Socket> {
+        let buffer = vec![0; READ_BUFFER];
+        Box::new(Socket { stream, buffer, most, start: 0, end: 0, filled: false, timeout: None })
     }
 
     pub fn stream(&self) -> &Arc<dyn Stream> {
@@ -47,7 +49,7 @@ impl Socket {
     /// Returns whether the last read was cut short by a small buffer, which the next one finds
     /// larger.
     pub fn was_cut(&self) -> bool {
-        self.filled && self.buffer.len() < READ_BUFFER.1
+        self.filled && self.buffer.len() < self.most
     }
 
     /// Reads once and returns how many octets came; 0 is the end. From the deadline on, not before,
@@ -103,7 +105,7 @@ impl Socket {
     }
 
     /// Moves unread octets to the front, and grows a buffer that the last read filled: by 4 up to
-    /// 64 KiB, then, since a request head may be allowed to be larger, by 2. What is kept unread
+    /// `most`, then, since a request head may be allowed to be larger, by 2. What is kept unread
     /// is bounded by those who parse it.
     fn make_room(&mut self) {
         if !std::mem::take(&mut self.filled) {
@@ -113,8 +115,8 @@ impl Socket {
         self.end -= self.start;
         self.start = 0;
         let size = self.buffer.len();
-        if size < READ_BUFFER.1 {
-            self.buffer.resize((size * 4).min(READ_BUFFER.1), 0);
+        if size < self.most {
+            self.buffer.resize((size * 4).min(self.most), 0);
         } else if self.end == size {
             self.buffer.resize(size * 2, 0);
         }
@@ -122,8 +124,8 @@ impl Socket {
 
     /// Makes the buffer of a quiet connection small again.
     pub fn shrink(&mut self) {
-        if self.end == 0 && self.buffer.len() > READ_BUFFER.0 {
-            self.buffer = vec![0; READ_BUFFER.0];
+        if self.end == 0 && self.buffer.len() > READ_BUFFER {
+            self.buffer = vec![0; READ_BUFFER];
         }
     }
 

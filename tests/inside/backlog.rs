@@ -151,6 +151,18 @@ fn what_waits_for_all_clients_together_is_bounded_and_only_those_who_are_behind_
 }
 
 #[test]
+fn what_waits_for_all_clients_together_is_bounded_also_for_one_that_has_just_stopped_reading() {
+    let payload = [7; 9_996];
+    let frame = Frame::new(OpCode::Binary, &payload);
+    let shared = Shared::new(Limits { total_backlog: 100_000, ..Limits::default() });
+    let (outbox, _) = stuck(&shared, &frame);
+    assert_eq!(fill(&outbox, &frame), (10, 110_000));
+    // Nor does a courier's share go beyond it.
+    assert!(matches!(outbox.cork(&frame, 0), Err(Refused::Full(_))));
+    outbox.close();
+}
+
+#[test]
 fn of_the_pongs_for_a_client_that_is_behind_the_newest_is_sent_after_the_data() {
     let frame = Frame::new(OpCode::Text, b"one");
     let pong =

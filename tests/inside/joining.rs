@@ -55,7 +55,7 @@ fn served(controller: impl Controller + 'static, input: Vec<u8>) -> String {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let roster = Arc::new(Roster::default());
     let place = roster.admit(stub.clone(), peer, &site.shared.limits).expect("room");
-    serve(&site, Socket::new(stub.clone()), &place.entry);
+    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place.entry);
     let output = stub.script().output.escape_ascii().to_string();
     output
 }

@@ -11,7 +11,7 @@ fn a_buffer_grows_when_a_read_fills_it_though_a_frame_that_was_cut_is_used_up() 
     // 512 masked frames of 131 octets: the cut falls into a payload, and nothing stays unread.
     let frame = [&b"\x82\xfd\0\0\0\0"[..], &[7; 125]].concat();
     let stub = Stub::new(Script { input: frame.repeat(512).into(), ..Script::default() });
-    let mut socket = Socket::new(stub.clone());
+    let mut socket = Socket::new(stub.clone(), 64 * 1024);
     let (mut assembler, mut messages) = (Assembler::default(), 0);
     while socket.fill_within(Duration::from_secs(1)).expect("no error") > 0 {
         loop {

@@ -75,7 +75,7 @@ pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let roster = Arc::new(Roster::default());
     let place = roster.admit(stub.clone(), peer, &site.shared.limits).expect("room");
-    serve(&site, Socket::new(stub.clone()), &place.entry);
+    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place.entry);
     drop(place);
     // As a shutdown does: what waits for its time is dropped.
     site.shared.clock.stop();

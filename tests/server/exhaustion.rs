@@ -2,14 +2,13 @@
 //! limits hold for all of a process.
 #![cfg(target_os = "linux")]
 
+use super::loopback::child::{limited, Child};
 use super::loopback::{wait_until, Client, PATIENCE};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -46,58 +45,13 @@ fn child_without_descriptors() {
     println!("\nas it should be");
 }
 
-struct Limited {
-    child: Child,
-    address: SocketAddr,
-}
-
-/// Returns what runs one of the above in a shell that has set a limit.
-fn limited(limit: &str, child: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &format!("ulimit {} && exec \"$0\" \"$@\"", limit)])
-        .arg(std::env::current_exe().expect("a path"))
-        .args(["--exact", &format!("exhaustion::{}", child), "--ignored", "--nocapture"]);
-    shell
-}
-
-impl Limited {
-    /// Starts the server under a limit.
-    fn start(limit: &str) -> Limited {
-        let mut child = limited(limit, "child").stdout(Stdio::piped()).spawn().expect("a shell");
-        let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let address = output
-            .lines()
-            .map(|line| line.expect("text"))
-            .find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
-            .expect("the child says where it listens");
-        Limited { child, address }
-    }
-
-    /// Returns the processor time of the child so far, in hundredths of a second.
-    fn ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it lives");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split(' ').collect();
-        // User and system time are the fields 14 and 15; the second one ends with the parenthesis.
-        [fields[12], fields[13]].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
-    }
-
-    fn threads(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives").count()
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        // Fails when it has ended, which the test has seen.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(limit: &str) -> Child {
+    Child::start(&mut limited(limit, "exhaustion::child"))
 }
 
 #[test]
 fn without_descriptors_the_server_neither_dies_nor_spins_and_lets_in_who_waited() {
-    let server = Limited::start("-n 40");
+    let server = start("-n 40");
     let mut inside: Vec<Client> = Vec::new();
     // More than there are descriptors for: the system takes them in, the server cannot.
     let mut waiting: Vec<Client> = (0..60).map(|_| Client::connect(server.address)).collect();
@@ -130,7 +84,7 @@ fn without_descriptors_the_server_neither_dies_nor_spins_and_lets_in_who_waited(
 #[test]
 fn without_threads_a_client_is_told_503_and_the_server_goes_on() {
     // Room for about ten stacks.
-    let server = Limited::start("-v 900000");
+    let server = start("-v 900000");
     let mut inside: Vec<Client> = Vec::new();
     let refusal = loop {
         let (client, reply) = Client::upgrade(server.address, "/ws", "");
@@ -149,17 +103,18 @@ fn without_threads_a_client_is_told_503_and_the_server_goes_on() {
         client.text("still here");
         assert_eq!(client.next_text(), "still here");
     }
-    let threads = server.threads();
+    let threads = server.status("Threads");
     inside.truncate(1);
     wait_until("there is room again", || {
         Client::connect(server.address).get("/", "").status == 200
     });
-    assert!(server.threads() <= threads);
+    assert!(server.status("Threads") <= threads);
 }
 
 #[test]
 fn without_random_numbers_there_are_no_keys_and_later_there_are() {
-    let output = limited("-n 40", "child_without_descriptors").output().expect("a shell");
+    let output =
+        limited("-n 40", "exhaustion::child_without_descriptors").output().expect("a shell");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("as it should be"), "{}", text);
 }

@@ -1,0 +1,206 @@
+//! Servers in processes of their own, with the limits of a small host, and what they take.
+#![cfg(target_os = "linux")]
+
+use super::loopback::child::{limited, Child};
+use super::loopback::{wait_until, Client};
+use super::MIB;
+use sockling::limits::{Limits, Overflow};
+use sockling::prelude::*;
+use std::io::Read;
+use std::process::Stdio;
+
+/// Uses much of its stack, and does as it is told by a text.
+struct Deep;
+
+impl WebsocketController for Deep {
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        let mut local = [0u8; 24 * 1024];
+        local.iter_mut().zip(message.as_bytes().iter().cycle()).for_each(|(to, from)| *to = *from);
+        match message.as_text() {
+            Some("panic") => {
+                println!("{:>8.3} and {:?}, {}", 1.5, [Some(1), None], local[7]);
+                let none: Vec<u8> = Vec::new();
+                println!("{}", none[local.len()]);
+            }
+            _ => drop(Comms::websocket(client).send(format!("{} octets", local.len()))?),
+        }
+        Ok(())
+    }
+}
+
+impl Controller for Deep {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+fn listen(limits: Limits, routes: Vec<Handler>) {
+    let listening = Server::new(routes).limits(limits).bind("127.0.0.1:0").expect("a port");
+    println!("\nlistening on {}", listening.address());
+    listening.serve().expect("a thread");
+}
+
+/// Sends to everybody until no more may wait. Answers with the octets that wait.
+fn fill(_: &Request) -> Result<Response, Error> {
+    let message = vec![7; 16 * 1024];
+    let mut before = 0;
+    // A round that changes nothing, while much waits, is the last.
+    loop {
+        for _ in 0..50 {
+            Comms::notify().send(&message[..])?;
+        }
+        let waiting = Comms::stats().waiting;
+        if waiting == before && waiting > MIB {
+            return Ok(Response::new().text(waiting.to_string()));
+        }
+        before = waiting;
+    }
+}
+
+/// Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_small() {
+    // Those who do not read stay, so that all of them are full.
+    let limits = Limits { overflow: Overflow::Drop, ..Limits::small() };
+    listen(limits, vec![Handler::new("/ws", Deep), Handler::new("/fill", fill)]);
+}
+
+#[test]
+fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
+    let server = Child::start(&mut limited("-c 0", "measured::child_small"));
+    let limits = Limits::small();
+    let before = server.status("VmRSS");
+    let padding = format!("X-Padding: {}\r\n", "p".repeat(limits.headers - 300));
+    let mut clients: Vec<Client> = (1..limits.connections)
+        .map(|_| Client::websocket(server.address, "/ws", &padding))
+        .collect();
+    for client in &mut clients {
+        // As much stack as the handler takes, and a message of which the last octet does not come.
+        client.text("deep");
+        assert_eq!(client.next_text(), "24576 octets");
+        client.send(b"\x82\xfe\x40\x00\0\0\0\0");
+        client.send(&vec![7; limits.message - 1]);
+    }
+    // The last place.
+    let waiting: usize =
+        Client::connect(server.address).get("/fill", "").text().parse().expect("a number");
+    assert!(waiting <= limits.total_backlog + limits.connections * limits.message, "{}", waiting);
+    assert!(waiting >= limits.total_backlog / 2, "{} octets wait", waiting);
+    let taken = (server.status("VmHWM") - before) * 1024;
+    let promised = limits.most_memory().expect("a ceiling");
+    assert!(taken <= promised, "{} octets taken, {} promised", taken, promised);
+    assert!(taken >= promised / 3, "{} octets taken: it was not full", taken);
+
+    // The server goes on: the place is free again, and beyond it nobody is let in.
+    wait_until("the place is free", || Client::upgrade(server.address, "/ws", "").1.status == 101);
+    let mut last = Client::websocket(server.address, "/ws", "");
+    let refusal = Client::upgrade(server.address, "/ws", "").1;
+    assert_eq!((refusal.status, refusal.header("retry-after")), (503, Some("1")));
+    last.text("still here");
+    assert_eq!(last.next_text(), "24576 octets");
+}
+
+#[test]
+fn on_the_small_stack_a_handler_prints_formats_and_panics_also_with_a_backtrace() {
+    for backtrace in ["0", "1", "full"] {
+        let mut command = limited("-c 0", "measured::child_small");
+        command.env("RUST_BACKTRACE", backtrace).stderr(Stdio::piped());
+        let mut server = Child::start(&mut command);
+        let mut other = Client::websocket(server.address, "/ws", "");
+        let mut client = Client::websocket(server.address, "/ws", "");
+        client.text("panic");
+        assert_eq!(client.next_close().0, 1011, "backtrace {}", backtrace);
+        other.text("still here");
+        assert_eq!(other.next_text(), "24576 octets", "backtrace {}", backtrace);
+        let mut told = String::new();
+        let stderr = server.stderr();
+        drop(server);
+        stderr.take(MIB as u64).read_to_string(&mut told).expect("text");
+        assert!(told.contains("index out of bounds"), "{}", told);
+        assert_eq!(told.contains("stack backtrace:"), backtrace != "0", "{}", told);
+    }
+}
+
+/// Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_with_default_stacks() {
+    listen(Limits::default(), vec![Handler::new("/ws", Echo)]);
+}
+
+/// Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_with_small_stacks() {
+    let limits = Limits { connections: 0, stack: Limits::small().stack, ..Limits::default() };
+    listen(limits, vec![Handler::new("/ws", Echo)]);
+}
+
+struct Echo;
+
+impl WebsocketController for Echo {
+    fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        Comms::websocket(client).send(message)?;
+        Ok(())
+    }
+}
+
+impl Controller for Echo {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+/// Address space of a process where addresses have 32 bits, at the least: 2 GiB, as on MIPS. Stacks
+/// take of it what they may become, and memory only what they are.
+const ADDRESSES: &str = "-n 6000 && ulimit -v 2097152";
+
+/// Opens so many WebSockets, has each echo a message, and holds what the server takes for them all
+/// against a bound in MiB.
+fn hold(server: &str, connections: usize, most: usize) {
+    let server = Child::start(&mut limited(ADDRESSES, server));
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..connections {
+        let mut client = Client::websocket(server.address, "/ws", "");
+        client.text("hello");
+        assert_eq!(client.next_text(), "hello");
+        clients.push(client);
+    }
+    let (memory, threads) = (server.status("VmRSS"), server.status("Threads"));
+    println!("{} silent connections: {} KiB in all, {} threads", connections, memory, threads);
+    assert!(memory <= most * 1024, "{} KiB", memory);
+    // One each, those who wait for the next one, and the process's first two.
+    assert!(threads <= connections + 8 + 2, "{} threads", threads);
+    for client in &mut clients {
+        client.text("still here");
+        assert_eq!(client.next_text(), "still here");
+    }
+}
+
+/// Not a test: one starts it, with as many descriptors as it needs.
+#[test]
+#[ignore]
+fn child_that_holds_1000() {
+    hold("measured::child_with_default_stacks", 1000, 24);
+}
+
+/// Not a test: one starts it, with as many descriptors as it needs.
+#[test]
+#[ignore]
+fn child_that_holds_5000() {
+    hold("measured::child_with_small_stacks", 5000, 90);
+}
+
+/// What is touched of a stack is for a build that is optimized.
+#[test]
+#[cfg_attr(debug_assertions, ignore)]
+fn in_two_gib_of_addresses_1000_connections_take_24_mib_and_5000_take_90() {
+    for child in ["measured::child_that_holds_1000", "measured::child_that_holds_5000"] {
+        let output = limited("-n 6000", child).output().expect("a shell");
+        let (told, wrong) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}\n{}", told, wrong);
+        told.lines().filter(|line| line.contains("silent")).for_each(|line| println!("{}", line));
+    }
+}
