@@ -72,7 +72,9 @@ impl Clock {
                 Some(Duration::ZERO) => {
                     let job = jobs.due.pop();
                     drop(jobs);
-                    job.map(|job| (job.work)());
+                    if let Some(job) = job {
+                        (job.work)();
+                    }
                     self.lock()
                 }
                 Some(left) => {

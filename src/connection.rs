@@ -16,6 +16,7 @@
 use crate::controller::Controller;
 use crate::error::Error;
 use crate::http::chunked::Chunked;
+use crate::http::forwarded::{self, is_proxy};
 use crate::http::head::{BodyLength, Head, HeadParser, Method};
 use crate::http::request::{unix_seconds, Live, Request, Settings};
 use crate::http::response::Response;
@@ -23,11 +24,12 @@ use crate::http::target::Authority;
 use crate::limits::{Limits, BODY_RATE, LINGER};
 use crate::log;
 use crate::outbox::Shared;
-use crate::roster::Entry;
+use crate::roster::Place;
 use crate::router::Router;
 use crate::socket::Socket;
 use crate::stream::{after, write_all, write_deadline};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +60,8 @@ impl From<Error> for End {
 }
 
 /// Serves a connection until it is over.
-pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, entry: &Arc<Entry>) {
-    let connection = Connection { site, entry, limits: &site.shared.limits };
+pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, place: &Place) {
+    let connection = Connection { site, place, limits: &site.shared.limits };
     for count in 1.. {
         let last = count == connection.limits.requests_per_connection;
         let mut request = match connection.next_request(socket, count == 1) {
@@ -76,7 +78,7 @@ pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, entry: &Arc<Entry>) {
 
 struct Connection<'a> {
     site: &'a Site,
-    entry: &'a Arc<Entry>,
+    place: &'a Place,
     limits: &'a Limits,
 }
 
@@ -87,19 +89,35 @@ impl Connection<'_> {
         let mut head_only = false;
         let read = self.read_head(&mut socket, first).and_then(|head| {
             head_only = head.method == Method::Head;
+            let client = self.client_of(&head)?;
             let body = self.read_body_of(&head, &mut socket)?;
-            Ok((head, body))
+            Ok((head, body, client))
         });
         match read {
-            Ok((head, body)) => {
-                let (shared, entry) = (Arc::clone(&self.site.shared), Arc::clone(self.entry));
+            Ok((head, body, client)) => {
+                let (shared, entry) =
+                    (Arc::clone(&self.site.shared), Arc::clone(&self.place.entry));
                 let live = Live { socket, shared, entry };
-                Some(Box::new(Request::new(head, body, &self.site.settings, live)))
+                Some(Box::new(Request::new(head, body, client, &self.site.settings, live)))
             }
             Err(end) => {
                 self.end(&mut socket, end, head_only);
                 None
             }
+        }
+    }
+
+    /// Returns whose request it is: behind a proxy, another client's each time. An address has as
+    /// many connections as it may, whoever speaks for it.
+    fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
+        let (peer, proxies) = (self.place.entry.peer, &self.site.settings.proxies);
+        if !is_proxy(peer.ip(), proxies) {
+            return Ok(peer);
+        }
+        let client = forwarded::client(&head.headers, peer, proxies);
+        match self.place.speaks_for(client, self.limits) {
+            true => Ok(client),
+            false => Err(End::Told(503, format!("{} has too many connections", client.ip()))),
         }
     }
 
@@ -215,9 +233,9 @@ impl Connection<'_> {
             None if request.path() == "*" => return Some(Ok(Response::new().code(204))),
             None => return Some(Ok(Response::not_found())),
         };
-        self.entry.running(true);
+        self.place.entry.running(true);
         let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
-        self.entry.running(false);
+        self.place.entry.running(false);
         answer.ok()
     }
 
@@ -225,7 +243,7 @@ impl Connection<'_> {
     fn find(&self, request: &mut Request) -> Option<&dyn Controller> {
         let (controller, parameters) = self.site.router.find(request.path())?;
         request.set_parameters(parameters);
-        self.entry.answering(request.path());
+        self.place.entry.answering(request.path());
         Some(controller)
     }
 
@@ -244,7 +262,7 @@ impl Connection<'_> {
         let response = answered(&request, answer);
         // No socket: the controller made it a WebSocket, and that is over.
         let mut socket = request.take_live()?.socket;
-        let close = close || self.entry.is_closing();
+        let close = close || self.place.entry.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
             socket.linger(LINGER);
@@ -261,7 +279,7 @@ impl Connection<'_> {
         close: bool,
     ) -> Result<(), End> {
         let bytes = response.encode(head_only, close, unix_seconds()).or_else(|error| {
-            log::error!("{}; {} is told 500", error, self.entry.peer);
+            log::error!("{}; {} is told 500", error, self.place.entry.peer);
             Response::internal_error().encode(head_only, close, unix_seconds())
         });
         self.write_bytes(socket, &bytes.map_err(Error::Response)?)
@@ -276,11 +294,14 @@ impl Connection<'_> {
         if let End::Told(status, why) = end {
             log::warn!(
                 "refused a request from {}: {}; it is told {}",
-                self.entry.peer,
+                self.place.entry.peer,
                 why,
                 status
             );
-            let response = Response::of_status(status).text(format!("{}\n", why));
+            let mut response = Response::of_status(status).text(format!("{}\n", why));
+            if status == 503 {
+                response = response.header("Retry-After", "1");
+            }
             // Fails when the client has gone; there is nobody else to tell.
             drop(self.write(socket, &response, head_only, true));
             socket.linger(LINGER);

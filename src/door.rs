@@ -5,6 +5,7 @@
 //! costs no thread start. What is rare is not inlined: the stack beneath a connection is small.
 
 use crate::connection::{serve, Site};
+use crate::http::forwarded::is_proxy;
 use crate::http::request::unix_seconds;
 use crate::http::response::Response;
 use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
@@ -167,10 +168,9 @@ impl Door {
         }
         let stream: Arc<dyn Stream> = Arc::new(stream);
         let limits = &self.site.shared.limits;
-        match self.roster.admit(Arc::clone(&stream), peer, limits) {
-            Some(place) => {
-                serve(&self.site, Socket::new(stream, self.site.shared.limits.buffer), &place.entry)
-            }
+        let proxy = is_proxy(peer.ip(), &self.site.settings.proxies);
+        match self.roster.admit(Arc::clone(&stream), peer, limits, proxy) {
+            Some(place) => serve(&self.site, Socket::new(stream, limits.buffer), &place),
             None => self.turn_away(stream),
         }
     }

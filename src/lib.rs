@@ -52,7 +52,7 @@
 //! socket        stream socket clock queue outbox delivery roster
 //! who is here   keys session revoked audience tap here topics registry
 //! sending       stats receiver topic comms
-//! request       http/request
+//! request       http/forwarded http/request
 //! conversation  websocket/conversation
 //! controllers   controller router
 //! server        connection door server
@@ -188,6 +188,7 @@ pub use ::log;
 pub mod http {
     pub(crate) mod chunked;
     pub(crate) mod cookie;
+    pub(crate) mod forwarded;
     pub(crate) mod head;
     pub(crate) mod headers;
     pub(crate) mod origin;

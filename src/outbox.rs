@@ -31,6 +31,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+/// How often a sender waits for a writer that is in the middle of a write.
+const MOMENTS: usize = 100;
 /// Writes that one sender does for others before a flusher takes over.
 const ROUNDS: usize = 16;
 /// Stack of a flusher: it calls `write` and little else.
@@ -46,7 +48,7 @@ pub(crate) struct Shared {
     /// The clock's ticks so far.
     pub ticks: AtomicUsize,
     late: Mutex<Late>,
-    /// Octets that wait in all outboxes that are congested or left to a courier.
+    /// Octets that wait in all outboxes behind a write, or for a courier.
     total: AtomicUsize,
 }
 
@@ -373,7 +375,8 @@ impl Outbox {
     /// Returns the queue if a frame of this length may be appended, and whether this thread had to
     /// wait for that. A client is too slow when too much waits behind a write that came up short a
     /// while ago. Until then the senders are too fast: each gives the writer a moment if it may,
-    /// which bounds what can pile up.
+    /// which bounds what can pile up. When too much waits for all clients, whoever is behind gets
+    /// nothing more, and whoever may be is waited for until the writer knows.
     fn admit(
         &self,
         length: usize,
@@ -383,17 +386,22 @@ impl Outbox {
         let full = |queue: &Queue| queue.is_full(length, limits);
         let beyond = |queue: &Queue| queue.is_beyond(self.total(), limits);
         let mut queue = self.lock();
-        let wait = patient && (full(&queue) || beyond(&queue)) && !queue.is_too_slow();
-        if wait {
+        let mut moments = 0;
+        while patient && moments < MOMENTS && !queue.is_too_slow() {
+            let unknown = beyond(&queue) && !queue.is_congested();
+            if !unknown && (moments > 0 || !full(&queue) && !beyond(&queue)) {
+                break;
+            }
             queue = self.wait(queue, DIRECT_WRITE);
+            moments += 1;
         }
         if queue.shut || queue.closing {
             return Err(Refused::Gone);
         }
-        if full(&queue) && queue.is_too_slow() || beyond(&queue) {
+        if full(&queue) && queue.is_too_slow() || beyond(&queue) && queue.is_congested() {
             return Err(Refused::Full(self.full(&queue)));
         }
-        Ok((queue, wait))
+        Ok((queue, moments > 0))
     }
 
     fn full(&self, queue: &Queue) -> Full {
@@ -579,10 +587,9 @@ impl Outbox {
 
     /// Brings the marks and the server's total up to date.
     fn count(&self, queue: &mut Queue) {
-        let congested = queue.is_congested();
-        self.congested.store(congested, Ordering::Release);
+        self.congested.store(queue.is_congested(), Ordering::Release);
         self.written.store(queue.counts.octets_out as usize, Ordering::Relaxed);
-        let waiting = if congested || queue.is_left() { queue.octets() } else { 0 };
+        let waiting = queue.waiting();
         if waiting != queue.counted {
             self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);
             queue.counted = waiting;

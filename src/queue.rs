@@ -160,9 +160,18 @@ impl Queue {
         !self.pending.is_empty() || self.pong.is_some()
     }
 
-    /// Returns whether what is pending was left to a courier.
-    pub fn is_left(&self) -> bool {
-        self.batch == 0 && !self.writing && self.is_pending()
+    /// Returns the octets that wait behind a write, or for a courier. What a thread has on its list
+    /// is not meant, nor what it writes straight from a frame.
+    pub fn waiting(&self) -> usize {
+        let waits = match self.writing {
+            true => self.is_pending() || self.counted > 0,
+            false => self.is_pending() && self.batch == 0,
+        };
+        if waits {
+            self.octets()
+        } else {
+            0
+        }
     }
 
     /// Returns the octets that are pending.
@@ -201,10 +210,10 @@ impl Queue {
                 || self.messages >= limits.backlog_messages)
     }
 
-    /// Returns whether the client is one of those who are behind while too much, `total`, waits for
-    /// all of them. That is no matter of senders who are too fast: nothing more is taken.
+    /// Returns whether octets are being written while too much, `total`, waits for all clients. One
+    /// message is always taken.
     pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
-        self.writing && self.is_pending() && self.is_congested() && total > limits.total_backlog
+        self.writing && self.octets() > 0 && total > limits.total_backlog
     }
 
     /// Returns whether half of what makes an outbox full waits behind a write: where a connection's

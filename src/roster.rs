@@ -5,6 +5,7 @@ use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::stream::Stream;
 use crate::websocket::close::CloseFrame;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,24 @@ struct State {
 }
 
 impl State {
+    /// Counts one connection more for an address. Returns false when it has as many as it may.
+    fn count_for(&mut self, ip: IpAddr, limits: &Limits) -> bool {
+        let count = self.addresses.get(&ip).copied().unwrap_or(0);
+        let room = limits.connections_per_address == 0 || count < limits.connections_per_address;
+        if room {
+            self.addresses.insert(ip, count + 1);
+        }
+        room
+    }
+
+    /// Counts one connection less for an address.
+    fn count_no_more(&mut self, ip: IpAddr) {
+        match self.addresses.get_mut(&ip) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.addresses.remove(&ip)),
+        }
+    }
+
     fn others(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values().filter(move |entry| !self.ending.contains(&entry.thread))
     }
@@ -50,6 +69,8 @@ pub(crate) struct Entry {
 
 struct Doing {
     closing: bool,
+    /// Who sent the request that is being answered.
+    client: SocketAddr,
     /// The path of the request that is being answered.
     path: Option<String>,
     websocket: Option<Arc<Outbox>>,
@@ -59,12 +80,14 @@ struct Doing {
 pub(crate) struct Place {
     roster: Arc<Roster>,
     number: u64,
+    /// The address among whose connections it counts.
+    counts_for: Cell<Option<IpAddr>>,
     pub entry: Arc<Entry>,
 }
 
 impl Roster {
     /// Takes a connection in, or returns `None` when there are as many as may be, in all or from
-    /// its address, or the server is closing. Called on the thread that will serve it, whose stack
+    /// its address, or the server is closing. One from a proxy counts for nobody yet. Called on the thread that will serve it, whose stack
     /// is kept small: so not inlined.
     #[inline(never)]
     pub fn admit(
@@ -72,24 +95,23 @@ impl Roster {
         stream: Arc<dyn Stream>,
         peer: SocketAddr,
         limits: &Limits,
+        proxy: bool,
     ) -> Option<Place> {
         let mut state = self.lock();
-        let from_address = state.addresses.get(&peer.ip()).copied().unwrap_or(0);
-        let room = |most: usize, count: usize| most == 0 || count < most;
+        let counts_for = Some(peer.ip()).filter(|_| !proxy);
         if state.closing
-            || !room(limits.connections, state.entries.len())
-            || !room(limits.connections_per_address, from_address)
+            || limits.connections > 0 && state.entries.len() >= limits.connections
+            || !counts_for.map_or(true, |ip| state.count_for(ip, limits))
         {
             return None;
         }
-        let doing = Mutex::new(Doing { closing: false, path: None, websocket: None });
+        let doing = Mutex::new(Doing { closing: false, client: peer, path: None, websocket: None });
         let (thread, running, abandoned) = (thread::current().id(), false.into(), false.into());
         let entry = Arc::new(Entry { stream, peer, thread, running, abandoned, doing });
         state.count += 1;
         let number = state.count;
         state.entries.insert(number, Arc::clone(&entry));
-        *state.addresses.entry(peer.ip()).or_insert(0) += 1;
-        Some(Place { roster: Arc::clone(self), number, entry })
+        Some(Place { roster: Arc::clone(self), number, counts_for: Cell::new(counts_for), entry })
     }
 
     /// Takes nobody in from here on, and asks everybody to end: WebSockets by a Close frame,
@@ -132,7 +154,7 @@ impl Roster {
         let others: Vec<_> = state.others().cloned().collect();
         state.ending.retain(|thread| *thread != own);
         drop(state);
-        others.iter().map(|entry| (entry.peer, entry.running_path())).collect()
+        others.iter().map(|entry| entry.client_and_path()).collect()
     }
 
     /// Gives up on all connections whose handlers do not wait for the others to end.
@@ -169,6 +191,23 @@ impl Roster {
     }
 }
 
+impl Place {
+    /// Notes for whom a proxy speaks from here on. Returns false when the client's address has as
+    /// many connections as it may.
+    #[inline(never)]
+    pub fn speaks_for(&self, client: SocketAddr, limits: &Limits) -> bool {
+        self.entry.doing().client = client;
+        let (old, new) = (self.counts_for.get(), Some(client.ip()));
+        let mut state = self.roster.lock();
+        if old != new {
+            old.into_iter().for_each(|ip| state.count_no_more(ip));
+            let counted = state.count_for(client.ip(), limits);
+            self.counts_for.set(new.filter(|_| counted));
+        }
+        self.counts_for.get().is_some()
+    }
+}
+
 impl Entry {
     /// Notes the path of the request that is answered from here on.
     pub fn answering(&self, path: &str) {
@@ -180,9 +219,10 @@ impl Entry {
         self.running.store(running, Ordering::Relaxed);
     }
 
-    fn running_path(&self) -> Option<String> {
-        let path = self.doing().path.clone();
-        path.filter(|_| self.running.load(Ordering::Relaxed))
+    fn client_and_path(&self) -> (SocketAddr, Option<String>) {
+        let doing = self.doing();
+        let running = self.running.load(Ordering::Relaxed);
+        (doing.client, doing.path.clone().filter(|_| running))
     }
 
     /// Notes that the connection has become a WebSocket. Returns whether the server is closing:
@@ -208,10 +248,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.roster.lock();
         state.entries.remove(&self.number);
-        let ip = self.entry.peer.ip();
-        match state.addresses.get_mut(&ip) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(state.addresses.remove(&ip)),
+        if let Some(ip) = self.counts_for.get() {
+            state.count_no_more(ip);
         }
         // Nobody waits before, and waking nobody costs a system call.
         if state.closing {

@@ -14,7 +14,7 @@ use crate::registry::process_keys;
 use crate::router::{Handler, Router};
 use crate::session::SessionCookie;
 use crate::websocket::conversation::going_away;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ pub struct Server {
     cookie_name: String,
     hosts: Option<Vec<String>>,
     origins: Vec<String>,
+    proxies: Vec<IpAddr>,
 }
 
 impl Server {
@@ -61,6 +62,7 @@ impl Server {
             cookie_name: "sockling_session".to_string(),
             hosts: None,
             origins: Vec::new(),
+            proxies: Vec::new(),
         }
     }
 
@@ -111,6 +113,37 @@ impl Server {
         self
     }
 
+    /// Believes a reverse proxy at this address when it says, in X-Forwarded-For, for whom it speaks:
+    /// then [`Request::peer`] and [`Limits::connections_per_address`] mean the client. The last
+    /// address of the field that is not a proxy's counts; what a client writes there itself is before
+    /// that. From other addresses the field means nothing. Called again it adds a proxy.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// let who = |request: &Request| Ok(Response::new().text(request.peer().ip().to_string()));
+    /// let server = Server::new(vec![Handler::new("/", who)]).trusted_proxy([127, 0, 0, 1]);
+    /// # let listening = server.bind("127.0.0.1:0")?;
+    /// # let (address, handle) = (listening.address(), listening.handle());
+    /// # let server = std::thread::spawn(move || listening.serve());
+    /// # use std::io::{Read, Write};
+    /// # let mut proxy = std::net::TcpStream::connect(address)?;
+    /// # proxy.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+    /// #     X-Forwarded-For: 192.0.2.7\r\n\r\n")?;
+    /// # let mut answer = String::new();
+    /// # proxy.read_to_string(&mut answer)?;
+    /// # assert!(answer.ends_with("\r\n\r\n192.0.2.7"));
+    /// # handle.shutdown();
+    /// # server.join().unwrap()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// [`Request::peer`]: crate::http::Request::peer
+    pub fn trusted_proxy(mut self, address: impl Into<IpAddr>) -> Server {
+        self.proxies.push(address.into());
+        self
+    }
+
     /// Listens on an address; port 0 is one that the system chooses. Nobody is served before
     /// [`Listening::serve`].
     ///
@@ -131,7 +164,8 @@ impl Server {
         };
         let keys = self.keys.map_or_else(process_keys, Ok)?;
         let cookie = SessionCookie { name: self.cookie_name, secure: self.secure, keys };
-        let settings = Settings { cookie, origins: Origins { allowed: self.origins, loopback } };
+        let origins = Origins { allowed: self.origins, loopback };
+        let settings = Settings { cookie, origins, proxies: self.proxies };
         let site =
             Site { router, settings: Arc::new(settings), shared: Shared::new(self.limits), hosts };
         Ok(Listening { door: Door::new(listener, address, site)? })

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 41] = [
+const STAIRS: [&str; 42] = [
     "limits",
     "log",
     "system",
@@ -41,6 +41,7 @@ const STAIRS: [&str; 41] = [
     "receiver",
     "topic",
     "comms",
+    "http/forwarded",
     "http/request",
     "websocket/conversation",
     "controller",

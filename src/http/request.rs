@@ -19,7 +19,7 @@ use crate::session::{Session, SessionCookie, SessionId};
 use crate::socket::Socket;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::handshake::{asks_upgrade, Refusal};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,6 +48,8 @@ pub struct Request {
 pub(crate) struct Settings {
     pub cookie: SessionCookie,
     pub origins: Origins,
+    /// Those who may say for whom they speak.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// What a request holds that came over a connection.
@@ -58,11 +60,17 @@ pub(crate) struct Live {
 }
 
 impl Request {
-    pub(crate) fn new(head: Head, body: Vec<u8>, settings: &Arc<Settings>, live: Live) -> Request {
+    pub(crate) fn new(
+        head: Head,
+        body: Vec<u8>,
+        peer: SocketAddr,
+        settings: &Arc<Settings>,
+        live: Live,
+    ) -> Request {
         Request {
             head,
             body,
-            peer: live.entry.peer,
+            peer,
             parameters: Vec::new(),
             settings: Arc::clone(settings),
             session: Mutex::new(None),
@@ -103,7 +111,11 @@ impl Request {
             body: Vec::new(),
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
             parameters: Vec::new(),
-            settings: Arc::new(Settings { cookie, origins: Origins::default() }),
+            settings: Arc::new(Settings {
+                cookie,
+                origins: Origins::default(),
+                proxies: Vec::new(),
+            }),
             session: Mutex::new(None),
             live: Mutex::new(None),
         }
@@ -167,7 +179,9 @@ impl Request {
         &self.body
     }
 
-    /// Returns the address and port that the connection comes from; behind a proxy, the proxy's.
+    /// Returns the address and port that the connection comes from; behind a proxy, the proxy's, or
+    /// with [`Server::trusted_proxy`](crate::http::Server::trusted_proxy) the client's, with port 0
+    /// if the proxy does not tell it.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }

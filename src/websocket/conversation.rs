@@ -89,7 +89,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     let first = response.encode_upgrade(unix_seconds())?;
     let (stream, shared) = (Arc::clone(live.socket.stream()), Arc::clone(&live.shared));
     let most = shared.limits.connections_per_session;
-    let outbox = Outbox::new(stream, live.entry.peer, shared, first);
+    let outbox = Outbox::new(stream, request.peer(), shared, first);
     let membership = match registry::join(&session, &outbox, most) {
         Ok(membership) => membership,
         Err(refused) => {
@@ -108,7 +108,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     if !outbox.open() {
         return Ok(Begun::Not(response));
     }
-    log::debug!("{} connected to {:?} from {}", session.id, request.path(), live.entry.peer);
+    log::debug!("{} connected to {:?} from {}", session.id, request.path(), request.peer());
     Ok(Begun::Conversation(Conversation::new(session.id, live, outbox, membership)))
 }
 

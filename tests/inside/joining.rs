@@ -44,7 +44,7 @@ fn is_in_the_map(id: &SessionId) -> bool {
 /// Serves one connection at `/ws` with this controller, and returns what was written.
 fn served(controller: impl Controller + 'static, input: Vec<u8>) -> String {
     let routes = vec![Handler::new("/ws", controller)];
-    let settings = Settings { cookie: cookie(), origins: Origins::default() };
+    let settings = Settings { cookie: cookie(), origins: Origins::default(), proxies: Vec::new() };
     let site = Site {
         router: Router::new(routes).expect("a good pattern"),
         settings: Arc::new(settings),
@@ -54,8 +54,8 @@ fn served(controller: impl Controller + 'static, input: Vec<u8>) -> String {
     let stub = Stub::new(Script { input: input.into(), ..Script::default() });
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let roster = Arc::new(Roster::default());
-    let place = roster.admit(stub.clone(), peer, &site.shared.limits).expect("room");
-    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place.entry);
+    let place = roster.admit(stub.clone(), peer, &site.shared.limits, false).expect("room");
+    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place);
     let output = stub.script().output.escape_ascii().to_string();
     output
 }

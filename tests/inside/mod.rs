@@ -16,6 +16,8 @@ mod draws;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod forwarded;
+#[cfg(test)]
 mod joining;
 #[cfg(test)]
 mod places;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Asks for a place for a client from this address, from another port each time.
 fn admit(roster: &Arc<Roster>, ip: impl Into<IpAddr>, limits: &Limits) -> Option<Place> {
     let peer = SocketAddr::new(ip.into(), 1000 + roster.len() as u16);
-    roster.admit(Stub::new(Script::default()), peer, limits)
+    roster.admit(Stub::new(Script::default()), peer, limits, false)
 }
 
 #[test]

@@ -68,14 +68,14 @@ pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
     let origins = Origins { allowed: Vec::new(), loopback: true };
     let site = Site {
         router: Router::new(routes).expect("good patterns"),
-        settings: Arc::new(Settings { cookie, origins }),
+        settings: Arc::new(Settings { cookie, origins, proxies: Vec::new() }),
         shared: Shared::new(limits),
         hosts: Some(vec!["h".to_string()]),
     };
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let roster = Arc::new(Roster::default());
-    let place = roster.admit(stub.clone(), peer, &site.shared.limits).expect("room");
-    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place.entry);
+    let place = roster.admit(stub.clone(), peer, &site.shared.limits, false).expect("room");
+    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place);
     drop(place);
     // As a shutdown does: what waits for its time is dropped.
     site.shared.clock.stop();

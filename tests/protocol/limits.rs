@@ -18,6 +18,7 @@ fn the_defaults_are_those_of_the_documentation() {
         backlog_messages: 1024,
         overflow: Overflow::Close,
         total_backlog: 67_108_864,
+        buffer: 65_536,
         stack: 1_048_576,
         connections: 1000,
         connections_per_address: 0,

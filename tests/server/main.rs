@@ -7,6 +7,7 @@ mod controllers;
 mod deadlines;
 mod exhaustion;
 mod http;
+mod proxy;
 mod routes;
 mod sessions;
 mod shutdown;

@@ -93,8 +93,13 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
     assert!(taken >= promised / 3, "{} octets taken: it was not full", taken);
 
     // The server goes on: the place is free again, and beyond it nobody is let in.
-    wait_until("the place is free", || Client::upgrade(server.address, "/ws", "").1.status == 101);
-    let mut last = Client::websocket(server.address, "/ws", "");
+    let mut last = None;
+    wait_until("the place is free", || {
+        let (client, reply) = Client::upgrade(server.address, "/ws", "");
+        last = Some(client).filter(|_| reply.status == 101);
+        last.is_some()
+    });
+    let mut last = last.expect("a client");
     let refusal = Client::upgrade(server.address, "/ws", "").1;
     assert_eq!((refusal.status, refusal.header("retry-after")), (503, Some("1")));
     last.text("still here");

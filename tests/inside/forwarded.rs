@@ -1,0 +1,64 @@
+//! Who speaks through a proxy.
+
+use crate::http::forwarded::client;
+use crate::http::Headers;
+use std::net::{IpAddr, SocketAddr};
+
+/// Fields, and the client whom they tell, on a connection from 192.0.2.1, port 80, where this and
+/// 2001:db8::1 are proxies.
+const ROWS: &[(&[&str], &str, &str)] = &[
+    (&[], "192.0.2.1:80", "the proxy says nothing"),
+    (&["198.51.100.7"], "198.51.100.7:0", "one address"),
+    (&["198.51.100.7:4711"], "198.51.100.7:4711", "with its port"),
+    (&["2001:db8::7"], "[2001:db8::7]:0", "IPv6"),
+    (&["[2001:db8::7]"], "[2001:db8::7]:0", "in brackets"),
+    (&["[2001:db8::7]:4711"], "[2001:db8::7]:4711", "with its port"),
+    (&[" \t198.51.100.7\t "], "198.51.100.7:0", "white space around it"),
+    (&["203.0.113.9, 198.51.100.7"], "198.51.100.7:0", "what the client wrote itself is before it"),
+    (&["203.0.113.9,198.51.100.7"], "198.51.100.7:0", "without white space"),
+    (&["203.0.113.9", "198.51.100.7"], "198.51.100.7:0", "two lines are one list"),
+    (&["198.51.100.7, 2001:db8::1"], "198.51.100.7:0", "behind two proxies"),
+    (&["198.51.100.7", "2001:db8::1"], "198.51.100.7:0", "behind two proxies, in two lines"),
+    (&["203.0.113.9, 198.51.100.7, 192.0.2.1"], "198.51.100.7:0", "the proxy names itself too"),
+    (&["::ffff:192.0.2.1"], "[::ffff:192.0.2.1]:0", "the proxy itself, as IPv6 writes it"),
+    (&["198.51.100.7, ::ffff:192.0.2.1"], "198.51.100.7:0", "and for another"),
+    (&["198.51.100.7, unknown"], "192.0.2.1:80", "what is no address ends the list"),
+    (&["198.51.100.7, "], "192.0.2.1:80", "and so does nothing"),
+    (&[""], "192.0.2.1:80", "an empty field"),
+    (&[","], "192.0.2.1:80", "an empty list"),
+    (&["198.51.100.7, 192.0.2.01"], "192.0.2.1:80", "a number with a 0 before it"),
+    (&["198.51.100.7:99999"], "192.0.2.1:80", "no port"),
+    (&["host.example, 198.51.100.7"], "198.51.100.7:0", "a name is the client's own invention"),
+    (&["192.0.2.1, 2001:db8::1"], "192.0.2.1:0", "nobody but proxies: the first of them"),
+];
+
+fn headers(fields: &[&str]) -> Headers {
+    let mut headers = Headers::new();
+    fields.iter().for_each(|field| headers.push("X-Forwarded-For", field.as_bytes()));
+    headers
+}
+
+#[test]
+fn the_client_is_the_last_address_that_is_not_a_proxys() {
+    let proxies = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().expect("an address"));
+    for (fields, expected, gloss) in ROWS {
+        // An IPv4 connection to a listener of both kinds has an address of IPv6.
+        for (from, mapped) in [("192.0.2.1:80", false), ("[::ffff:192.0.2.1]:80", true)] {
+            let from: SocketAddr = from.parse().expect("an address");
+            let mut expected: SocketAddr = expected.parse().expect("an address");
+            if mapped && expected.port() == 80 {
+                expected = from;
+            }
+            assert_eq!(client(&headers(fields), from, &proxies), expected, "{}", gloss);
+        }
+    }
+}
+
+#[test]
+fn from_anybody_else_the_field_means_nothing() {
+    let from: SocketAddr = "203.0.113.9:80".parse().expect("an address");
+    let proxy = ["192.0.2.1".parse().expect("an address")];
+    for proxies in [&proxy[..], &[]] {
+        assert_eq!(client(&headers(&["198.51.100.7"]), from, proxies), from);
+    }
+}
