@@ -167,7 +167,7 @@ impl Limits {
     /// use sockling::limits::Limits;
     ///
     /// let limits = Limits { connections: 64, ..Limits::small() };
-    /// assert!(limits.most_memory().unwrap() < 14 * 1024 * 1024);
+    /// assert!(limits.most_memory().unwrap() < 16 * 1024 * 1024);
     /// ```
     pub fn small() -> Limits {
         Limits {
