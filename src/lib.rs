@@ -275,6 +275,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/sending.md")]
     pub mod sending {}
+
+    #[doc = include_str!("guide/small_host.md")]
+    pub mod small_host {}
 }
 
 /// The derive: `#[derive(macros::WebsocketController)]`.
