@@ -298,10 +298,7 @@ impl Connection<'_> {
                 why,
                 status
             );
-            let mut response = Response::of_status(status).text(format!("{}\n", why));
-            if status == 503 {
-                response = response.header("Retry-After", "1");
-            }
+            let response = Response::of_status(status).text(format!("{}\n", why));
             // Fails when the client has gone; there is nobody else to tell.
             drop(self.write(socket, &response, head_only, true));
             socket.linger(LINGER);

@@ -193,8 +193,7 @@ impl Door {
 
     #[inline(never)]
     fn refuse(&self, stream: &dyn Stream) {
-        let response = Response::of_status(503).header("Retry-After", "1");
-        if let Ok(bytes) = response.encode(false, true, unix_seconds()) {
+        if let Ok(bytes) = Response::of_status(503).encode(false, true, unix_seconds()) {
             // Fails when the client has gone; there is nobody else to tell.
             let _ = write_all(stream, &bytes, after(REFUSAL));
         }

@@ -386,14 +386,14 @@ impl Outbox {
         let full = |queue: &Queue| queue.is_full(length, limits);
         let beyond = |queue: &Queue| queue.is_beyond(self.total(), limits);
         let mut queue = self.lock();
-        let mut moments = 0;
-        while patient && moments < MOMENTS && !queue.is_too_slow() {
-            let unknown = beyond(&queue) && !queue.is_congested();
-            if !unknown && (moments > 0 || !full(&queue) && !beyond(&queue)) {
-                break;
+        let wait = patient && (full(&queue) || beyond(&queue)) && !queue.is_too_slow();
+        if wait {
+            for _ in 0..MOMENTS {
+                queue = self.wait(queue, DIRECT_WRITE);
+                if !beyond(&queue) || queue.is_congested() {
+                    break;
+                }
             }
-            queue = self.wait(queue, DIRECT_WRITE);
-            moments += 1;
         }
         if queue.shut || queue.closing {
             return Err(Refused::Gone);
@@ -401,7 +401,7 @@ impl Outbox {
         if full(&queue) && queue.is_too_slow() || beyond(&queue) && queue.is_congested() {
             return Err(Refused::Full(self.full(&queue)));
         }
-        Ok((queue, moments > 0))
+        Ok((queue, wait))
     }
 
     fn full(&self, queue: &Queue) -> Full {

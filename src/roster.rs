@@ -31,11 +31,16 @@ struct State {
     ending: Vec<ThreadId>,
 }
 
+/// Returns whether there may be one more; 0 is no ceiling.
+fn has_room(most: usize, count: usize) -> bool {
+    most == 0 || count < most
+}
+
 impl State {
     /// Counts one connection more for an address. Returns false when it has as many as it may.
     fn count_for(&mut self, ip: IpAddr, limits: &Limits) -> bool {
         let count = self.addresses.get(&ip).copied().unwrap_or(0);
-        let room = limits.connections_per_address == 0 || count < limits.connections_per_address;
+        let room = has_room(limits.connections_per_address, count);
         if room {
             self.addresses.insert(ip, count + 1);
         }
@@ -87,8 +92,8 @@ pub(crate) struct Place {
 
 impl Roster {
     /// Takes a connection in, or returns `None` when there are as many as may be, in all or from
-    /// its address, or the server is closing. One from a proxy counts for nobody yet. Called on the thread that will serve it, whose stack
-    /// is kept small: so not inlined.
+    /// its address, or the server is closing. One from a proxy counts for nobody yet. Called on the
+    /// thread that will serve it, whose stack is kept small: so not inlined.
     #[inline(never)]
     pub fn admit(
         self: &Arc<Roster>,
@@ -100,7 +105,7 @@ impl Roster {
         let mut state = self.lock();
         let counts_for = Some(peer.ip()).filter(|_| !proxy);
         if state.closing
-            || limits.connections > 0 && state.entries.len() >= limits.connections
+            || !has_room(limits.connections, state.entries.len())
             || !counts_for.map_or(true, |ip| state.count_for(ip, limits))
         {
             return None;
@@ -198,8 +203,8 @@ impl Place {
     pub fn speaks_for(&self, client: SocketAddr, limits: &Limits) -> bool {
         self.entry.doing().client = client;
         let (old, new) = (self.counts_for.get(), Some(client.ip()));
-        let mut state = self.roster.lock();
         if old != new {
+            let mut state = self.roster.lock();
             old.into_iter().for_each(|ip| state.count_no_more(ip));
             let counted = state.count_for(client.ip(), limits);
             self.counts_for.set(new.filter(|_| counted));

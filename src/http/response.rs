@@ -127,7 +127,13 @@ impl Response {
 
     /// Returns a response of this status whose text is its reason phrase.
     pub(crate) fn of_status(status: u16) -> Response {
-        Response::new().code(status).text(format!("{} {}\n", status, reason(status)))
+        let text = format!("{} {}\n", status, reason(status));
+        let response = Response::new().code(status).text(text);
+        match status {
+            // Who found no room may find some in a second (RFC 9110, 10.2.3).
+            503 => response.header("Retry-After", "1"),
+            _ => response,
+        }
     }
 
     /// Returns the status code.

@@ -1,11 +1,9 @@
 //! Behind a reverse proxy, which here is the test: a client at 127.0.0.1 that says for whom it speaks.
 
-use super::loopback::{wait_until, Client, Running, PATIENCE};
+use super::loopback::{wait_until, Client, Running};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
-use std::sync::mpsc::sync_channel;
-use std::sync::Mutex;
 
 fn routes() -> Vec<Handler> {
     let peer = |request: &Request| Ok(Response::new().text(request.peer().to_string()));
@@ -71,26 +69,4 @@ fn a_connection_that_speaks_for_others_counts_for_the_last_of_them() {
     other.assert_end();
     // The connection has ended, and with it what it counted for.
     assert_eq!(one.get("/peer", &forwarded("192.0.2.1")).status, 200);
-}
-
-#[test]
-fn a_shutdown_names_the_client_that_is_stuck_and_not_the_proxy() {
-    let (tell, told) = sync_channel(1);
-    let (release, held) = sync_channel::<()>(0);
-    let held = Mutex::new(held);
-    let stuck = move |_: &Request| -> Result<Response, Error> {
-        tell.send(()).map_err(Error::other)?;
-        // Until the other end is dropped.
-        let _ = held.lock().map(|held| held.recv());
-        Ok(Response::new())
-    };
-    let server = Server::new(vec![Handler::new("/stuck", stuck)]).limits(super::fast());
-    let running = Running::start(server.trusted_proxy([127, 0, 0, 1]));
-    let mut proxy = Client::connect(running.address);
-    proxy.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
-    told.recv_timeout(PATIENCE).expect("the handler runs");
-    let named = running.handle.shutdown();
-    drop(release);
-    assert_eq!(named[0].peer.to_string(), "192.0.2.7:0");
-    assert_eq!(named[0].path.as_deref(), Some("/stuck"));
 }

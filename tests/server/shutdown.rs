@@ -93,6 +93,20 @@ fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
     drop(release);
 }
 
+#[test]
+fn a_shutdown_names_the_client_that_is_stuck_and_not_the_proxy() {
+    let (stuck, wait_for_entry, release) = held();
+    let server = Server::new(vec![Handler::new("/stuck", stuck)]).limits(fast());
+    let running = Running::start(server.trusted_proxy([127, 0, 0, 1]));
+    let mut proxy = Client::connect(running.address);
+    proxy.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+    wait_for_entry.recv_timeout(PATIENCE).expect("the handler runs");
+    let named = running.handle.shutdown();
+    drop(release);
+    assert_eq!(named[0].peer.to_string(), "192.0.2.7:0");
+    assert_eq!(named[0].path.as_deref(), Some("/stuck"));
+}
+
 /// Does not return from one place, which is the path.
 struct Staying<C> {
     place: &'static str,
