@@ -119,9 +119,15 @@ pub trait WebsocketController: Controller {
     /// request without a connection, as in a test, the 101 is all that happens.
     fn handle(&self, request: &Request) -> Result<Response, Error> {
         conversation::open(request, self.protocols(), &mut |client, event| match event {
-            Event::Opened => self.handle_connection(client),
-            Event::Message(message) => self.handle_message(client, message),
-            Event::Closed(close) => self.handle_disconnection(client, close),
+            Event::Opened => apart(|| self.handle_connection(client)),
+            Event::Message(message) => apart(|| self.handle_message(client, message)),
+            Event::Closed(close) => apart(|| self.handle_disconnection(client, close)),
         })
     }
+}
+
+/// Not inlined: the stack that one handler needs would lie beneath the others, in every thread.
+#[inline(never)]
+fn apart<T>(handler: impl FnOnce() -> T) -> T {
+    handler()
 }

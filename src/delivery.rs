@@ -127,6 +127,7 @@ fn wait_for_own(own: &Arc<Outbox>, length: usize) {
 
 /// Sends a whole frame to connections, and waits for room at each until the deadline. Returns how many
 /// took it, and the last that had no room.
+#[inline(never)]
 pub(crate) fn deliver_patiently<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     frame: &Frame,

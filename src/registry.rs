@@ -174,17 +174,20 @@ pub(crate) fn members(id: &SessionId) -> Option<Members> {
         Some(last) if last.changes == changes && last.id == *id => last.members.upgrade(),
         _ => None,
     });
-    known.ok().flatten().or_else(|| {
-        let (changes, members) = with(|registry| {
-            (GLOBAL.changes.load(Ordering::Relaxed), registry.sessions.get(id).cloned())
-        });
-        let look_up =
-            |members| LookUp { changes, id: id.clone(), members: Arc::downgrade(members) };
-        let last = members.as_ref().map(look_up);
-        // Fails near the end of the thread: then nothing is looked up again.
-        let _ = LAST.try_with(|slot| *slot.borrow_mut() = last);
-        members
-    })
+    known.ok().flatten().or_else(|| look_up(id))
+}
+
+/// Not inlined: what it needs would lie beneath every write of a sender.
+#[inline(never)]
+fn look_up(id: &SessionId) -> Option<Members> {
+    let (changes, members) = with(|registry| {
+        (GLOBAL.changes.load(Ordering::Relaxed), registry.sessions.get(id).cloned())
+    });
+    let look_up = |members| LookUp { changes, id: id.clone(), members: Arc::downgrade(members) };
+    let last = members.as_ref().map(look_up);
+    // Fails near the end of the thread: then nothing is looked up again.
+    let _ = LAST.try_with(|slot| *slot.borrow_mut() = last);
+    members
 }
 
 /// Returns the open WebSockets of all sessions.

@@ -117,6 +117,8 @@ impl Assembler {
     /// how many were used, and what was received; `None` when more octets are needed. Payloads
     /// are unmasked in place. The used octets are not shown to it again; whoever calls it answers
     /// pings. After an error the conversation is over.
+    // Not inlined: its locals would lie beneath every call of a handler.
+    #[inline(never)]
     pub fn read(
         &mut self,
         bytes: &mut [u8],
