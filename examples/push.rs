@@ -6,10 +6,8 @@
 
 use sockling::http::{self, Server};
 use sockling::prelude::*;
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::{collections::BTreeSet, thread, time::Duration};
 
 /// Takes sockets and says nothing by itself.
 #[derive(Default, macros::WebsocketController)]
@@ -38,24 +36,22 @@ fn main() -> Result<(), http::Error> {
     let stored = Arc::new(Mutex::new(BTreeSet::new()));
 
     let to_me = |request: &Request| push(&request.session_id(), request);
-    let remember = {
-        let (keys, stored) = (keys.clone(), Arc::clone(&stored));
-        move |request: &Request| {
-            let token = request.session_id().to_token(&keys);
-            stored.lock().map_err(|_| "the store is broken")?.insert(token.clone());
-            Ok(Response::new().text(token))
-        }
+    let (signing, verifying, ticking) = (keys.clone(), keys.clone(), keys.clone());
+    let adding = Arc::clone(&stored);
+    let remember = move |request: &Request| {
+        let token = request.session_id().to_token(&signing);
+        adding.lock().map_err(|_| "the store is broken")?.insert(token.clone());
+        Ok(Response::new().text(token))
     };
-    let to_stored = {
-        let keys = keys.clone();
-        move |request: &Request| match SessionId::from_token(request.parameter("token")?, &keys) {
-            Ok(id) => push(&id, request),
-            Err(error) => Ok(Response::bad_request().text(error.to_string())),
-        }
+    let to_stored = move |request: &Request| match SessionId::from_token(
+        request.parameter("token")?,
+        &verifying,
+    ) {
+        Ok(id) => push(&id, request),
+        Err(error) => Ok(Response::bad_request().text(error.to_string())),
     };
     let page = |_: &Request| Ok(Response::new().html(include_str!("pages/push.html")));
 
-    let ticking = keys.clone();
     thread::spawn(move || tick(&stored, &ticking));
     let routes = vec![
         route!("/websocket" => Inbox),

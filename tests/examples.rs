@@ -1,0 +1,396 @@
+//! Each example is short, says what it teaches and how to try it, and has its place among the lessons;
+//! and it runs: it is started on a port of the system's choice, asked for what it teaches, and ended.
+#![cfg(feature = "macros")]
+
+mod loopback;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The most lines of code that an example may have, comments and empty lines aside.
+const LINES: usize = 60;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+/// Returns the names of the examples that are one file.
+fn names() -> BTreeSet<String> {
+    let entries = fs::read_dir(folder()).expect("a folder").map(|entry| entry.expect("an entry"));
+    let names = entries.map(|entry| entry.file_name().into_string().expect("a name in UTF-8"));
+    names.filter_map(|name| name.strip_suffix(".rs").map(str::to_string)).collect()
+}
+
+fn source(name: &str) -> String {
+    fs::read_to_string(folder().join(name).with_extension("rs")).expect(name)
+}
+
+#[test]
+fn each_is_short_and_opens_with_its_lesson_and_how_to_try_it() {
+    assert!(names().len() >= 13, "{:?}", names());
+    for name in names() {
+        let source = source(&name);
+        let is_code = |line: &&str| !line.is_empty() && !line.trim_start().starts_with("//");
+        let lines = source.lines().filter(is_code).count();
+        assert!(lines <= LINES, "{} has {} lines", name, lines);
+        assert!(source.starts_with("//! "), "{}", name);
+        let opening: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
+        assert!(opening.contains("Try it: `"), "{}", name);
+        assert!(opening.contains(&format!("cargo run --example {}`", name)), "{}", name);
+    }
+}
+
+#[test]
+fn each_has_a_lesson_with_two_exercises_and_a_test() {
+    let lessons = fs::read_to_string(folder().join("README.md")).expect("the lessons");
+    let tests = include_str!("examples.rs");
+    for name in names() {
+        let title = format!("`{}`", name);
+        let lesson = lessons
+            .split("\n## ")
+            .find(|lesson| lesson.lines().next().map_or(false, |heading| heading.contains(&title)));
+        let lesson = lesson.unwrap_or_else(|| panic!("no lesson has {} in its heading", title));
+        assert!(lesson.contains("\n1. ") && lesson.contains("\n2. "), "{}", name);
+        assert!(lesson.contains("What you should see"), "{}", name);
+        assert!(
+            ["start", "start_with"]
+                .iter()
+                .any(|how| tests.contains(&format!("{}(\"{}\"", how, name))),
+            "nobody runs {}",
+            name
+        );
+    }
+}
+
+#[test]
+fn no_page_fetches_from_elsewhere() {
+    for entry in fs::read_dir(folder().join("pages")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let page = fs::read_to_string(&path).expect("a page");
+        for word in ["http://", "https://", "src=", "@import", "url("] {
+            assert!(!page.contains(word), "{} has {}", path.display(), word);
+        }
+        for word in
+            ["<!doctype html>", "lang=\"en\"", "width=device-width", "color-scheme: light dark"]
+        {
+            assert!(page.contains(word), "{} lacks {}", path.display(), word);
+        }
+    }
+}
+
+/// Those who start a program: an emulator would have to be started with it.
+mod running {
+    use crate::loopback::{masked, upgrade_request, Client, PATIENCE};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::process::{Child, ChildStdin, Command, Stdio};
+    use std::sync::mpsc::{channel, Receiver, Sender};
+    use std::thread;
+    use std::time::Instant;
+
+    /// An example that runs until it is dropped.
+    struct Example {
+        process: Child,
+        stdin: Option<ChildStdin>,
+        lines: Receiver<String>,
+        told: Vec<String>,
+    }
+
+    fn start(name: &str) -> Example {
+        start_with(name, &[], &[])
+    }
+
+    /// Starts an example. Cargo builds them beside the tests, unless it is asked for one test alone.
+    fn start_with(name: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Example {
+        let test = std::env::current_exe().expect("a path");
+        let target =
+            test.parent().and_then(Path::parent).expect("a folder above that of the tests");
+        let program = target.join("examples").join(name);
+        let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+        assert!(program.exists(), "{} is not there: cargo build --examples", program.display());
+        let mut process = Command::new(program)
+            .args(arguments)
+            .env("SOCKLING_ADDR", "127.0.0.1:0")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let (sender, lines) = channel();
+        let stdin = process.stdin.take();
+        tell(process.stdout.take().expect("a pipe"), sender.clone());
+        tell(process.stderr.take().expect("a pipe"), sender);
+        Example { process, stdin, lines, told: Vec::new() }
+    }
+
+    /// Passes on the lines that a program prints.
+    fn tell(from: impl Read + Send + 'static, to: Sender<String>) {
+        thread::spawn(move || {
+            let lines = BufReader::new(from).lines().map(|line| line.expect("text"));
+            // Nobody listens once the test is over.
+            lines.take_while(|line| to.send(line.clone()).is_ok()).for_each(drop);
+        });
+    }
+
+    impl Example {
+        /// Returns the next line with this text.
+        fn line(&mut self, text: &str) -> String {
+            let end = Instant::now() + PATIENCE;
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                let line = self.lines.recv_timeout(left).unwrap_or_else(|_| {
+                    panic!("it did not tell {:?} but {:#?}", text, self.told);
+                });
+                self.told.push(line.clone());
+                if line.contains(text) {
+                    return line;
+                }
+            }
+        }
+
+        fn address(&mut self) -> SocketAddr {
+            let line = self.line("http://localhost:");
+            let port =
+                line.rsplit(':').next().and_then(|rest| rest.trim_end_matches('/').parse().ok());
+            SocketAddr::from(([127, 0, 0, 1], port.expect("a port")))
+        }
+    }
+
+    impl Drop for Example {
+        fn drop(&mut self) {
+            // Fails when it has ended, which the test has seen.
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+            let told = self.told.drain(..).chain(self.lines.try_iter());
+            let panicked: Vec<_> = told.filter(|line| line.contains("panicked")).collect();
+            assert!(thread::panicking() || panicked.is_empty(), "{:?}", panicked);
+        }
+    }
+
+    fn assert_page(address: SocketAddr, target: &str, title: &str) {
+        let page = Client::connect(address).get(target, "");
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, Some("text/html; charset=utf-8"))
+        );
+        assert!(page.text().contains(&format!("<title>{}</title>", title)), "{}", page.text());
+    }
+
+    #[test]
+    fn hello_greets_by_name() {
+        let mut example = start("hello");
+        let address = example.address();
+        assert_eq!(Client::connect(address).get("/?name=Ada", "").text(), "hello Ada\n");
+    }
+
+    #[test]
+    fn echo_has_a_page_and_sends_back_what_it_gets() {
+        let mut example = start("echo");
+        let address = example.address();
+        assert_page(address, "/", "Echo");
+        let mut client = Client::websocket(address, "/websocket", "");
+        client.text("hello");
+        assert_eq!(client.next_text(), "hello");
+    }
+
+    #[test]
+    fn by_hand_counts_for_each_connection_and_refuses_who_does_not_say_from_where() {
+        let mut example = start("by_hand");
+        let address = example.address();
+        assert_eq!(Client::upgrade(address, "/count", "").1.status, 400);
+        let mut clients = [7, 40]
+            .map(|from| (from, Client::websocket(address, &format!("/count?from={}", from), "")));
+        for step in 0..2 {
+            for (from, client) in &mut clients {
+                client.text("");
+                assert_eq!(client.next_text(), (*from + step).to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn push_sends_a_request_s_body_to_the_tabs_of_its_browser() {
+        let mut example = start("push");
+        let address = example.address();
+        assert_page(address, "/", "Push");
+        let (mut client, reply) = Client::upgrade(address, "/websocket", "");
+        let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a cookie"));
+        assert_eq!(Client::connect(address).post("/push", &cookie, "hello").text(), "1");
+        assert_eq!(client.next_text(), "hello");
+        let token = Client::connect(address).post("/remember", &cookie, "").text().to_string();
+        assert!(client.next_text().starts_with("tick "));
+        let target = format!("/push/{}", token);
+        assert_eq!(Client::connect(address).post(&target, "", "by token").text(), "1");
+        while client.next_text() != "by token" {}
+    }
+
+    #[test]
+    fn rooms_keeps_what_is_said_for_those_in_the_room() {
+        let mut example = start("rooms");
+        let address = example.address();
+        assert_page(address, "/rooms/tea", "Rooms");
+        let mut client = Client::websocket(address, "/rooms/tea", "");
+        assert!(client.next_text().ends_with(" is here, 1 in the room"));
+        client.text("milk?");
+        assert!(client.next_text().ends_with(": milk?"));
+        let mut elsewhere = Client::websocket(address, "/rooms/tv", "");
+        assert!(elsewhere.next_text().ends_with(" is here, 1 in the room"));
+        let mut later = Client::websocket(address, "/rooms/tea", "");
+        assert!(later.next_text().ends_with(" is here, 1 in the room"));
+        assert!(later.next_text().ends_with(": milk?"));
+        let metrics = Client::connect(address).get("/metrics", "");
+        assert!(metrics.text().starts_with("connections 3\ntopics 2\n"), "{}", metrics.text());
+    }
+
+    #[test]
+    fn chat_tells_each_room_who_comes_says_something_and_goes() {
+        let mut example = start("chat");
+        let address = example.address();
+        assert_page(address, "/", "Chat");
+        assert_page(address, "/tea?name=Ada", "Chat");
+        let (mut ada, reply) = Client::upgrade(address, "/tea?name=Ada", "");
+        let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a cookie"));
+        let join = ada.next_text();
+        let id = join.split('\t').nth(1).expect("who").to_string();
+        assert_eq!(join, format!("join\t{}\tAda\t", id));
+        assert_eq!(ada.next_text(), format!("here\t{}\t{}\tAda", id, id));
+
+        let mut bob = Client::websocket(address, "/tea?name=Bob", "");
+        assert_eq!(bob.next_text(), join, "what was said before comes first");
+        assert!(bob.next_text().ends_with("\tBob\t"));
+        assert!(bob.next_text().contains(&format!("\t{}\tAda", id)));
+        assert!(ada.next_text().ends_with("\tBob\t"));
+        let mut elsewhere = Client::websocket(address, "/tv?name=Eve", "");
+        assert!(elsewhere.next_text().starts_with("join\t"));
+
+        // A second tab of the same browser is nobody new.
+        let mut tab = Client::websocket(address, "/tea?name=Ada", &cookie);
+        assert_eq!(tab.next_text(), join);
+        assert!(tab.next_text().ends_with("\tBob\t"));
+        assert!(tab.next_text().starts_with("here\t"));
+        tab.frame(0x88, b"\x03\xe8");
+        assert_eq!(tab.next_close().0, 1000);
+
+        ada.text("milk?\tyes");
+        for client in [&mut ada, &mut bob] {
+            assert_eq!(client.next_text(), format!("say\t{}\tAda\tmilk?\tyes", id));
+        }
+        drop(ada);
+        assert_eq!(bob.next_text(), format!("leave\t{}\tAda\t", id));
+        bob.text(&"x".repeat(1001));
+        assert_eq!(bob.next_close().0, 1009);
+    }
+
+    #[test]
+    fn guard_wants_the_token_and_a_page_that_is_allowed() {
+        let mut example = start_with("guard", &[], &[("GUARD_TOKEN", "sesame")]);
+        let address = example.address();
+        assert_page(address, "/?token=sesame", "Echo");
+        for (target, field, status) in [
+            ("/websocket", "", 401),
+            ("/websocket?token=open", "", 401),
+            ("/websocket", "Authorization: Bearer open\r\n", 401),
+            ("/websocket?token=sesame", "", 101),
+            ("/websocket", "Authorization: Bearer sesame\r\n", 101),
+            ("/websocket?token=sesame", "Origin: https://example.com\r\n", 101),
+            ("/websocket?token=sesame", "Origin: https://example.org\r\n", 403),
+        ] {
+            let (mut client, reply) = Client::upgrade(address, target, field);
+            assert_eq!(reply.status, status, "{} {}", target, field);
+            if status == 101 {
+                client.text("hello");
+                assert_eq!(client.next_text(), "hello");
+            }
+        }
+    }
+
+    #[test]
+    fn dashboard_counts_its_pages_and_what_they_send() {
+        let mut example = start("dashboard");
+        let address = example.address();
+        assert_page(address, "/", "Dashboard");
+        let mut client = Client::websocket(address, "/websocket", "");
+        assert!(client.next_text().contains("\"connections\": 1, \"in\": 0,"));
+        client.text("one");
+        while !client.next_text().contains("\"in\": 1,") {}
+    }
+
+    #[test]
+    fn limits_answers_what_it_says() {
+        let mut example = start("limits");
+        let address = example.address();
+        assert_page(address, "/", "Limits");
+        let long = format!("/?{}", "x".repeat(300));
+        assert_eq!(Client::connect(address).get(&long, "").status, 414);
+        assert_eq!(Client::connect(address).post("/", "", &"x".repeat(101)).status, 413);
+
+        let (mut first, reply) = Client::upgrade(address, "/websocket", "");
+        let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a cookie"));
+        let mut second = Client::websocket(address, "/websocket", &cookie);
+        assert_eq!(Client::upgrade(address, "/websocket", &cookie).1.status, 429);
+        first.text(&"x".repeat(101));
+        assert_eq!(first.next_close().0, 1009);
+        second.frame(0x01, b"");
+        for _ in 0..4 {
+            second.frame(0x00, b"");
+        }
+        assert_eq!(second.next_close().0, 1008);
+
+        let mut half = Client::websocket(address, "/websocket", "");
+        half.send(b"\x81\x85");
+        assert_eq!(half.next_close().0, 1008);
+    }
+
+    #[test]
+    fn graceful_closes_with_1001_and_ends() {
+        let mut example = start("graceful");
+        let address = example.address();
+        let mut client = Client::websocket(address, "/websocket", "");
+        client.text("hello");
+        assert_eq!(client.next_text(), "hello");
+        example.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it reads");
+        assert_eq!(client.next_close().0, 1001);
+        client.frame(0x88, b"\x03\xe9");
+        assert_eq!(example.line("cut off"), "0 had to be cut off");
+        assert!(example.process.wait().expect("an end").success());
+    }
+
+    #[test]
+    fn service_believes_its_proxy_and_answers_for_its_host_alone() {
+        let mut example = start_with("service", &[], &[("SERVICE_HOST", "chat.example.com")]);
+        let address = example.address();
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/", "X-Forwarded-For: 192.0.2.7\r\n").text(), "192.0.2.7\n");
+        client.send(b"GET / HTTP/1.1\r\nHost: other.example.com\r\n\r\n");
+        assert_eq!(client.reply().status, 421);
+    }
+
+    #[test]
+    fn trace_draws_the_frame_of_the_rfc_and_passes_it_on() {
+        let mut echo = start("echo");
+        let mut trace = start_with("trace", &[&echo.address().to_string()], &[]);
+        let mut client = Client::connect(trace.address());
+        client.send(upgrade_request("/websocket", "").as_bytes());
+        assert_eq!(client.reply().status, 101);
+        client.send(&masked(0x81, b"Hello"));
+        assert_eq!(client.next_text(), "Hello");
+        trace.line("client: 81 85 37 fa 21 3d 7f 9f 4d 51 58");
+        trace.line("|1|0|0|0|0 0 0 1|1|0 0 0 0 1 0 1|");
+        trace.line("FIN, text, masked, 5 bytes, 'Hello'");
+        trace.line("server: 81 05 48 65 6c 6c 6f");
+        trace.line("FIN, text, not masked, 5 bytes, 'Hello'");
+    }
+
+    #[test]
+    fn codec_reads_and_writes_the_frame_of_the_rfc() {
+        let mut example = start("codec");
+        example.line("the answer to its key: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        example.line("received: Some(Ping([]))");
+        example.line("received: Some(Message(Text(\"Hello\")))");
+        example.line("and back: [81, 85, 37, fa, 21, 3d, 7f, 9f, 4d, 51, 58]");
+        assert!(example.process.wait().expect("an end").success());
+    }
+}
