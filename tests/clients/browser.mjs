@@ -1,45 +1,13 @@
-// Chromium opens the pages of both examples: browser.mjs ECHO_PORT PUSH_PORT FOLDER_OF_SCREENSHOTS
+// Chromium against the server: browser.mjs ECHO_PORT PUSH_PORT FOLDER_OF_PICTURES
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { BOUND, check, equal, until } from './report.mjs';
+import { browser, log, open, pictures, withContext, withPage } from './chromium.mjs';
+import { check, equal, until } from './report.mjs';
 
-// Unlike an import, this looks into NODE_PATH.
-const { chromium } = createRequire(import.meta.url)('playwright-core');
 const [echoPort, pushPort, folder] = process.argv.slice(2);
 const socket = `ws://localhost:${echoPort}/websocket`;
 const LIMIT = 1024 * 1024;
-
-// Each launch makes a profile folder of its own and removes it in the end.
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-
-async function withContext(run) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  context.setDefaultTimeout(BOUND);
-  try {
-    await run(context);
-  } finally {
-    await context.close();
-  }
-}
-
-function withPage(name, url, run) {
-  return check(`chromium: ${name}`, () => withContext(async (context) => {
-    const page = await context.newPage();
-    page.complaints = [];
-    page.on('console', (line) => line.type() === 'error' && page.complaints.push(line.text()));
-    page.on('pageerror', (error) => page.complaints.push(String(error)));
-    await page.goto(url);
-    await run(page);
-  }));
-}
-
-const log = (page, text) => page.locator('#log').filter({ hasText: text }).waitFor();
 
 // Runs in the page: opens a socket, sends what `text` or `binary` sizes ask for, closes it with
 // `close` if that is given, and tells all that happened.
@@ -86,11 +54,7 @@ await withPage('the echo page opens its socket and shows what comes back',
     await page.locator('input').first().fill('by the button');
     await page.locator('button, input[type=submit]').first().click();
     await log(page, 'by the button');
-    await page.screenshot({ path: `${folder}/echo-desktop.png` });
-    await page.setViewportSize({ width: 390, height: 844 });
-    await page.screenshot({ path: `${folder}/echo-390.png` });
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    if (over > 0) throw new Error(`at 390 px the page is ${over} px too wide`);
+    await pictures(page, folder, 'echo');
     equal(page.complaints, []);
   });
 
@@ -149,18 +113,17 @@ await check('chromium: a push reaches both tabs of one context and no other cont
   withContext((ours) => withContext(async (theirs) => {
     const push = (page, body) => page.evaluate(async (text) =>
       (await (await fetch('/push', { method: 'POST', body: text })).text()).trim(), body);
-    const open = async (context, count) => {
-      const page = await context.newPage();
-      await page.goto(`http://localhost:${pushPort}/`);
+    const enter = async (context, count) => {
+      const page = await open(context, `http://localhost:${pushPort}/`);
       // A push before the cookie is there would be one of a session of its own.
       await until(true, async () =>
         (await context.cookies()).some(({ name }) => name === 'sockling_session'));
       await until(count, () => push(page, `up to ${count}`));
       return page;
     };
-    const one = await open(ours, '1');
-    const two = await open(ours, '2');
-    const stranger = await open(theirs, '1');
+    const one = await enter(ours, '1');
+    const two = await enter(ours, '2');
+    const stranger = await enter(theirs, '1');
     equal(await push(one, 'to both tabs'), '2');
     await log(one, 'to both tabs');
     await log(two, 'to both tabs');
@@ -169,6 +132,14 @@ await check('chromium: a push reaches both tabs of one context and no other cont
     await log(stranger, 'to the stranger');
     const shown = await stranger.locator('#log').textContent();
     equal(shown.includes('to both tabs'), false);
+    await one.locator('input').fill('typed');
+    await one.locator('input').press('Enter');
+    for (const text of ['pushed to 2 tabs', 'received: typed']) await log(one, text);
+    await log(two, 'received: typed');
+    await one.locator('#remember').click();
+    for (const page of [one, two]) await log(page, 'received: tick');
+    await pictures(one, folder, 'push');
+    equal([one, two, stranger].map((page) => page.complaints), [[], [], []]);
   })));
 
 await browser.close();

@@ -1,0 +1,154 @@
+// Chromium opens the pages of examples and does what a user would:
+// pages.mjs CHAT_PORT DASHBOARD_PORT LIMITS_PORT ROOMS_PORT FOLDER_OF_PICTURES
+
+import { connect, createServer } from 'node:net';
+import { browser, log, open, pictures, withContext, withPage } from './chromium.mjs';
+import { check, equal, until } from './report.mjs';
+
+const [chatPort, dashboardPort, limitsPort, roomsPort, folder] = process.argv.slice(2);
+
+// What is between a page and the server, and can be cut.
+class Cable {
+  constructor(to) {
+    this.sockets = new Set();
+    this.server = createServer((page) => {
+      const server = connect(to, '127.0.0.1');
+      for (const [one, other] of [[page, server], [server, page]]) {
+        this.sockets.add(one);
+        one.on('error', () => other.destroy()).on('close', () => other.destroy()).pipe(other);
+      }
+    });
+  }
+
+  async plug(port = 0) {
+    await new Promise((resolve) => { this.server.listen(port, '127.0.0.1', resolve); });
+    return this.server.address().port;
+  }
+
+  async cut() {
+    const closed = new Promise((resolve) => { this.server.close(resolve); });
+    this.sockets.forEach((socket) => socket.destroy());
+    this.sockets.clear();
+    await closed;
+  }
+}
+
+const say = async (page, text) => {
+  await page.locator('#text').fill(text);
+  await page.keyboard.press('Enter');
+};
+const people = (page) => page.locator('#people li').allTextContents();
+const here = (page, names) => until(JSON.stringify(names), async () =>
+  JSON.stringify(await people(page)));
+const state = (page, text) => page.locator('#state').filter({ hasText: text }).waitFor();
+
+await check('chromium: chat has two tabs and a second user, of whom one is cut off and comes back', () =>
+  withContext((adas) => withContext(async (bobs) => {
+    const cable = new Cable(Number(chatPort));
+    const cablePort = await cable.plug();
+
+    const ada = await open(adas, `http://localhost:${chatPort}/tea`);
+    equal(await ada.title(), '# tea');
+    await say(ada, 'Ada');
+    await state(ada, 'connected');
+    await here(ada, ['Ada']);
+    await log(ada, 'Ada came in');
+
+    // A second tab is the same person.
+    const tab = await open(adas, `http://localhost:${chatPort}/tea`);
+    await state(tab, 'connected');
+    await here(tab, ['Ada']);
+
+    const bob = await open(bobs, `http://localhost:${cablePort}/tea`);
+    await say(bob, 'Bob');
+    for (const page of [ada, tab, bob]) await here(page, ['Ada', 'Bob']);
+
+    await say(bob, 'milk? <b>or</b> žluť');
+    for (const page of [ada, tab, bob]) await log(page, 'milk? <b>or</b> žluť');
+    await say(tab, 'milk, please');
+    for (const page of [ada, bob]) await log(page, 'milk, please');
+    const mine = (page) => page.locator('.mine').allTextContents();
+    equal([await mine(ada), await mine(bob)], [['Adamilk, please'], ['Bobmilk? <b>or</b> žluť']]);
+
+    const elsewhere = await open(bobs, `http://localhost:${chatPort}/tv`);
+    await elsewhere.locator('#text').waitFor();
+    equal((await elsewhere.locator('#log').textContent()).includes('milk'), false);
+
+    await cable.cut();
+    await state(bob, 'offline');
+    for (const page of [ada, tab]) await here(page, ['Ada']);
+    await log(ada, 'Bob has left');
+    await say(ada, 'Bob?');
+    await say(bob, 'here again');
+    equal(await bob.locator('#text').inputValue(), 'here again');
+
+    await cable.plug(cablePort);
+    await state(bob, 'connected');
+    for (const page of [ada, tab, bob]) await here(page, ['Ada', 'Bob']);
+    await log(bob, 'milk, please');
+    await log(bob, 'Bob?');
+    await bob.locator('#text').focus();
+    await bob.keyboard.press('Enter');
+    for (const page of [ada, tab, bob]) await log(page, 'here again');
+
+    await say(bob, 'My tea was cold, and then my network was gone.');
+    await say(ada, 'Welcome back. The kettle is on: your last lines are still here.');
+    await log(ada, 'The kettle is on');
+    await log(ada, 'My tea was cold');
+    await pictures(ada, folder, 'chat');
+    await ada.setViewportSize({ width: 760, height: 430 });
+    await ada.screenshot({ path: `${folder}/chat-small.png` });
+    // Bob's tells of the cable.
+    equal([ada.complaints, tab.complaints], [[], []]);
+    await cable.cut();
+  })));
+
+await withPage('chat is used by keyboard alone', `http://localhost:${chatPort}/keys`, async (page) => {
+  await page.keyboard.type('Eve');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Space');
+  await state(page, 'connected');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.type('by keyboard');
+  await page.keyboard.press('Enter');
+  await log(page, 'by keyboard');
+  equal(page.complaints, []);
+});
+
+await withPage('dashboard draws its figures', `http://localhost:${dashboardPort}/`, async (page) => {
+  const figure = async (name) =>
+    Number((await page.locator(`#${name} output`).textContent()).replaceAll(',', ''));
+  await until(1, () => figure('connections'));
+  await page.locator('button').click();
+  await until(true, async () => await figure('in') > 100);
+  await until(true, async () => await figure('out') > 0);
+  const points = async (name) =>
+    ((await page.locator(`#${name} path`).getAttribute('d')) ?? '').split('L').length;
+  for (const name of ['connections', 'in', 'out', 'waiting']) {
+    await until(true, async () => await points(name) > 8);
+  }
+  await pictures(page, folder, 'dashboard');
+  const second = await open(page.context(), page.url());
+  await until(2, () => figure('connections'));
+  equal([page.complaints, second.complaints], [[], []]);
+});
+
+await withPage('limits shows what each button meets', `http://localhost:${limitsPort}/`, async (page) => {
+  for (const [button, told] of [['message', 'closed with 1009'], ['tabs', 'closed with 1006'],
+    ['line', ': 414'], ['body', ': 413']]) {
+    await page.locator(`#${button}`).click();
+    await log(page, told);
+  }
+  await pictures(page, folder, 'limits');
+});
+
+await withPage('rooms hears its room', `http://localhost:${roomsPort}/rooms/tea`, async (page) => {
+  await log(page, 'opened');
+  await page.locator('input').fill('anybody?');
+  await page.keyboard.press('Enter');
+  await log(page, ': anybody?');
+  await pictures(page, folder, 'rooms');
+  equal(page.complaints, []);
+});
+
+await browser.close();
