@@ -34,8 +34,8 @@
 //!
 //! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
 //! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
-//! slow clients; [`guide::reliability`] what is promised when things go wrong. The codecs are public
-//! functions over octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
+//! slow clients; [`guide::beyond_one_host`] several processes; [`guide::reliability`] what is promised
+//! when things go wrong. The codecs are public functions over octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
 //! [`websocket::Assembler`].
 //!
 //! # The tour: from bytes to handler

@@ -33,6 +33,23 @@ impl Engine {
         format!("redis://:{}@127.0.0.1:{}/", PASSWORD.replace(' ', "%20"), self.port)
     }
 
+    /// Makes a user by a line of `redis.conf`, and returns the URL for it.
+    pub fn user(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').skip(1).collect();
+        let mut connection = self.connect();
+        let mut command: Vec<&[u8]> = vec![b"ACL", b"SETUSER"];
+        command.extend(words.iter().map(|word| word.as_bytes()));
+        connection.say(&command);
+        assert_eq!(connection.line(), "+OK");
+        let password = words.iter().find_map(|word| word.strip_prefix('>')).expect("one");
+        format!("redis://{}:{}@127.0.0.1:{}/", words[0], password, self.port)
+    }
+
+    /// Returns what `redis-benchmark` is to be told.
+    pub fn arguments(&self) -> Vec<String> {
+        ["-p", &self.port.to_string(), "-a", PASSWORD].map(str::to_string).to_vec()
+    }
+
     /// Ends it as a crash does.
     pub fn kill(&mut self) {
         self.process.kill().expect("it runs");

@@ -4,6 +4,7 @@
 //! Each test starts a `redis-server` of its own on a free port, and processes that are this binary
 //! again. Without a `redis-server` they are skipped with a word, unless `SOCKLING_REDIS_TESTS=required`.
 
+#[allow(dead_code)] // another program uses the rest
 mod engine;
 #[path = "../../../../tests/loopback/mod.rs"]
 mod loopback;
@@ -403,6 +404,32 @@ fn a_redis_that_stands_still_holds_nobody_up_and_is_noticed() {
     nodes.iter().for_each(Node::wait_until_ready);
     here.run("one user-2 after");
     while far.next_text() != "after" {}
+}
+
+#[test]
+fn the_user_that_the_guide_shows_may_do_all_that_is_needed_and_no_more() {
+    let engine = engine!();
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../guide/beyond_one_host.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let line = guide.lines().find(|line| line.starts_with("user ")).expect("a user");
+    let url = engine.user(line);
+    let nodes = [(); 2].map(|()| Node::start(&url, Options::default()));
+    let mut client = nodes[0].client(&nodes[0].login(1));
+    nodes.iter().for_each(Node::wait_until_ready);
+    nodes[1].run("one user-1 hey");
+    assert_eq!(client.next_text(), "hey");
+    wait_until("it may count", || nodes[0].run("processes") == "2");
+    drop(client);
+    wait_until("it may unsubscribe", || {
+        !engine.channels().iter().any(|channel| channel.ends_with("u.1"))
+    });
+    for node in &nodes {
+        assert_eq!(node.gaps(), [""; 0]);
+    }
+    // Another user's password is refused: nothing is ready, and the gap says why.
+    let node = Node::start(&url.replace(":password@", ":wrong@"), Options::default());
+    wait_until("it is told", || node.gaps().iter().any(|gap| gap.contains("subscribes")));
+    assert!(!node.gaps()[0].contains("wrong"), "{:?}", node.gaps());
 }
 
 #[test]
