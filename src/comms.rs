@@ -6,7 +6,6 @@ use crate::delivery;
 use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{here, Here};
-use crate::link;
 use crate::local;
 use crate::receiver::Receiver;
 use crate::registry::{self, everyone, is_relayed, listeners_of, members};
@@ -213,7 +212,7 @@ impl Websocket {
         let message = message.into();
         if let Some(session) = elsewhere {
             // First, since a client here may be waited for.
-            link::publish(session, Content::from(&message));
+            registry::publish(session, Content::from(&message));
         }
         local::to_session(members, &taps, &message, deadline)
     }
@@ -242,7 +241,7 @@ impl Websocket {
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
         if let Some(session) = self.elsewhere() {
-            link::publish(session, Content::Close { code, reason: &close.reason });
+            registry::publish(session, Content::Close { code, reason: &close.reason });
         }
         let members = self.members();
         Ok(members.map_or(0, |members| delivery::close_all(outboxes(&members), &close)))
@@ -293,7 +292,7 @@ impl Broadcast {
         let (except, message) = (self.except.as_ref(), message.into());
         if is_relayed() && !self.local {
             let except = except.map(Into::into);
-            link::publish(Target::Everybody { except }, Content::from(&message));
+            registry::publish(Target::Everybody { except }, Content::from(&message));
         }
         Ok(local::to_everybody(except, &message))
     }
@@ -305,7 +304,7 @@ impl Broadcast {
         if is_relayed() && !self.local {
             let except = self.except.as_ref().map(Into::into);
             let content = Content::Close { code, reason: &close.reason };
-            link::publish(Target::Everybody { except }, content);
+            registry::publish(Target::Everybody { except }, content);
         }
         Ok(local::close_everybody(self.except.as_ref(), &close))
     }

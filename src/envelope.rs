@@ -154,10 +154,14 @@ impl<'a> Envelope<'a> {
     /// Returns the octets. Error: [`EnvelopeError::TooLong`]. What else [`parse`](Envelope::parse)
     /// refuses is written as it is.
     pub fn to_octets(&self) -> Result<Vec<u8>, EnvelopeError> {
+        let code;
         let (content, parts): (u8, [&[u8]; 2]) = match &self.content {
             Content::Text(text) => (1, [text.as_bytes(), &[]]),
             Content::Binary(octets) => (2, [octets, &[]]),
-            Content::Close { code, reason } => (3, [&code.0.to_be_bytes(), reason.as_bytes()]),
+            Content::Close { code: CloseCode(number), reason } => {
+                code = number.to_be_bytes();
+                (3, [&code, reason.as_bytes()])
+            }
             Content::Ended { login, reason } => (4, [&login.0, reason.as_bytes()]),
         };
         let (target, session, topic) = match &self.target {

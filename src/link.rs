@@ -1,4 +1,4 @@
-//! To the other processes, and from them.
+//! From the other processes: what an adapter asks for and brings.
 //!
 //! ```text
 //! send ──▶ those in this process, at once
@@ -17,30 +17,6 @@ use crate::session::{Session, SessionId};
 use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
 
-/// Tells the other processes, if a relay was set.
-///
-/// Not inlined: without a relay it takes no room where it is called.
-#[inline(never)]
-pub(crate) fn publish(target: Target, content: Content) {
-    let relayed = match registry::relay() {
-        Some(relayed) => relayed,
-        None => return,
-    };
-    let envelope = Envelope { node: relayed.node, target, content };
-    let taken = match envelope.to_octets() {
-        Ok(octets) => relayed.relay.publish(&envelope.channel(), octets).is_ok(),
-        Err(error) => {
-            log::warn!("not sent to other processes: {}", error);
-            false
-        }
-    };
-    match taken {
-        true => relayed.passed().out += 1,
-        // The adapter tells of it by a gap; here it could be a line for every message.
-        false => relayed.passed().lost += 1,
-    }
-}
-
 impl Link {
     /// Returns whether this process wants what comes on a channel.
     pub fn wants(&self, channel: &str) -> bool {
@@ -58,10 +34,11 @@ impl Link {
     /// envelope or stands on another's channel. A client that has just stopped reading holds the
     /// caller up for some milliseconds, once.
     pub fn deliver(&self, channel: &str, octets: &[u8]) {
-        let relayed = match registry::relay() {
-            Some(relayed) => relayed,
+        let relay = match registry::relay() {
+            Some(relay) => relay,
             None => return,
         };
+        let relayed = relay.relayed();
         let envelope = Envelope::parse(octets).and_then(|envelope| {
             let fits = envelope.channel() == channel;
             fits.then_some(envelope).ok_or(EnvelopeError::Kind)
@@ -88,8 +65,8 @@ impl Link {
     /// Logs and counts that messages may be missing.
     pub fn gap(&self, gap: &Gap) {
         log::warn!("{}", gap);
-        if let Some(relayed) = registry::relay() {
-            relayed.passed().gaps += 1;
+        if let Some(relay) = registry::relay() {
+            relay.relayed().passed().gaps += 1;
         }
     }
 }

@@ -6,19 +6,21 @@
 
 use crate::audience::{Audience, Member, Members};
 use crate::channel::{Bits, Channel};
+use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{self, Here};
 use crate::keys::SessionKeys;
 use crate::log;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
-use crate::relay::{Link, Passed, Relay, Relayed};
+use crate::relay::{Link, Outward, Passed, Relay, Relayed};
 use crate::revoked::Revoked;
 use crate::session::{Session, SessionId};
 use crate::tap::Tap;
 use crate::topics::{Sessions, Topics};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -64,7 +66,7 @@ struct Registry {
     listeners: HashMap<SessionId, Vec<Tap>>,
     revoked: Revoked,
     keys: Option<SessionKeys>,
-    relay: Option<Arc<Relayed>>,
+    relay: Option<Arc<dyn Outward>>,
     /// Sessions that came or went, with a relay that has not been told yet.
     news: Vec<SessionId>,
     /// Whether a server was bound.
@@ -85,33 +87,29 @@ impl Registry {
             self.news.push(id.clone());
         }
     }
-
-    /// Takes what the relay is to be told.
-    fn take_news(&mut self) -> Option<(Arc<Relayed>, Vec<Channel>)> {
-        let relay = self.relay.as_ref()?;
-        let topics = self.topics.changed.as_mut()?;
-        if self.news.is_empty() && topics.is_empty() {
-            return None;
-        }
-        let sessions = self.news.drain(..).map(|id| Channel::Session((&id).into()));
-        let topics = topics.drain(..).map(|name| Channel::Topic(name.to_string()));
-        Some((Arc::clone(relay), sessions.chain(topics).collect()))
-    }
 }
 
-/// Runs on the map. Nothing in `look` may block, or lock anything but an outbox. The relay is told
-/// what came and went when the lock is free: it may ask back.
+/// Runs on the map. Nothing in `look` may block, or lock anything but an outbox.
 fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
-    let (result, news) = {
-        let mut registry: MutexGuard<_> =
-            GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let registry = registry.get_or_insert_with(Registry::default);
-        (look(registry), registry.take_news())
-    };
-    if let Some((relayed, channels)) = news {
-        channels.iter().for_each(|channel| relayed.relay.changed(&channel.name()));
-    }
+    let mut registry = GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
+    let result = look(registry.get_or_insert_with(Registry::default));
+    unlock(registry);
     result
+}
+
+/// Unlocks the map, and then tells the relay who came and went: it may ask back.
+#[inline(never)]
+fn unlock(mut registry: MutexGuard<'_, Option<Registry>>) {
+    let Registry { relay, news, topics, .. } = match &mut *registry {
+        Some(registry) if registry.relay.is_some() => registry,
+        _ => return,
+    };
+    let (sessions, topics) = (take(news), topics.changed.as_mut().map(take).unwrap_or_default());
+    let relay = relay.clone().filter(|_| !sessions.is_empty() || !topics.is_empty());
+    drop(registry);
+    if let Some(relay) = relay {
+        relay.changed(&sessions, &topics);
+    }
 }
 
 /// A WebSocket's place in the map; dropping it leaves.
@@ -374,7 +372,7 @@ pub(crate) fn start_relay(relay: Box<dyn Relay>) -> Result<(), Error> {
         if registry.bound {
             return Err(Error::Setting("a relay is set before a server is bound".to_string()));
         }
-        registry.relay = Some(Arc::clone(&relayed));
+        registry.relay = Some(Arc::clone(&relayed) as Arc<dyn Outward>);
         registry.topics.changed = Some(Vec::new());
         GLOBAL.relayed.store(true, Ordering::Release);
         Ok(())
@@ -408,14 +406,21 @@ pub(crate) fn is_relayed() -> bool {
     GLOBAL.relayed.load(Ordering::Relaxed)
 }
 
+/// Tells the other processes, if there is a relay.
+pub(crate) fn publish(target: Target, content: Content) {
+    if let Some(relay) = relay() {
+        relay.publish(target, content);
+    }
+}
+
 /// Returns the relay.
-pub(crate) fn relay() -> Option<Arc<Relayed>> {
+pub(crate) fn relay() -> Option<Arc<dyn Outward>> {
     with(|registry| registry.relay.clone())
 }
 
 /// Returns what has passed through the relay.
 pub(crate) fn passed() -> Passed {
-    relay().map_or(Passed::default(), |relayed| *relayed.passed())
+    relay().map_or(Passed::default(), |relay| *relay.relayed().passed())
 }
 
 /// Returns whether what comes on a channel is for somebody here.

@@ -1,10 +1,13 @@
 //! What carries messages between processes: the trait of an adapter, and what it tells.
 
+use crate::channel::Channel;
 pub use crate::channel::{Bits, SessionName};
 pub use crate::envelope::{Content, Envelope, EnvelopeError, Target};
 use crate::error::Error;
+use crate::log;
+use crate::session::SessionId;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// An adapter for an engine that carries envelopes from each process to those that want them, by
@@ -78,6 +81,15 @@ impl fmt::Display for Gap {
     }
 }
 
+/// What the rest of the library sees of a relay: a program that sets none has no code for it.
+pub(crate) trait Outward: Send + Sync {
+    /// Tells the other processes.
+    fn publish(&self, target: Target, content: Content);
+    /// Says that these sessions and topics came to this process or left it.
+    fn changed(&self, sessions: &[SessionId], topics: &[Arc<str>]);
+    fn relayed(&self) -> &Relayed;
+}
+
 /// A relay that was set.
 pub(crate) struct Relayed {
     pub relay: Box<dyn Relay>,
@@ -101,7 +113,36 @@ impl Relayed {
         Relayed { relay, node, passed: Mutex::default() }
     }
 
+    /// What has passed. Locked for a moment.
     pub fn passed(&self) -> MutexGuard<'_, Passed> {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outward for Relayed {
+    fn publish(&self, target: Target, content: Content) {
+        let envelope = Envelope { node: self.node, target, content };
+        let taken = match envelope.to_octets() {
+            Ok(octets) => self.relay.publish(&envelope.channel(), octets).is_ok(),
+            Err(error) => {
+                log::warn!("not sent to other processes: {}", error);
+                false
+            }
+        };
+        match taken {
+            true => self.passed().out += 1,
+            // The adapter tells of it by a gap; here it could be a line for every message.
+            false => self.passed().lost += 1,
+        }
+    }
+
+    fn changed(&self, sessions: &[SessionId], topics: &[Arc<str>]) {
+        let sessions = sessions.iter().map(|id| Channel::Session(id.into()));
+        let topics = topics.iter().map(|name| Channel::Topic(name.to_string()));
+        sessions.chain(topics).for_each(|channel| self.relay.changed(&channel.name()));
+    }
+
+    fn relayed(&self) -> &Relayed {
+        self
     }
 }

@@ -4,9 +4,8 @@ use crate::delivery;
 use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{here, Here};
-use crate::link;
 use crate::local;
-use crate::registry::{is_relayed, join_topic, with_topics};
+use crate::registry::{is_relayed, join_topic, publish, with_topics};
 use crate::session::SessionId;
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -131,7 +130,7 @@ impl Topic {
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
         if is_relayed() {
             let topic = Target::Topic { name: &self.name, except: except.map(Into::into) };
-            link::publish(topic, Content::from(&message));
+            publish(topic, Content::from(&message));
         }
         Ok(local::to_topic(&self.name, except, self.keep, message))
     }

@@ -13,7 +13,6 @@ use crate::http::origin::Origins;
 use crate::http::response::Response;
 use crate::http::target::query_value;
 use crate::keys::SessionKeys;
-use crate::link;
 use crate::local;
 use crate::outbox::Shared;
 use crate::registry;
@@ -274,7 +273,7 @@ impl Request {
         }
         if registry::is_relayed() {
             let (session, login) = (Target::Session((&old.id).into()), Bits(old.login));
-            link::publish(session, Content::Ended { login, reason: why });
+            registry::publish(session, Content::Ended { login, reason: why });
         }
         local::end_login(&old, why);
     }
