@@ -57,16 +57,20 @@ impl Publisher<'_> {
             let batch = self.shard.state.take(pause);
             let tells = batch.lost.count > 0 && self.pace().is_zero();
             let result = self.write(wire, &batch, tells);
-            let (lost, told) = match result {
-                Ok(refused) => (refused, tells.then_some(batch.lost)),
+            let mut lost = batch.lose(match result {
+                Ok(refused) => refused,
                 // Each may have arrived, so none is sent again.
-                Err(_) => (batch.posts.len() as u64, None),
-            };
-            self.shard.state.answered(lost, told);
+                Err(_) => batch.posts.len() as u64,
+            });
+            let told = tells && result.is_ok();
+            if !told {
+                lost.add(batch.lost);
+            }
+            self.shard.state.answered(lost);
             result?;
             self.backoff.reset();
-            if let Some(lost) = told {
-                self.tell_end(lost);
+            if told {
+                self.tell_end(batch.lost);
             }
         }
     }
@@ -108,7 +112,7 @@ impl Publisher<'_> {
         let wake = batch.wake || (batch.posts.is_empty() && notice.is_none());
         let wake = wake.then(|| (shard.wake(), &b""[..]));
         let posts = batch.posts.iter();
-        let posts = posts.map(|(channel, octets)| (shard.prefix.clone() + channel, &octets[..]));
+        let posts = posts.map(|post| (shard.prefix.clone() + &post.channel, &post.envelope[..]));
         wire.publish(wake.into_iter().chain(notice).chain(posts))
     }
 
@@ -132,7 +136,7 @@ impl Publisher<'_> {
     }
 
     fn tell(&self, lost: Lost, from: SystemTime, to: Option<SystemTime>) {
-        let reason = format!("this process may have lost {} messages that it sent", lost.count);
+        let reason = format!("this process may have lost {} of its messages", lost.count);
         self.shard.tell(self.link, &Gap { from, to, reason });
     }
 }

@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// One envelope, and the name of its channel without the prefix.
-pub(crate) type Post = (String, Vec<u8>);
+/// One envelope, the name of its channel without the prefix, and when it was sent.
+pub(crate) struct Post {
+    pub channel: String,
+    pub envelope: Vec<u8>,
+    at: SystemTime,
+}
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -34,10 +38,11 @@ struct Queue {
     wake: bool,
     /// The publisher waits in `take`.
     idle: bool,
+    /// What was lost since it was last told.
     lost: Lost,
 }
 
-/// Messages that were lost since it was last told.
+/// Messages that were lost, and when the first of them was sent.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Lost {
     pub count: u64,
@@ -71,19 +76,28 @@ impl Default for Queue {
 pub(crate) struct Batch {
     pub posts: Vec<Post>,
     pub wake: bool,
+    /// What is to be told; what is not goes back by [`State::answered`].
     pub lost: Lost,
 }
 
-fn weight(post: &Post) -> usize {
-    post.0.len() + post.1.len()
+impl Post {
+    fn weight(&self) -> usize {
+        self.channel.len() + self.envelope.len()
+    }
+}
+
+impl Batch {
+    /// Returns so many of its messages as lost.
+    pub fn lose(&self, count: u64) -> Lost {
+        let first = self.posts.first().filter(|_| count > 0);
+        Lost { count, since: first.map(|post| post.at) }
+    }
 }
 
 impl Lost {
-    fn add(&mut self, count: u64) {
-        if count > 0 {
-            self.count += count;
-            self.since.get_or_insert_with(SystemTime::now);
-        }
+    pub fn add(&mut self, more: Lost) {
+        self.count += more.count;
+        self.since = self.since.into_iter().chain(more.since).min();
     }
 }
 
@@ -94,11 +108,11 @@ impl State {
 
     /// Takes an envelope, and returns whether there was room. What there was none for is lost.
     pub fn push(&self, channel: &str, envelope: Vec<u8>) -> bool {
-        let post = (channel.to_string(), envelope);
+        let post = Post { channel: channel.to_string(), envelope, at: SystemTime::now() };
         let mut queue = self.queue();
-        let octets = queue.octets + weight(&post);
+        let octets = queue.octets + post.weight();
         if queue.posts.len() >= queue.most.0 || octets > queue.most.1 {
-            queue.lost.add(1);
+            queue.lost.add(Lost { count: 1, since: Some(post.at) });
             return false;
         }
         queue.octets = octets;
@@ -155,7 +169,7 @@ impl State {
         while posts.len() < BATCH && octets < BATCH_OCTETS {
             match queue.posts.pop_front() {
                 Some(post) => {
-                    octets += weight(&post);
+                    octets += post.weight();
                     posts.push(post);
                 }
                 None => break,
@@ -163,19 +177,14 @@ impl State {
         }
         queue.octets -= octets;
         queue.in_hand = posts.len();
-        Batch { posts, wake: std::mem::take(&mut queue.wake), lost: queue.lost }
+        let (wake, lost) = (std::mem::take(&mut queue.wake), std::mem::take(&mut queue.lost));
+        Batch { posts, wake, lost }
     }
 
-    /// Notes that Redis has answered what was taken, of which so many are lost; and whether the losses
-    /// that stood in the batch were told.
-    pub fn answered(&self, lost: u64, told: Option<Lost>) {
+    /// Notes that Redis has answered what was taken, or never will, and what is to be told as lost.
+    pub fn answered(&self, lost: Lost) {
         let mut queue = self.queue();
         queue.in_hand = 0;
-        if let Some(told) = told {
-            queue.lost.count -= told.count;
-            // Those since then are a gap of their own.
-            queue.lost.since = (queue.lost.count > 0).then(SystemTime::now);
-        }
         queue.lost.add(lost);
         if queue.posts.is_empty() {
             self.done.notify_all();
@@ -295,11 +304,14 @@ mod tests {
         assert!(!state.wait_until_empty(Instant::now()), "in hand");
         // One more is lost while those are told.
         (0..4).for_each(|number| assert_eq!(state.push("u.5", Vec::new()), number < 3));
-        state.answered(0, Some(batch.lost));
+        state.answered(Lost::default());
         assert_eq!(state.lost().count, 1);
-        assert_eq!(state.take(Duration::ZERO).posts.len(), 3);
-        state.answered(3, None);
-        assert_eq!(state.lost().count, 4);
+        // A batch is lost that was sent before.
+        let sent = batch.posts[0].at;
+        let mut lost = state.take(Duration::ZERO).lost;
+        lost.add(batch.lose(3));
+        state.answered(lost);
+        assert_eq!((state.lost().count, state.lost().since), (4, Some(sent)));
         assert!(state.wait_until_empty(Instant::now()));
     }
 
@@ -308,7 +320,8 @@ mod tests {
         let state = State::default();
         (0..BATCH + 1).for_each(|number| assert!(state.push(&number.to_string(), Vec::new())));
         let batch = state.take(Duration::ZERO).posts;
-        let numbers: Vec<usize> = batch.iter().filter_map(|post| post.0.parse().ok()).collect();
+        let numbers: Vec<usize> =
+            batch.iter().filter_map(|post| post.channel.parse().ok()).collect();
         assert_eq!(numbers, (0..BATCH).collect::<Vec<_>>());
         assert_eq!(state.take(Duration::ZERO).posts.len(), 1);
         (0..3).for_each(|_| assert!(state.push("x", vec![0; BATCH_OCTETS])));

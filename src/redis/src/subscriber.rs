@@ -141,8 +141,7 @@ impl Subscriber<'_> {
             Some((lost, milliseconds)) => {
                 let now = SystemTime::now();
                 let from = now.checked_sub(Duration::from_millis(milliseconds)).unwrap_or(now);
-                let reason =
-                    format!("another process may have lost {} messages that it sent", lost);
+                let reason = format!("another process may have lost {} of its messages", lost);
                 self.shard.tell(self.link, &Gap { from, to: Some(now), reason });
             }
             // No envelope either: refused and counted with those.
