@@ -13,13 +13,14 @@ mod loopback;
 use engine::Engine;
 use loopback::child::Child;
 use loopback::Client;
+use sockling::limits::Limits;
 use sockling::prelude::*;
 use sockling_redis::{Handle, Redis};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 /// Messages of a round of calls: the queue here holds them.
 const CALLS: u32 = 100_000;
 /// Messages of a round that goes to another process.
@@ -115,7 +116,9 @@ fn serve(url: &str) -> Result<(), Error> {
         Handler::new("/ready", ready),
     ];
     let keys = SessionKeys::new(["a key that only this program knows"])?;
-    let listening = Server::new(routes).session_keys(keys).bind("127.0.0.1:0")?;
+    // The clients here answer no pings.
+    let limits = Limits { ping_interval: Duration::ZERO, ..Limits::default() };
+    let listening = Server::new(routes).limits(limits).session_keys(keys).bind("127.0.0.1:0")?;
     println!("listening on {}", listening.address());
     listening.serve()
 }
