@@ -1,7 +1,7 @@
-//! What can go wrong, and the one table from an error to what a peer is told.
+//! What can go wrong, and the table from a handler's error to what a peer is told.
 //!
-//! The codecs have small errors of their own; they are wrapped here, upward. A message never sits
-//! inside an error.
+//! The codecs have small errors of their own, each with the status or close code of its faults; they
+//! are wrapped here, upward. A message never sits inside an error.
 
 use crate::http::chunked::ChunkedError;
 use crate::http::head::HeadError;

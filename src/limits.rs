@@ -34,9 +34,10 @@ pub struct Limits {
     /// Most frames in one message. Over it: 1008. Default 16,384: empty fragments cost nothing to
     /// send and would never end otherwise.
     pub fragments: usize,
-    /// Most octets that wait for a client that does not read. Over it the sender gets
-    /// [`Error::Full`](crate::Error::Full), and `overflow` says what becomes of the client. Default
-    /// 1 MiB. One message is always taken, whatever its size.
+    /// Most octets that wait for a client that does not read, beside the lot that is being written. Over
+    /// it the sender gets [`Error::Full`](crate::Error::Full), and `overflow` says what becomes of the
+    /// client. Default 1 MiB. One message is always taken, whatever its size; and a client that has
+    /// been behind for less than 100 ms only slows its senders down, who may then pass the bound a little.
     pub backlog: usize,
     /// Most messages that wait for a client that does not read; same consequence as `backlog`.
     /// Default 1,024: small messages are dear by count.
@@ -104,8 +105,9 @@ pub enum Overflow {
     /// The client's socket is shut: it comes back and begins anew, and misses nothing unknowingly.
     Close,
     /// The message is dropped, and the sender told by the number that took it, or by an error when
-    /// nobody did: for clients that may miss some, such as those that show a changing figure. Pings, pongs and Close frames are not dropped. A client that
-    /// takes nothing for `write_timeout` is closed all the same.
+    /// nobody did: for clients that may miss some, such as those that show a changing figure. Close
+    /// frames are not dropped, and of pongs the newest is kept. A client that takes nothing for
+    /// `write_timeout` is closed all the same.
     Drop,
 }
 

@@ -1,4 +1,17 @@
 //! The read half of a connection: a buffer that grows with what comes.
+//!
+//! A thread that is blocked in a read is woken by
+//!
+//! ```text
+//! the peer        octets, the end of its side, a reset
+//! its own clock   the read timeout: no read lasts past the next deadline (fill, fill_within)
+//! a sender        Outbox::close, when the client is cut off: shuts the socket in both directions
+//! a shutdown      Roster::close shuts the reading half of what is no WebSocket; Roster::cut_off,
+//!                 of what has not ended in time, both
+//! ```
+//!
+//! A Close frame that is sent wakes nobody here: the client's answer does, or the clock, which shuts
+//! the socket when none comes.
 
 use crate::limits::{LINGER_QUIET, READ_BUFFER};
 use crate::stream::{after, is_timeout, Stream};

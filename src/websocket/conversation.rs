@@ -7,8 +7,9 @@
 //!   Close, violation, failure, silence:  leave the map ── Close frame ── linger ── Closed
 //! ```
 //!
-//! This file decides what a client is told after an error; the codes are in `error`'s table. It
-//! knows no controller: what happens is told to a function.
+//! This file decides what a client is told after an error; the codes of its own faults are in
+//! `Violation::close_code`, those of a handler's in `Error::close_code`. It knows no controller: what
+//! happens is told to a function.
 
 use crate::delivery::{self, deliver, Seat};
 use crate::error::Error;

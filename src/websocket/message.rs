@@ -1,7 +1,8 @@
 //! Turns frames into messages, in pieces of any size (RFC 6455, 5.4 and 5.5).
 //!
-//! Payload octets are unmasked, counted and checked as they come: text that stops being UTF-8 and
-//! a message that will be too big are refused at the octet that makes them so, not at the end.
+//! Payload octets are unmasked, counted and checked as they come: a message that will be too big is
+//! refused at the header that makes it so, and text that stops being UTF-8 in the piece that was read
+//! with it, not at the end of the message.
 
 use super::close::{CloseCode, CloseError, CloseFrame};
 use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
