@@ -8,6 +8,13 @@ use crate::error::Error;
 /// A pattern is a path of which a segment may be `:name`, for any one segment that is not empty,
 /// and the last may be `*`, for all the rest, be it empty: `/files/*` fits `/files/` and not `/files`.
 /// Of several patterns that fit, the first counts, whatever the method.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let hello = |_: &Request| Ok(Response::new().text("hello"));
+/// assert_eq!(format!("{:?}", Handler::new("/rooms/:name", hello)), "Handler(\"/rooms/:name\")");
+/// ```
 pub struct Handler {
     pattern: String,
     controller: Box<dyn Controller>,
