@@ -34,10 +34,10 @@ impl std::fmt::Debug for Handler {
     }
 }
 
-/// Returns a [`Handler`](crate::http::Handler): `route!("/path" => Name)`.
+/// Returns a [`Handler`]: `route!("/path" => Name)`.
 ///
 /// A bare name, or a path of names, is a type with `Default`; any other expression is a value. A
-/// function, or a value in a local variable, is for [`Handler::new`](crate::http::Handler::new).
+/// function, or a value in a local variable, is for [`Handler::new`].
 ///
 /// ```
 /// use sockling::prelude::*;
