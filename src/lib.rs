@@ -36,7 +36,7 @@
 //! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
 //! slow clients; [`guide::reliability`] what is promised when things go wrong. The codecs are public
 //! functions over octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
-//! [`websocket::Assembler`].
+//! [`websocket::Assembler`]. From a section of an RFC to its function and its test: [`guide::map`].
 //!
 //! # The tour: from bytes to handler
 //!
@@ -106,7 +106,7 @@
 //!    thread write at a time.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
 //!     `say_goodbye` answers with its code and lets it read that, and `handle_disconnection` is
-//!     called. The thread goes back to the door.
+//!     called. The thread goes back to the door, or ends when enough others wait there.
 //!
 //! The same, run:
 //!
@@ -270,6 +270,9 @@ pub use topic::Topic;
 
 /// Longer pages.
 pub mod guide {
+    #[doc = include_str!("guide/map.md")]
+    pub mod map {}
+
     #[doc = include_str!("guide/reliability.md")]
     pub mod reliability {}
 
