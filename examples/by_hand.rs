@@ -17,9 +17,10 @@ struct Counter {
 }
 
 impl WebsocketController for Counter {
-    fn handle_message(&self, client: &SessionId, _: Message) -> Result<(), Error> {
+    fn handle_message(&self, _: &SessionId, _: Message) -> Result<(), Error> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Comms::websocket(client).send(number.to_string())?;
+        // To this connection, and not to all tabs of its browser.
+        Comms::here().ok_or("no connection")?.send(number.to_string())?;
         Ok(())
     }
 }

@@ -7,43 +7,36 @@ use sockling::http::{self, Server};
 use sockling::{limits::Limits, prelude::*, Topic};
 use std::sync::{Mutex, PoisonError};
 
-/// Room, session and name of who is here. Locked while that is told, so that it is told in order.
-static HERE: Mutex<Vec<(String, SessionId, String)>> = Mutex::new(Vec::new());
+/// Who is where, and by which name. Locked while that is told, so that it is told in order.
+static HERE: Mutex<Vec<(Topic, SessionId, String)>> = Mutex::new(Vec::new());
 
-/// A tab in a room: made for its connection, whose state it is.
+/// A tab in a room: made for its connection, whose state it is. A line is words with tabs between.
 #[derive(macros::WebsocketController)]
 struct Visit {
-    room: String,
+    /// What is said; the last lines are kept.
+    talk: Topic,
+    /// Who comes and goes.
+    people: Topic,
     name: String,
 }
 
 impl Visit {
-    /// The room, which keeps its last 40 lines.
-    fn room(&self) -> Topic {
-        Comms::topic(format!("chat/{}", self.room)).keep(40)
-    }
-
-    /// Sends a line: a word, who, a name and a text, with tabs between.
-    fn say(&self, word: &str, client: &SessionId, text: &str) -> Result<(), Error> {
-        self.room().send(format!("{}\t{}\t{}\t{}", word, client, self.name, text)).map(drop)
-    }
-
     /// Tells who came or went, and a new tab who is here. The tabs of one browser are one person.
     fn tell(&self, client: &SessionId) -> Result<(), Error> {
         let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = here.iter().position(|(room, id, _)| *room == self.room && id == client);
-        match (known, self.room().members().contains(client)) {
+        let known = here.iter().position(|(room, id, _)| *room == self.people && id == client);
+        match (known, self.people.members().contains(client)) {
             (None, true) => {
-                here.push((self.room.clone(), client.clone(), self.name.clone()));
-                self.say("join", client, "")?;
+                here.push((self.people.clone(), client.clone(), self.name.clone()));
+                self.people.send(format!("join\t{}\t{}", client, self.name))?;
             }
             (Some(at), false) => {
                 here.swap_remove(at);
-                self.say("leave", client, "")?;
+                self.people.send(format!("leave\t{}\t{}", client, self.name))?;
             }
             _ => {}
         }
-        let all = here.iter().filter(|(room, ..)| *room == self.room);
+        let all = here.iter().filter(|(room, ..)| *room == self.people);
         let all: String = all.map(|(_, id, name)| format!("\t{}\t{}", id, name)).collect();
         Comms::here().map_or(Ok(0), |tab| tab.send(format!("here\t{}{}", client, all))).map(drop)
     }
@@ -51,12 +44,14 @@ impl Visit {
 
 impl WebsocketController for Visit {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
-        self.room().join_here();
+        self.talk.join_here();
+        self.people.join_here();
         self.tell(client)
     }
 
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
-        self.say("say", client, message.as_text().unwrap_or("(no text)"))
+        let text = message.as_text().unwrap_or("(no text)");
+        self.talk.send(format!("say\t{}\t{}\t{}", client, self.name, text)).map(drop)
     }
 
     fn handle_disconnection(&self, id: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
@@ -65,12 +60,15 @@ impl WebsocketController for Visit {
 }
 
 fn enter(request: &Request) -> Result<Response, Error> {
-    let room = request.parameter("*")?.to_string();
+    let room = request.parameter("*")?;
+    let talk = Comms::topic(format!("talk/{}", room)).keep(40);
+    let people = Comms::topic(format!("people/{}", room));
     match request.query("name").filter(|name| name.len() <= 80 && !name.contains('\t')) {
-        Some(name) if request.upgrade_websocket() => {
-            Controller::handle(&Visit { room, name }, request)
+        _ if !request.upgrade_websocket() => {
+            Ok(Response::new().html(include_str!("pages/chat.html")))
         }
-        _ => Ok(Response::new().html(include_str!("pages/chat.html"))),
+        Some(name) => Controller::handle(&Visit { talk, people, name }, request),
+        None => Ok(Response::bad_request().text("say ?name=NAME, of 80 octets at most\n")),
     }
 }
 

@@ -14,7 +14,13 @@ const REQUEST: &[u8] = b"GET /chat?name=Ada HTTP/1.1\r\nHost: localhost\r\nUpgra
 const FRAMES: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\
     \x01\x83\0\0\0\0Hel\x89\x80\0\0\0\0\x80\x82\0\0\0\0lo";
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() {
+    if let Err(error) = run() {
+        println!("refused: {}", error);
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let limits = Limits::default();
 
     let half = Head::parse(&REQUEST[..40], &limits)?;

@@ -2,7 +2,8 @@
 //! is slow misses some, for the next ones replace them.
 //!
 //! Try it: `cargo run --example dashboard`, open the address that it prints in two tabs, and press
-//! the button. Stop a browser's process (`kill -STOP`) for a while and look at `Octets that wait`.
+//! the button. Stop a browser's process (`kill -STOP`): after 40 seconds without an answer to a ping it
+//! is no longer counted.
 
 use sockling::http::{self, Server};
 use sockling::limits::{Limits, Overflow};

@@ -1,8 +1,8 @@
 //! Rooms: a topic for each path, its last messages for who comes later, one room for each tab,
 //! counts for a monitor, and a test without a socket.
 //!
-//! Try it: `cargo run --example rooms`, open `/rooms/tea` in two tabs and `/rooms/tv` in a third, and
-//! look at `/metrics`. `cargo test --example rooms` runs the test.
+//! Try it: `cargo run --example rooms`, open the address that it prints in two tabs and `/rooms/tv` in a
+//! third, and look at `/metrics`. `cargo test --example rooms` runs the test.
 
 use sockling::http::{self, Server};
 use sockling::{prelude::*, Topic};
@@ -45,8 +45,9 @@ fn metrics(_: &Request) -> Result<Response, Error> {
 }
 
 fn main() -> Result<(), http::Error> {
-    let routes = vec![Handler::new("/rooms/:room", visit), Handler::new("/metrics", metrics)];
-    Server::new(routes).launch()
+    let begin = |_: &Request| Ok(Response::new().redirect("/rooms/tea"));
+    let rooms = Handler::new("/rooms/:room", visit);
+    Server::new(vec![rooms, Handler::new("/metrics", metrics), Handler::new("/", begin)]).launch()
 }
 
 #[test]

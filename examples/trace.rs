@@ -13,7 +13,6 @@ const PICTURE: &str = "|F|R|R|R| opcode|M| length      |\n|I|S|S|S|       |A|   
 
 /// Describes a frame whose header has so many octets. Of a long payload the beginning is shown.
 fn describe(header: &FrameHeader, at: usize, frame: &[u8]) -> String {
-    let frame = &frame[..frame.len().min(at + 60)];
     let hex: Vec<_> = frame.iter().map(|octet| format!("{:02x}", octet)).collect();
     let wall = |at| if matches!(at, 0..=4 | 8 | 9) { '|' } else { ' ' };
     let bits = format!("{:08b}{:08b}", frame[0], frame[1]);
@@ -52,22 +51,23 @@ fn pass(name: &str, from: &TcpStream, to: &TcpStream) -> Result<()> {
             }
         };
         let payload: Result<Vec<u8>> = (0..header.length).map(|_| next()).collect();
-        frame.extend(payload?);
+        frame.extend(payload?.iter().take(60));
         println!("\n{}: {}", name, describe(&header, at, &frame));
     }
 }
 
 fn main() -> Result<()> {
     let to = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".to_string());
-    let here = env::var("SOCKLING_ADDR").unwrap_or_else(|_| "127.0.0.1:8001".to_string());
-    let listener = TcpListener::bind(here)?;
+    let listener = TcpListener::bind(env::var("SOCKLING_ADDR").unwrap_or("127.0.0.1:8001".into()))?;
     println!("{} at http://localhost:{}/\n", to, listener.local_addr()?.port());
-    loop {
-        let (client, server) = (listener.accept()?.0, TcpStream::connect(&to)?);
-        for (name, from, to) in [("client", &client, &server), ("server", &server, &client)] {
+    for client in listener.incoming().flatten() {
+        let server = TcpStream::connect(&to).map_err(|error| println!("{}: {}", to, error));
+        let ways = |server| [("client", &client, server), ("server", server, &client)];
+        for (name, from, to) in server.iter().flat_map(ways) {
             let (from, to) = (from.try_clone()?, to.try_clone()?);
             // When one side has ended, or sends what is no frame, the other one hears the end.
             thread::spawn(move || pass(name, &from, &to).or_else(|_| to.shutdown(Shutdown::Write)));
         }
     }
+    Ok(())
 }

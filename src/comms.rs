@@ -32,6 +32,15 @@ use std::time::{Duration, Instant};
 ///     Ok::<(), Error>(())
 /// })
 /// .join().unwrap()?;
+///
+/// // What else can be asked for; nobody is here.
+/// assert_eq!((Comms::connections(), Comms::sessions(), Comms::is_connected(7)), (0, vec![], false));
+/// assert_eq!(Comms::stats().messages_out, 0);
+/// let user = Comms::receiver(7); // gets what is sent to user 7
+/// Comms::topic("news").subscribe(&7.into());
+/// Comms::topic("news").send("read all about it")?;
+/// assert_eq!(user.try_recv(), Some("read all about it".into()));
+/// Comms::flush(); // in a handler: what was sent so far leaves before the rest of it runs
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +54,17 @@ impl Comms {
     ///
     /// Errors: [`Error::Setting`] when there is a relay, or a server was bound;
     /// [`Error::Entropy`]; and that of [`Relay::start`].
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    /// use sockling::relay::Relay;
+    ///
+    /// fn start(relay: impl Relay + 'static) -> Result<(), Error> {
+    ///     Comms::relay(relay)?;
+    ///     let keys = SessionKeys::new(["the same on every process, and nowhere else"])?;
+    ///     Server::new(Vec::new()).session_keys(keys).launch()
+    /// }
+    /// ```
     ///
     /// [`Server::session_keys`]: crate::http::Server::session_keys
     pub fn relay(relay: impl Relay + 'static) -> Result<(), Error> {
@@ -87,6 +107,27 @@ impl Comms {
 
     /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
     /// of its session. Of several that end at once, one is the last.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// struct Presence;
+    ///
+    /// impl WebsocketController for Presence {
+    ///     fn handle_disconnection(&self, client: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
+    ///         if Comms::was_last() {
+    ///             Comms::broadcast(client).send("somebody left")?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// assert!(!Comms::was_last());
+    /// # impl Controller for Presence {
+    /// #     fn handle(&self, request: &Request) -> Result<Response, Error> {
+    /// #         WebsocketController::handle(self, request)
+    /// #     }
+    /// # }
+    /// ```
     pub fn was_last() -> bool {
         matches!(here(), Some(Here::Left { last: true }))
     }
@@ -146,6 +187,19 @@ impl Comms {
 
 /// The handle to the WebSockets of one session (a browser's tabs, or all browsers of a user), or to one
 /// of them. It holds no connection open, so it can be kept while clients come and go.
+///
+/// ```
+/// use sockling::controller::Websocket;
+/// use sockling::prelude::*;
+/// use std::time::Duration;
+///
+/// let user: Websocket = Comms::websocket(7);
+/// assert!(!user.is_connected() && user.backlog() == 0);
+/// assert_eq!(user.send_timeout("hey", Duration::from_secs(1))?, 0);
+/// assert_eq!(user.close(CloseCode::NORMAL, "bye")?, 0);
+/// assert!(user.close(CloseCode::ABNORMAL, "").is_err()); // may not be sent
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Websocket {
     to: To,
@@ -271,6 +325,16 @@ impl std::fmt::Debug for Websocket {
 }
 
 /// The handle to the WebSockets of everybody, or of everybody but one session.
+///
+/// ```
+/// use sockling::controller::Broadcast;
+/// use sockling::prelude::*;
+///
+/// let all: Broadcast = Comms::notify();
+/// assert_eq!(all.send("back in five minutes")?, 0); // nobody is connected
+/// assert_eq!(all.close(CloseCode::SERVICE_RESTART, "")?, 0);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broadcast {
     except: Option<SessionId>,
@@ -280,6 +344,13 @@ pub struct Broadcast {
 impl Broadcast {
     /// Keeps it in this process: for what each process tells its own clients, such as a
     /// [`Gap`](crate::relay::Gap).
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// assert_eq!(Comms::notify().local().send("load anew")?, 0); // nobody is connected
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn local(mut self) -> Broadcast {
         self.local = true;
         self

@@ -64,6 +64,20 @@ where
 /// struct Echo;
 ///
 /// impl WebsocketController for Echo {
+///     fn protocols(&self) -> &[&str] {
+///         &["echo.v1"]
+///     }
+///
+///     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+///         Comms::websocket(client).send("hello")?;
+///         Ok(())
+///     }
+///
+///     fn handle_disconnection(&self, _: &SessionId, close: Option<&CloseFrame>) -> Result<(), Error> {
+///         log::info!("gone: {:?}", close.map(|close| close.code));
+///         Ok(())
+///     }
+///
 ///     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
 ///         Comms::websocket(client).send(message)?;
 ///         Ok(())

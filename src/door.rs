@@ -152,8 +152,8 @@ impl Door {
         let served = catch_unwind(AssertUnwindSafe(|| match follower {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
-                log::error!("cannot start a thread: {}; {} is told 503", error, peer);
-                self.turn_away(Arc::new(stream));
+                log::error!("cannot start a thread: {}", error);
+                self.turn_away(Arc::new(stream), peer);
             }
         }));
         if served.is_err() {
@@ -171,14 +171,15 @@ impl Door {
         let proxy = is_proxy(peer.ip(), &self.site.settings.proxies);
         match self.roster.admit(Arc::clone(&stream), peer, limits, proxy) {
             Some(place) => serve(&self.site, Socket::new(stream, limits.buffer), &place),
-            None => self.turn_away(stream),
+            None => self.turn_away(stream, peer),
         }
     }
 
     /// Tells a client that there is no room. Only a few are waited for while they read that, so
-    /// that they cannot take all threads; the rest is dropped.
+    /// that they cannot take all threads; the rest is dropped, without a line in the log, which a
+    /// crowd must not fill either.
     #[inline(never)]
-    fn turn_away(&self, stream: Arc<dyn Stream>) {
+    fn turn_away(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
         {
             let mut crowd = self.crowd();
             if crowd.refusing >= AT_THE_DOOR {
@@ -186,6 +187,7 @@ impl Door {
             }
             crowd.refusing += 1;
         }
+        log::warn!("there is no room for {}; it is told 503", peer);
         self.refuse(&*stream);
         Socket::new(stream, 0).linger(LINGER_QUIET);
         self.crowd().refusing -= 1;

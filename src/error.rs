@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 /// }
 /// assert_eq!(age("300").unwrap_err().to_string(), "number too large to fit in target type");
 /// assert_eq!(age("300").unwrap_err().status(), 500);
+/// assert_eq!(age("300").unwrap_err().close_code(), CloseCode::INTERNAL_ERROR);
 /// ```
 #[non_exhaustive]
 pub enum Error {

@@ -21,6 +21,7 @@ pub(crate) const SIGNATURE: usize = 20;
 ///
 /// let keys = SessionKeys::new(["a key that nobody else knows, kept out of the source"])?;
 /// assert!(SessionKeys::new(["too short"]).is_err());
+/// assert_eq!(format!("{:?}", SessionKeys::random()?), "SessionKeys(1 keys)");
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]

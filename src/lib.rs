@@ -35,8 +35,9 @@
 //! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
 //! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
 //! slow clients; [`guide::beyond_one_host`] several processes; [`guide::reliability`] what is promised
-//! when things go wrong. The codecs are public functions over octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
-//! [`websocket::Assembler`].
+//! when things go wrong. The codecs are public functions over octets: [`http::Head::parse`],
+//! [`http::Chunked`], [`websocket::FrameHeader`], [`websocket::Assembler`]. From a section of an RFC to
+//! its function and its test: [`guide::map`].
 //!
 //! # The tour: from bytes to handler
 //!
@@ -107,7 +108,7 @@
 //!    thread write at a time.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
 //!     `say_goodbye` answers with its code and lets it read that, and `handle_disconnection` is
-//!     called. The thread goes back to the door.
+//!     called. The thread goes back to the door, or ends when enough others wait there.
 //!
 //! The same, run:
 //!
@@ -279,6 +280,9 @@ pub use topic::Topic;
 pub mod guide {
     #[doc = include_str!("guide/beyond_one_host.md")]
     pub mod beyond_one_host {}
+
+    #[doc = include_str!("guide/map.md")]
+    pub mod map {}
 
     #[doc = include_str!("guide/reliability.md")]
     pub mod reliability {}

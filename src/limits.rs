@@ -100,6 +100,14 @@ pub struct Limits {
 }
 
 /// What is done when more is sent to a client that does not read than may wait for it.
+///
+/// ```
+/// use sockling::limits::{Limits, Overflow};
+///
+/// let figures = Limits { overflow: Overflow::Drop, ..Limits::default() };
+/// assert_eq!(Limits::default().overflow, Overflow::Close);
+/// # assert_ne!(figures, Limits::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
     /// The client's socket is shut: it comes back and begins anew, and misses nothing unknowingly.

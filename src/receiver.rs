@@ -18,10 +18,11 @@ use std::time::Duration;
 /// use std::time::Duration;
 ///
 /// let id = Request::get("/").session_id();
-/// let receiver = Comms::receiver(&id);
+/// let receiver: sockling::Receiver = Comms::receiver(&id);
 /// assert_eq!(Comms::websocket(&id).send("hey")?, 0); // no WebSocket
 /// assert_eq!(receiver.try_recv(), Some("hey".into()));
 /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), None);
+/// assert_eq!(receiver.missed(), 0);
 /// # Ok::<(), Error>(())
 /// ```
 pub struct Receiver {

@@ -150,6 +150,15 @@ pub(crate) enum NotJoined {
     Revoked,
 }
 
+impl std::fmt::Display for NotJoined {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        out.write_str(match self {
+            NotJoined::TooMany => "its session has as many as it may",
+            NotJoined::Revoked => "its session was ended",
+        })
+    }
+}
+
 /// Puts a WebSocket into the map, if its session has less than `most` (0: no ceiling).
 pub(crate) fn join(
     session: &Session,

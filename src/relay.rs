@@ -61,6 +61,15 @@ pub trait Relay: Send + Sync {
 pub struct Link(pub(crate) ());
 
 /// Messages between two moments may be missing: the engine was away, or more was sent than it took.
+///
+/// ```
+/// use sockling::relay::Gap;
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let to = Some(UNIX_EPOCH + Duration::from_secs(3));
+/// let gap = Gap { from: UNIX_EPOCH, to, reason: "the engine was away".to_string() };
+/// assert_eq!(gap.to_string(), "messages of 3.0 s may be missing: the engine was away");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// From when on; before, nothing was missing.

@@ -8,6 +8,13 @@ use crate::error::Error;
 /// A pattern is a path of which a segment may be `:name`, for any one segment that is not empty,
 /// and the last may be `*`, for all the rest, be it empty: `/files/*` fits `/files/` and not `/files`.
 /// Of several patterns that fit, the first counts, whatever the method.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let hello = |_: &Request| Ok(Response::new().text("hello"));
+/// assert_eq!(format!("{:?}", Handler::new("/rooms/:name", hello)), "Handler(\"/rooms/:name\")");
+/// ```
 pub struct Handler {
     pattern: String,
     controller: Box<dyn Controller>,
@@ -27,10 +34,10 @@ impl std::fmt::Debug for Handler {
     }
 }
 
-/// Returns a [`Handler`](crate::http::Handler): `route!("/path" => Name)`.
+/// Returns a [`Handler`]: `route!("/path" => Name)`.
 ///
 /// A bare name, or a path of names, is a type with `Default`; any other expression is a value. A
-/// function, or a value in a local variable, is for [`Handler::new`](crate::http::Handler::new).
+/// function, or a value in a local variable, is for [`Handler::new`].
 ///
 /// ```
 /// use sockling::prelude::*;

@@ -68,6 +68,22 @@ impl Server {
 
     /// Sets the bounds that the server keeps. They are taken as they are, also where they allow
     /// nothing.
+    ///
+    /// ```
+    /// use sockling::limits::Limits;
+    /// use sockling::prelude::*;
+    ///
+    /// let server = Server::new(vec![])
+    ///     .limits(Limits::small())
+    ///     .session_keys(SessionKeys::new(["a key that nobody else knows"])?)
+    ///     .secure_cookies(true)
+    ///     .cookie_name("chat")
+    ///     .allowed_hosts(["chat.example"])
+    ///     .allowed_origins(["https://www.chat.example"]);
+    /// assert!(server.bind("127.0.0.1:0").is_ok());
+    /// assert!(Server::new(vec![]).cookie_name("no name").bind("127.0.0.1:0").is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Server {
         self.limits = limits;
         self
@@ -176,6 +192,14 @@ impl Server {
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process
     /// ends: what is to be ended needs [`bind`](Server::bind). Errors: those of `bind` and
     /// [`Listening::serve`].
+    ///
+    /// ```no_run
+    /// use sockling::prelude::*;
+    ///
+    /// let hello = |_: &Request| Ok(Response::new().text("hello"));
+    /// Server::new(vec![Handler::new("/", hello)]).launch()?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn launch(self) -> Result<(), Error> {
         let address =
             std::env::var("SOCKLING_ADDR").unwrap_or_else(|_| "127.0.0.1:8000".to_string());
@@ -247,6 +271,20 @@ pub struct ServerHandle {
 }
 
 /// A connection that a shutdown had to cut off.
+///
+/// ```
+/// use sockling::http::{Listening, ServerHandle, Stuck};
+/// use sockling::prelude::*;
+///
+/// let listening: Listening = Server::new(vec![]).bind("127.0.0.1:0")?;
+/// let handle: ServerHandle = listening.handle();
+/// assert_eq!(handle.address(), listening.address());
+/// let server = std::thread::spawn(move || listening.serve());
+/// let stuck: Vec<Stuck> = handle.shutdown();
+/// assert!(stuck.is_empty());
+/// server.join().unwrap()?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// The client.

@@ -32,6 +32,18 @@ pub enum SessionId {
 }
 
 /// The name of a guest: 128 random bits.
+///
+/// ```
+/// use sockling::{prelude::*, GuestId};
+///
+/// fn name(guest: &GuestId) -> String {
+///     format!("{:?}", guest)
+/// }
+/// match Request::get("/").session_id() {
+///     SessionId::Guest(guest) => assert!(name(&guest).starts_with("guest-")),
+///     SessionId::Authenticated(user) => unreachable!("user {}", user),
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct GuestId([u8; 16]);
 

@@ -10,7 +10,7 @@ use crate::registry;
 /// ```
 /// use sockling::prelude::*;
 ///
-/// let stats = Comms::stats();
+/// let stats: sockling::Stats = Comms::stats();
 /// let page = format!("connections {}\nmessages_out {}\n", stats.connections, stats.messages_out);
 /// assert_eq!(page, "connections 0\nmessages_out 0\n");
 /// ```

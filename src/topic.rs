@@ -39,6 +39,17 @@ use std::sync::Arc;
 /// #     }
 /// # }
 /// assert_eq!(Comms::topic("room/7").send("is anybody there?")?, 0);
+///
+/// // A session that is listened to needs no WebSocket.
+/// let ada = SessionId::from(1);
+/// let heard = Comms::receiver(&ada);
+/// let room: sockling::Topic = Comms::topic("room/8");
+/// assert!(room.subscribe(&ada) && !room.is_empty());
+/// assert_eq!((room.members(), room.len()), (vec![ada.clone()], 1));
+/// room.send("hey")?;
+/// assert_eq!(heard.try_recv(), Some("hey".into()));
+/// assert!(room.unsubscribe(&ada));
+/// assert!(!room.join_here() && !room.leave_here()); // no WebSocket is served on this thread
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

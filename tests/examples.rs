@@ -4,6 +4,11 @@
 
 mod loopback;
 
+/// Its own test: cargo builds the program and not the test of an example.
+#[allow(dead_code)]
+#[path = "../examples/rooms.rs"]
+mod rooms;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -255,21 +260,24 @@ mod running {
         let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a cookie"));
         let join = ada.next_text();
         let id = join.split('\t').nth(1).expect("who").to_string();
-        assert_eq!(join, format!("join\t{}\tAda\t", id));
+        assert_eq!(join, format!("join\t{}\tAda", id));
         assert_eq!(ada.next_text(), format!("here\t{}\t{}\tAda", id, id));
+        ada.text("anybody?");
+        let said = ada.next_text();
+        assert_eq!(said, format!("say\t{}\tAda\tanybody?", id));
+        assert_eq!(Client::upgrade(address, "/tea", "").1.status, 400);
 
         let mut bob = Client::websocket(address, "/tea?name=Bob", "");
-        assert_eq!(bob.next_text(), join, "what was said before comes first");
-        assert!(bob.next_text().ends_with("\tBob\t"));
+        assert_eq!(bob.next_text(), said, "what was said before comes first");
+        assert!(bob.next_text().ends_with("\tBob"));
         assert!(bob.next_text().contains(&format!("\t{}\tAda", id)));
-        assert!(ada.next_text().ends_with("\tBob\t"));
+        assert!(ada.next_text().ends_with("\tBob"));
         let mut elsewhere = Client::websocket(address, "/tv?name=Eve", "");
         assert!(elsewhere.next_text().starts_with("join\t"));
 
         // A second tab of the same browser is nobody new.
         let mut tab = Client::websocket(address, "/tea?name=Ada", &cookie);
-        assert_eq!(tab.next_text(), join);
-        assert!(tab.next_text().ends_with("\tBob\t"));
+        assert_eq!(tab.next_text(), said);
         assert!(tab.next_text().starts_with("here\t"));
         tab.frame(0x88, b"\x03\xe8");
         assert_eq!(tab.next_close().0, 1000);
@@ -279,7 +287,7 @@ mod running {
             assert_eq!(client.next_text(), format!("say\t{}\tAda\tmilk?\tyes", id));
         }
         drop(ada);
-        assert_eq!(bob.next_text(), format!("leave\t{}\tAda\t", id));
+        assert_eq!(bob.next_text(), format!("leave\t{}\tAda", id));
         bob.text(&"x".repeat(1001));
         assert_eq!(bob.next_close().0, 1009);
     }

@@ -161,6 +161,13 @@ impl Chunked {
 
 /// What is wrong with a chunked body. Each is answered with [`status`](ChunkedError::status) and
 /// the connection is closed.
+///
+/// ```
+/// use sockling::http::{Chunked, ChunkedError};
+///
+/// let error = Chunked::default().decode(b"5 \r\n", &mut Vec::new(), &Default::default()).unwrap_err();
+/// assert_eq!((error, error.status()), (ChunkedError::Size, 400));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChunkedError {

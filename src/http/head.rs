@@ -41,6 +41,10 @@ impl Method {
     ];
 
     /// Returns the method's token, such as `"GET"`.
+    ///
+    /// ```
+    /// assert_eq!(sockling::http::Method::Get.as_str(), "GET");
+    /// ```
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -66,13 +70,15 @@ pub enum BodyLength {
 /// A request head: all that comes before the body.
 ///
 /// ```
-/// use sockling::http::{Head, Method};
+/// use sockling::http::{BodyLength, Head, Method};
 /// use sockling::limits::Limits;
 ///
 /// let bytes = b"GET /a%20b?n=1 HTTP/1.1\r\nHost: localhost\r\n\r\nthe rest";
 /// let (head, used) = Head::parse(bytes, &Limits::default()).unwrap().unwrap();
 /// assert_eq!((head.method, head.path.as_str(), head.query.as_str()), (Method::Get, "/a b", "n=1"));
 /// assert_eq!(&bytes[used..], b"the rest");
+/// assert_eq!(head.body, BodyLength::Known(0));
+/// assert!(head.keep_alive() && !head.expects_continue());
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Head {
@@ -321,6 +327,13 @@ fn transfer_coding(value: &[u8]) -> Result<BodyLength, HeadError> {
 
 /// What is wrong with a request head. Each is answered with [`status`](HeadError::status) and the
 /// connection is closed.
+///
+/// ```
+/// use sockling::http::{Head, HeadError};
+///
+/// let error = Head::parse(b"GET / HTTP/1.1\n", &Default::default()).unwrap_err();
+/// assert_eq!((error, error.status()), (HeadError::LineEnd, 400));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadError {

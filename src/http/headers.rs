@@ -12,6 +12,14 @@
 /// headers.push("Host", b"localhost:8000");
 /// assert_eq!(headers.get("host"), Some(&b"localhost:8000"[..]));
 /// assert_eq!(headers.get_str("host"), Some("localhost:8000"));
+///
+/// headers.push("Accept", b"text/html, text/plain");
+/// headers.push("accept", b"*/*");
+/// assert!(headers.has_token("accept", "TEXT/PLAIN"));
+/// assert_eq!(headers.get_all("accept").count(), 2);
+/// assert_eq!(headers.iter().last(), Some(("accept", &b"*/*"[..])));
+/// headers.remove("accept");
+/// assert!(headers.len() == 1 && !headers.is_empty());
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {

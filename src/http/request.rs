@@ -32,6 +32,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// assert_eq!((request.method(), request.path()), (Method::Get, "/rooms"));
 /// assert_eq!(request.query("name").as_deref(), Some("two words"));
 /// assert_eq!(request.cookie("theme"), Some("dark"));
+/// assert_eq!(request.query_string(), "name=two%20words");
+/// assert_eq!(request.header("cookie"), Some("theme=dark"));
+/// assert_eq!(request.headers().len(), 2); // Host is the other one
+/// assert!(request.peer().ip().is_loopback() && !request.upgrade_websocket());
+///
+/// let request = Request::post("/rooms/7", "hey").with_parameter("room", "7");
+/// assert_eq!((request.body(), request.parameter("room")?), (&b"hey"[..], "7"));
+/// # Ok::<(), Error>(())
 /// ```
 pub struct Request {
     head: Head,
@@ -241,6 +249,19 @@ impl Request {
     /// WebSocket opens: its handler has no request.
     ///
     /// [`Comms::relay`]: crate::Comms::relay
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// let request = Request::post("/login", "");
+    /// let guest = request.session_id();
+    /// assert_eq!(request.login(7).status(), 200);
+    /// assert_eq!(request.session_id(), SessionId::Authenticated(7));
+    /// request.rotate(); // the same user, another cookie
+    /// assert_eq!(request.session_id(), SessionId::from(7));
+    /// request.logout();
+    /// assert!(matches!(request.session_id(), SessionId::Guest(_)) && request.session_id() != guest);
+    /// ```
     pub fn login(&self, user: i64) -> Response {
         self.replace_session(self.settings.cookie.user(user), "logged in");
         Response::new()

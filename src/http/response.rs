@@ -15,6 +15,24 @@ use std::fmt::{self, Write};
 /// let response = Response::new().code(201).header("Location", "/rooms/7").text("made");
 /// assert_eq!(response.status(), 201);
 /// assert_eq!(response.headers().get_str("content-type"), Some("text/plain; charset=utf-8"));
+///
+/// let kind = |response: &Response| response.headers().get_str("content-type").map(str::to_string);
+/// assert_eq!(kind(&Response::new().html("<p>hey")).as_deref(), Some("text/html; charset=utf-8"));
+/// assert_eq!(kind(&Response::new().json("[1]")).as_deref(), Some("application/json"));
+/// let bytes = Response::new().body(vec![0, 1]);
+/// assert_eq!(kind(&bytes).as_deref(), Some("application/octet-stream"));
+/// assert_eq!(bytes.content(), [0, 1]);
+///
+/// let away = Response::new().redirect("/login");
+/// assert_eq!((away.status(), away.headers().get_str("location")), (303, Some("/login")));
+/// let allow = Response::method_not_allowed(&["GET", "HEAD"]);
+/// assert_eq!((allow.status(), allow.headers().get_str("allow")), (405, Some("GET, HEAD")));
+///
+/// assert_eq!(Response::bad_request().status(), 400);
+/// assert_eq!(Response::unauthorized().status(), 401);
+/// assert_eq!(Response::forbidden().status(), 403);
+/// assert_eq!(Response::not_found().content(), b"404 Not Found\n");
+/// assert_eq!(Response::internal_error().status(), 500);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
@@ -222,6 +240,11 @@ fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// Why a response may not be sent. The client gets 500 in its place.
+///
+/// ```
+/// let error = sockling::http::ResponseError::Owned("Date".to_string());
+/// assert_eq!(error.to_string(), "the response field \"Date\" is written by the library");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseError {
     /// The name or the value of this field has an octet that it may not have.

@@ -76,6 +76,14 @@ impl CloseFrame {
 
     /// Returns a frame that may be sent. The reason is cut after at most 123 octets, between two
     /// characters. Error: the code may not stand in a frame (see [`CloseCode::is_sendable`]).
+    ///
+    /// ```
+    /// use sockling::websocket::{CloseCode, CloseError, CloseFrame};
+    ///
+    /// assert_eq!(CloseFrame::new(CloseCode::ABNORMAL, ""), Err(CloseError::Code));
+    /// assert_eq!(CloseFrame::new(CloseCode::NORMAL, &"é".repeat(99))?.reason.len(), 122);
+    /// # Ok::<(), CloseError>(())
+    /// ```
     pub fn new(code: CloseCode, reason: &str) -> Result<CloseFrame, CloseError> {
         if !code.is_sendable() {
             return Err(CloseError::Code);

@@ -94,6 +94,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     let membership = match registry::join(&session, &outbox, most) {
         Ok(membership) => membership,
         Err(refused) => {
+            log::warn!("refused a WebSocket to {:?}: {}", request, refused);
             request.put_live(live);
             return Ok(Begun::Not(Response::of_status(match refused {
                 NotJoined::TooMany => 429,

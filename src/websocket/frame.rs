@@ -19,6 +19,12 @@
 use std::fmt;
 
 /// What a frame is (RFC 6455, 5.2).
+///
+/// ```
+/// use sockling::websocket::OpCode;
+///
+/// assert!(OpCode::Ping.bits() == 9 && OpCode::Ping.is_control() && !OpCode::Text.is_control());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpCode {
     /// 0: more of the message before.
@@ -138,6 +144,15 @@ impl FrameHeader {
 
     /// Appends the header to `bytes`, its length in the shortest form. It is not judged: one that
     /// no peer may send is written too.
+    ///
+    /// ```
+    /// use sockling::websocket::{FrameHeader, OpCode};
+    ///
+    /// let header = FrameHeader { fin: true, opcode: OpCode::Binary, masking_key: None, length: 256 };
+    /// let mut bytes = Vec::new();
+    /// header.write(&mut bytes);
+    /// assert_eq!(bytes, [0x82, 126, 1, 0]);
+    /// ```
     pub fn write(&self, bytes: &mut Vec<u8>) {
         let (header, length) = self.encode();
         bytes.extend_from_slice(&header[..length]);
@@ -240,6 +255,12 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
 }
 
 /// What is wrong with a frame header. The client is told 1002.
+///
+/// ```
+/// use sockling::websocket::{FrameError, FrameHeader};
+///
+/// assert_eq!(FrameHeader::parse(b"\xc1"), Err(FrameError::ReservedBits));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {

@@ -95,6 +95,12 @@ fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>
 }
 
 /// Why a request did not become a WebSocket. It is answered with [`status`](Refusal::status).
+///
+/// ```
+/// use sockling::websocket::Refusal;
+///
+/// assert_eq!((Refusal::Origin.status(), Refusal::Version.status()), (403, 426));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

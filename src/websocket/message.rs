@@ -17,6 +17,7 @@ use std::fmt;
 /// assert_eq!(Message::from("hey"), Message::Text("hey".to_string()));
 /// assert_eq!(Message::from(&b"\x00\x01"[..]), Message::Binary(vec![0, 1]));
 /// assert_eq!(Message::from("hey").as_bytes(), b"hey");
+/// assert_eq!(Message::from(vec![0, 1]).as_text(), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -249,6 +250,19 @@ impl Assembler {
 
 /// How a client broke RFC 6455 or a limit. The client is told
 /// [`close_code`](Violation::close_code) and the connection ends.
+///
+/// ```
+/// use sockling::websocket::{Assembler, CloseCode, Violation};
+///
+/// // Half a frame, then one without a mask.
+/// let mut assembler = Assembler::default();
+/// assembler.read(&mut *b"\x81\x81\0\0\0\0".to_vec(), &Default::default())?;
+/// assert!(assembler.in_progress());
+/// let error = Assembler::default().read(&mut *b"\x81\0".to_vec(), &Default::default());
+/// assert_eq!(error, Err(Violation::Unmasked));
+/// assert_eq!(Violation::NotUtf8.close_code(), CloseCode::INVALID_PAYLOAD);
+/// # Ok::<(), Violation>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
