@@ -1,12 +1,15 @@
 //! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
 //! with the server.
 
-use crate::audience::{self, outboxes, Member, Members};
+use crate::audience::{outboxes, Member, Members};
 use crate::delivery;
+use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{here, Here};
+use crate::local;
 use crate::receiver::Receiver;
-use crate::registry::{everyone, listeners, listeners_of, members};
+use crate::registry::{self, everyone, is_relayed, listeners_of, members};
+use crate::relay::Relay;
 use crate::session::SessionId;
 use crate::stats::Stats;
 use crate::stream::after;
@@ -17,7 +20,7 @@ use crate::websocket::message::Message;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// The way to all clients of all servers in this process.
+/// The way to all clients of all servers in this process, and with [`Comms::relay`] in others.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -44,6 +47,30 @@ use std::time::{Duration, Instant};
 pub struct Comms;
 
 impl Comms {
+    /// Has a relay carry to other processes what is sent here, and here what is sent there: to
+    /// sessions, to topics, to everybody, their closing too, and the end of logins. Called once, before
+    /// a server is bound; each server then needs [`Server::session_keys`], the same on every process.
+    /// See [`guide::beyond_one_host`](crate::guide::beyond_one_host).
+    ///
+    /// Errors: [`Error::Setting`] when there is a relay, or a server was bound;
+    /// [`Error::Entropy`]; and that of [`Relay::start`].
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    /// use sockling::relay::Relay;
+    ///
+    /// fn start(relay: impl Relay + 'static) -> Result<(), Error> {
+    ///     Comms::relay(relay)?;
+    ///     let keys = SessionKeys::new(["the same on every process, and nowhere else"])?;
+    ///     Server::new(Vec::new()).session_keys(keys).launch()
+    /// }
+    /// ```
+    ///
+    /// [`Server::session_keys`]: crate::http::Server::session_keys
+    pub fn relay(relay: impl Relay + 'static) -> Result<(), Error> {
+        registry::start_relay(Box::new(relay))
+    }
+
     /// Returns the handle to a session's WebSockets: by its id, or by a user's number.
     pub fn websocket(id: impl Into<SessionId>) -> Websocket {
         Websocket { to: To::Session(id.into()) }
@@ -111,35 +138,36 @@ impl Comms {
     }
 
     /// Returns the handle to the WebSockets of all sessions but this one, of all routes and servers
-    /// in the process. For those of one room there is [`Comms::topic`].
+    /// in the process, and of others by [`Comms::relay`]. For those of one room there is [`Comms::topic`].
     pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
-        Broadcast { except: Some(except.into()) }
+        Broadcast { except: Some(except.into()), local: false }
     }
 
     /// Returns the handle to the WebSockets of all sessions, of all routes and servers in the
-    /// process.
+    /// process, and of others by [`Comms::relay`].
     pub fn notify() -> Broadcast {
-        Broadcast { except: None }
+        Broadcast { except: None, local: false }
     }
 
-    /// Returns whether a session has a WebSocket that is open, or whose close handshake is going on.
+    /// Returns whether a session has a WebSocket that is open, or whose close handshake is going on,
+    /// in this process.
     pub fn is_connected(id: impl Into<SessionId>) -> bool {
         members(&id.into()).is_some()
     }
 
-    /// Returns the sessions that have a WebSocket, in no order.
+    /// Returns the sessions that have a WebSocket in this process, in no order.
     pub fn sessions() -> Vec<SessionId> {
         everyone().iter().map(|(id, _)| id.clone()).collect()
     }
 
-    /// Returns how many WebSockets are open.
+    /// Returns how many WebSockets are open in this process.
     pub fn connections() -> usize {
         everyone().iter().map(|(_, members)| members.len()).sum()
     }
 
     /// Returns what gets all that is sent to a session from now on, beside its WebSockets and without
-    /// them: to its id or user's number, to topics that it subscribed to, to everybody; not what is
-    /// sent to one of its WebSockets. To subscribe to topics the session then needs no WebSocket.
+    /// them: to its id or user's number, to topics that it subscribed to, to everybody; also by other
+    /// processes, and not what is sent to one of its WebSockets. To subscribe to topics the session then needs no WebSocket.
     pub fn receiver(id: impl Into<SessionId>) -> Receiver {
         Receiver::new(id.into())
     }
@@ -195,6 +223,9 @@ impl Websocket {
     /// nobody is connected. Messages of one thread to one client arrive in order, and never in
     /// pieces of each other.
     ///
+    /// With [`Comms::relay`] it goes to the session's WebSockets of other processes too, which are not
+    /// counted: 0 then says that nobody is connected here. What goes to one WebSocket stays here.
+    ///
     /// A client that has just stopped reading holds the sender up for some milliseconds, once; in a
     /// broadcast that is one client, in a loop of sends it is each. One that does not read is cut
     /// off when too much waits for it ([`Limits::backlog`]), or the message is dropped
@@ -228,12 +259,16 @@ impl Websocket {
     ) -> Result<usize, Error> {
         // Looked up first: a message to nobody is not worth encoding.
         let (members, taps) = (self.members(), self.listeners());
-        if members.is_none() && taps.is_empty() {
+        let elsewhere = self.elsewhere();
+        if members.is_none() && taps.is_empty() && elsewhere.is_none() {
             return Ok(0);
         }
         let message = message.into();
-        taps.iter().for_each(|tap| tap.give(&message));
-        members.map_or(Ok(0), |members| audience::send_to_one(&members, &message, deadline))
+        if let Some(session) = elsewhere {
+            // First, since a client here may be waited for.
+            registry::publish(session, Content::from(&message));
+        }
+        local::to_session(members, &taps, &message, deadline)
     }
 
     fn listeners(&self) -> Vec<Tap> {
@@ -243,26 +278,37 @@ impl Websocket {
         }
     }
 
+    /// Returns the session for the envelope, if other processes are told.
+    fn elsewhere(&self) -> Option<Target<'static>> {
+        match &self.to {
+            To::Session(id) if is_relayed() => Some(Target::Session(id.into())),
+            _ => None,
+        }
+    }
+
     /// Ends each WebSocket of the session with a Close frame, after what was sent before, and
-    /// returns how many. A client that does not answer within [`Limits::close_timeout`] is cut
+    /// returns how many in this process. A client that does not answer within [`Limits::close_timeout`] is cut
     /// off. Error: [`Error::Close`] for a code that may not be sent (RFC 6455, 7.4.1); a reason of
     /// more than 123 octets is cut.
     ///
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
+        if let Some(session) = self.elsewhere() {
+            registry::publish(session, Content::Close { code, reason: &close.reason });
+        }
         let members = self.members();
         Ok(members.map_or(0, |members| delivery::close_all(outboxes(&members), &close)))
     }
 
     /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
-    /// on; whether this is so of the one connection.
+    /// on, in this process; whether this is so of the one connection.
     pub fn is_connected(&self) -> bool {
         self.members().is_some()
     }
 
-    /// Returns the octets, with those of frame headers, that wait for the session's clients, so that
-    /// a producer can pace itself. What the system holds for a socket is not counted.
+    /// Returns the octets, with those of frame headers, that wait for the session's clients in this
+    /// process, so that a producer can pace itself. What the system holds for a socket is not counted.
     pub fn backlog(&self) -> usize {
         let members = self.members();
         members.map_or(0, |members| outboxes(&members).map(|outbox| outbox.backlog()).sum())
@@ -292,22 +338,45 @@ impl std::fmt::Debug for Websocket {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broadcast {
     except: Option<SessionId>,
+    local: bool,
 }
 
 impl Broadcast {
-    /// Sends a message to each WebSocket and returns how many took it. A client that does not
-    /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
-    /// always `Ok`.
-    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        let (except, message) = (self.except.as_ref(), message.into());
-        listeners(|id, _| except != Some(id)).iter().for_each(|tap| tap.give(&message));
-        Ok(audience::send(&everyone(), except, &message))
+    /// Keeps it in this process: for what each process tells its own clients, such as a
+    /// [`Gap`](crate::relay::Gap).
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// assert_eq!(Comms::notify().local().send("load anew")?, 0); // nobody is connected
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn local(mut self) -> Broadcast {
+        self.local = true;
+        self
     }
 
-    /// Ends each WebSocket with a Close frame and returns how many. Error: as for
+    /// Sends a message to each WebSocket and returns how many took it. A client that does not
+    /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
+    /// always `Ok`. Those of other processes ([`Comms::relay`]) are not counted.
+    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+        let (except, message) = (self.except.as_ref(), message.into());
+        if is_relayed() && !self.local {
+            let except = except.map(Into::into);
+            registry::publish(Target::Everybody { except }, Content::from(&message));
+        }
+        Ok(local::to_everybody(except, &message))
+    }
+
+    /// Ends each WebSocket with a Close frame and returns how many in this process. Error: as for
     /// [`Websocket::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        Ok(audience::close(&everyone(), self.except.as_ref(), &close))
+        if is_relayed() && !self.local {
+            let except = self.except.as_ref().map(Into::into);
+            let content = Content::Close { code, reason: &close.reason };
+            registry::publish(Target::Everybody { except }, content);
+        }
+        Ok(local::close_everybody(self.except.as_ref(), &close))
     }
 }

@@ -6,11 +6,11 @@
 
 use crate::connection::{serve, Site};
 use crate::http::forwarded::is_proxy;
-use crate::http::request::unix_seconds;
 use crate::http::response::Response;
 use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
 use crate::log;
 use crate::roster::Roster;
+use crate::session::unix_seconds;
 use crate::socket::Socket;
 use crate::stream::{after, write_all, Stream};
 use crate::system::{start_thread, waker};

@@ -58,7 +58,8 @@ pub enum Error {
     Key,
     /// The system's source of random numbers failed, so no session could be made.
     Entropy(io::Error),
-    /// A setting of the server is not valid: a route pattern, or the cookie's name.
+    /// A setting is not valid: a route pattern, the cookie's name, or a relay that comes too late or
+    /// finds no session keys.
     Setting(String),
     /// The address could not be listened on.
     Bind {

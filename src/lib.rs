@@ -34,9 +34,10 @@
 //!
 //! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
 //! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
-//! slow clients; [`guide::reliability`] what is promised when things go wrong. The codecs are public
-//! functions over octets: [`http::Head::parse`], [`http::Chunked`], [`websocket::FrameHeader`],
-//! [`websocket::Assembler`]. From a section of an RFC to its function and its test: [`guide::map`].
+//! slow clients; [`guide::beyond_one_host`] several processes; [`guide::reliability`] what is promised
+//! when things go wrong. The codecs are public functions over octets: [`http::Head::parse`],
+//! [`http::Chunked`], [`websocket::FrameHeader`], [`websocket::Assembler`]. From a section of an RFC to
+//! its function and its test: [`guide::map`].
 //!
 //! # The tour: from bytes to handler
 //!
@@ -48,10 +49,11 @@
 //! HTTP text     http/headers http/target http/head http/origin http/chunked http/cookie
 //!               http/response
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
+//! processes     channel envelope
 //! errors        error
 //! socket        stream socket clock queue outbox delivery roster
-//! who is here   keys session revoked audience tap here topics registry
-//! sending       stats receiver topic comms
+//! who is here   keys session revoked audience tap here topics relay registry
+//! sending       stats local link receiver topic comms
 //! request       http/forwarded http/request
 //! conversation  websocket/conversation
 //! controllers   controller router
@@ -222,6 +224,8 @@ pub mod websocket {
     pub use self::message::{Assembler, Message, Received, Violation};
 }
 
+mod channel;
+mod envelope;
 mod error;
 mod system;
 
@@ -237,6 +241,8 @@ mod audience;
 mod comms;
 mod here;
 mod keys;
+mod link;
+mod local;
 mod receiver;
 mod registry;
 mod revoked;
@@ -245,6 +251,8 @@ mod stats;
 mod tap;
 mod topic;
 mod topics;
+
+pub mod relay;
 
 pub mod controller;
 mod router;
@@ -270,6 +278,9 @@ pub use topic::Topic;
 
 /// Longer pages.
 pub mod guide {
+    #[doc = include_str!("guide/beyond_one_host.md")]
+    pub mod beyond_one_host {}
+
     #[doc = include_str!("guide/map.md")]
     pub mod map {}
 

@@ -256,6 +256,9 @@ pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
 /// Most sessions that were ended before their cookie expires and are remembered as ended. When
 /// there are more, the one that expires first is forgotten.
 pub const REVOKED: usize = 16 * 1024;
+/// Most octets of an envelope between processes: a message of the default largest size, with its
+/// topic. What is longer is not relayed, and what comes longer is dropped; both are counted.
+pub const ENVELOPE: usize = 1024 * 1024 + 4 * 1024;
 /// Messages that wait in a [`Receiver`](crate::Receiver) at most.
 pub const RECEIVER: usize = 1024;
 /// Most octets of messages that one topic keeps for those who come later, each with

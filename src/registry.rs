@@ -5,25 +5,30 @@
 //! what a topic keeps, so that nothing newer can come before, and to sum up its counts.
 
 use crate::audience::{Audience, Member, Members};
+use crate::channel::{Bits, Channel};
+use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{self, Here};
 use crate::keys::SessionKeys;
 use crate::log;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
+use crate::relay::{Link, Outward, Passed, Relay, Relayed};
 use crate::revoked::Revoked;
 use crate::session::{Session, SessionId};
 use crate::tap::Tap;
 use crate::topics::{Sessions, Topics};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::mem::take;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 static GLOBAL: Global = Global {
     registry: Mutex::new(None),
     changes: AtomicUsize::new(0),
     listeners: AtomicUsize::new(0),
+    relayed: AtomicBool::new(false),
 };
 
 struct Global {
@@ -32,6 +37,8 @@ struct Global {
     changes: AtomicUsize,
     /// How many listen in. Changed under the lock, read without it.
     listeners: AtomicUsize,
+    /// Whether there is a relay. Changed under the lock, read without it.
+    relayed: AtomicBool,
 }
 
 thread_local! {
@@ -59,6 +66,11 @@ struct Registry {
     listeners: HashMap<SessionId, Vec<Tap>>,
     revoked: Revoked,
     keys: Option<SessionKeys>,
+    relay: Option<Arc<dyn Outward>>,
+    /// Sessions that came or went, with a relay that has not been told yet.
+    news: Vec<SessionId>,
+    /// Whether a server was bound.
+    bound: bool,
 }
 
 impl Registry {
@@ -68,13 +80,36 @@ impl Registry {
         self.everyone = None;
         &mut self.sessions
     }
+
+    /// Notes that a session came or went, for the relay.
+    fn note(&mut self, id: &SessionId) {
+        if self.relay.is_some() {
+            self.news.push(id.clone());
+        }
+    }
 }
 
 /// Runs on the map. Nothing in `look` may block, or lock anything but an outbox.
 fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
-    let mut registry: MutexGuard<_> =
-        GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
-    look(registry.get_or_insert_with(Registry::default))
+    let mut registry = GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
+    let result = look(registry.get_or_insert_with(Registry::default));
+    unlock(registry);
+    result
+}
+
+/// Unlocks the map, and then tells the relay who came and went: it may ask back.
+#[inline(never)]
+fn unlock(mut registry: MutexGuard<'_, Option<Registry>>) {
+    let Registry { relay, news, topics, .. } = match &mut *registry {
+        Some(registry) if registry.relay.is_some() => registry,
+        _ => return,
+    };
+    let (sessions, topics) = (take(news), topics.changed.as_mut().map(take).unwrap_or_default());
+    let relay = relay.clone().filter(|_| !sessions.is_empty() || !topics.is_empty());
+    drop(registry);
+    if let Some(relay) = relay {
+        relay.changed(&sessions, &topics);
+    }
 }
 
 /// A WebSocket's place in the map; dropping it leaves.
@@ -138,8 +173,12 @@ pub(crate) fn join(
         if most > 0 && known.len() >= most {
             return Err(NotJoined::TooMany);
         }
+        let first = known.is_empty();
         let member = Member { outbox: Arc::clone(outbox), login: session.login };
         let members = known.iter().cloned().chain([member.clone()]).collect();
+        if first {
+            registry.note(&session.id);
+        }
         registry.change().insert(session.id.clone(), members);
         // Behind the 101, which is the first thing in the outbox.
         outbox.give(&registry.topics.came(&session.id));
@@ -164,6 +203,9 @@ impl Drop for Membership {
             };
             let gone = gone && !registry.listeners.contains_key(&self.id);
             registry.topics.went(&self.id, outbox, gone);
+            if gone {
+                registry.note(&self.id);
+            }
             Some(last)
         });
         if let Some(last) = last {
@@ -246,6 +288,7 @@ pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> 
 pub(crate) fn listen(id: &SessionId, tap: Tap) {
     with(|registry| {
         registry.listeners.entry(id.clone()).or_default().push(tap);
+        registry.note(id);
         GLOBAL.listeners.fetch_add(1, Ordering::Release);
     });
 }
@@ -258,6 +301,7 @@ pub(crate) fn listen_no_more(id: &SessionId, tap: &Tap) {
         taps.retain(|other| !other.is(tap));
         if taps.is_empty() {
             registry.listeners.remove(id);
+            registry.note(id);
             if !registry.sessions.contains_key(id) {
                 registry.topics.gone(id);
             }
@@ -324,4 +368,89 @@ pub(crate) fn process_keys() -> Result<SessionKeys, Error> {
         log::info!("sessions end with this process; Server::session_keys makes them last");
     }
     Ok(keys)
+}
+
+/// Sets the relay and starts it.
+pub(crate) fn start_relay(relay: Box<dyn Relay>) -> Result<(), Error> {
+    let node = Bits(SessionKeys::random()?.draw());
+    let relayed = Arc::new(Relayed::new(relay, node));
+    with(|registry| {
+        if registry.relay.is_some() {
+            return Err(Error::Setting("there is a relay already".to_string()));
+        }
+        if registry.bound {
+            return Err(Error::Setting("a relay is set before a server is bound".to_string()));
+        }
+        registry.relay = Some(Arc::clone(&relayed) as Arc<dyn Outward>);
+        registry.topics.changed = Some(Vec::new());
+        GLOBAL.relayed.store(true, Ordering::Release);
+        Ok(())
+    })?;
+    // After it is set, so that who comes meanwhile is told to it, or is in what it asks for.
+    relayed.relay.start(Link(())).map_err(|error| {
+        with(|registry| {
+            registry.relay = None;
+            registry.topics.changed = None;
+            GLOBAL.relayed.store(false, Ordering::Release);
+        });
+        error
+    })
+}
+
+/// Notes that a server is bound. Error: there is a relay, and its cookies would be good in this
+/// process alone.
+pub(crate) fn bind(has_keys: bool) -> Result<(), Error> {
+    with(|registry| {
+        if registry.relay.is_some() && !has_keys {
+            let how = "with a relay a server needs Server::session_keys, the same on every process";
+            return Err(Error::Setting(how.to_string()));
+        }
+        registry.bound = true;
+        Ok(())
+    })
+}
+
+/// Returns whether there is a relay.
+pub(crate) fn is_relayed() -> bool {
+    GLOBAL.relayed.load(Ordering::Relaxed)
+}
+
+/// Tells the other processes, if there is a relay.
+pub(crate) fn publish(target: Target, content: Content) {
+    if let Some(relay) = relay() {
+        relay.publish(target, content);
+    }
+}
+
+/// Returns the relay.
+pub(crate) fn relay() -> Option<Arc<dyn Outward>> {
+    with(|registry| registry.relay.clone())
+}
+
+/// Returns what has passed through the relay.
+pub(crate) fn passed() -> Passed {
+    relay().map_or(Passed::default(), |relay| *relay.relayed().passed())
+}
+
+/// Returns whether what comes on a channel is for somebody here.
+pub(crate) fn wants(channel: &Channel) -> bool {
+    with(|registry| match channel {
+        Channel::Everybody => true,
+        Channel::Session(name) => {
+            let id = SessionId::from(*name);
+            registry.sessions.contains_key(&id) || registry.listeners.contains_key(&id)
+        }
+        Channel::Topic(name) => registry.topics.exists(name),
+    })
+}
+
+/// Returns the channels for somebody here. A session that is also listened to stands there twice.
+pub(crate) fn wanted() -> Vec<Channel> {
+    with(|registry| {
+        let Registry { sessions, listeners, topics, .. } = registry;
+        let ids = sessions.keys().chain(listeners.keys());
+        let ids = ids.map(|id| Channel::Session(id.into()));
+        let topics = topics.names().map(|name| Channel::Topic(name.to_string()));
+        [Channel::Everybody].into_iter().chain(ids).chain(topics).collect()
+    })
 }

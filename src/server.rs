@@ -10,7 +10,7 @@ use crate::keys::SessionKeys;
 use crate::limits::Limits;
 use crate::log;
 use crate::outbox::Shared;
-use crate::registry::process_keys;
+use crate::registry::{self, process_keys};
 use crate::router::{Handler, Router};
 use crate::session::SessionCookie;
 use crate::websocket::conversation::going_away;
@@ -90,7 +90,8 @@ impl Server {
     }
 
     /// Sets the keys that sign session cookies. Without them the keys are random: sessions end
-    /// with the process.
+    /// with the process. With [`Comms::relay`](crate::Comms::relay) they are needed, the same on every
+    /// process.
     pub fn session_keys(mut self, keys: SessionKeys) -> Server {
         self.keys = Some(keys);
         self
@@ -164,12 +165,13 @@ impl Server {
     /// [`Listening::serve`].
     ///
     /// Errors: [`Error::Bind`], [`Error::Setting`] for a route pattern or cookie name that is not
-    /// one, [`Error::Entropy`], [`Error::Io`] when there are no descriptors left.
+    /// one, or a relay without session keys, [`Error::Entropy`], [`Error::Io`] when there are no descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
         let router = Router::new(self.handlers)?;
         if !is_token(self.cookie_name.as_bytes()) {
             return Err(Error::Setting(format!("{:?} is no cookie name", self.cookie_name)));
         }
+        registry::bind(self.keys.is_some())?;
         let listener = listen(address)?;
         let address = listener.local_addr()?;
         let loopback = address.ip().is_loopback();

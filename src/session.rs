@@ -8,6 +8,7 @@
 //! The cookie holds everything, so nothing is stored on the server. An id that was not signed here
 //! is never adopted: the client gets a fresh one.
 
+use crate::channel::{Bits, SessionName};
 use crate::error::Error;
 use crate::http::cookie::{cookies, set_cookie};
 use crate::http::headers::Headers;
@@ -16,6 +17,7 @@ use crate::limits::SESSION_LIFE;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine;
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of a session: what messages are sent to. A browser has one, all its tabs share it.
 ///
@@ -85,6 +87,24 @@ impl SessionId {
             ("g", id) => Some(SessionId::Guest(GuestId(bits(id)?))),
             ("u", user) => Some(SessionId::Authenticated(user.parse().ok()?)),
             _ => None,
+        }
+    }
+}
+
+impl From<&SessionId> for SessionName {
+    fn from(id: &SessionId) -> SessionName {
+        match id {
+            SessionId::Guest(id) => SessionName::Guest(Bits(id.0)),
+            SessionId::Authenticated(user) => SessionName::User(*user),
+        }
+    }
+}
+
+impl From<SessionName> for SessionId {
+    fn from(name: SessionName) -> SessionId {
+        match name {
+            SessionName::Guest(bits) => SessionId::Guest(GuestId(bits.0)),
+            SessionName::User(user) => SessionId::Authenticated(user),
         }
     }
 }
@@ -227,6 +247,11 @@ fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a st
         return None;
     }
     text.strip_prefix(label)?.strip_prefix('.')
+}
+
+/// Returns the seconds since 1970; 0 on a system whose clock is before.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn bits(text: &str) -> Option<[u8; 16]> {

@@ -38,6 +38,17 @@ pub struct Stats {
     pub dropped: u64,
     /// Clients that were cut off for that, in all.
     pub cut_off: u64,
+    /// Envelopes that the relay took for other processes, in all. This and what follows stays 0 without
+    /// [`Comms::relay`](crate::Comms::relay).
+    pub relay_out: u64,
+    /// Envelopes that the relay did not take, in all: it had no room, or they were too long.
+    pub relay_lost: u64,
+    /// Envelopes from other processes, in all.
+    pub relay_in: u64,
+    /// What came and was no envelope, or stood on another's channel, in all.
+    pub relay_refused: u64,
+    /// Times that the relay told of messages that may be missing, in all.
+    pub relay_gaps: u64,
 }
 
 impl Stats {
@@ -55,6 +66,12 @@ impl Stats {
         stats.octets_out = all.octets_out;
         stats.dropped = all.dropped;
         stats.cut_off = all.cut_off;
+        let passed = registry::passed();
+        stats.relay_out = passed.out;
+        stats.relay_lost = passed.lost;
+        stats.relay_in = passed.received;
+        stats.relay_refused = passed.refused;
+        stats.relay_gaps = passed.gaps;
         stats
     }
 }

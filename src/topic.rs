@@ -1,17 +1,17 @@
 //! The face of a topic: who is in a room, and what is said there.
 
-use crate::audience;
 use crate::delivery;
+use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{here, Here};
-use crate::registry::{join_topic, listeners, with_topics};
+use crate::local;
+use crate::registry::{is_relayed, join_topic, publish, with_topics};
 use crate::session::SessionId;
-use crate::topics::Topics;
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
 /// The handle to a topic: a name that sessions subscribe to, for all routes and servers of the
-/// process. It holds that name, and how many messages to keep. A topic is there while it has a
+/// process, and of others by [`Comms::relay`](crate::Comms::relay). It holds that name, and how many messages to keep. A topic is there while it has a
 /// member, and costs nothing before and after. How many topics a client may be in is for the
 /// application to bound.
 ///
@@ -69,7 +69,8 @@ impl Topic {
     /// not kept for that one.
     ///
     /// It takes effect when this handle subscribes, joins or sends, and lasts until another handle
-    /// says another number, or the last member has gone; what was kept goes with that one.
+    /// says another number, or the last member has gone; what was kept goes with that one. Each process
+    /// keeps for its own members.
     ///
     /// [`TOPIC_KEEPS`]: crate::limits::TOPIC_KEEPS
     pub fn keep(mut self, messages: usize) -> Topic {
@@ -121,7 +122,7 @@ impl Topic {
 
     /// Sends a message to each member's WebSockets, once to each, and returns how many took it. A
     /// client that does not read is cut off, or misses it, and is not counted; it never makes this
-    /// fail, which is always `Ok`.
+    /// fail, which is always `Ok`. Members in other processes are not counted.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         self.send_to(None, message.into())
     }
@@ -138,27 +139,25 @@ impl Topic {
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
-        let message = Arc::new(message);
-        let audience = with_topics(|topics, sessions| {
-            topics.send(&self.name, &message, except, self.keep, sessions)
-        });
-        let wanted =
-            |id: &SessionId, topics: &Topics| except != Some(id) && topics.has(&self.name, id);
-        listeners(wanted).iter().for_each(|tap| tap.give(&message));
-        Ok(audience.map_or(0, |audience| audience::send(&audience, except, &message)))
+        if is_relayed() {
+            let topic = Target::Topic { name: &self.name, except: except.map(Into::into) };
+            publish(topic, Content::from(&message));
+        }
+        Ok(local::to_topic(&self.name, except, self.keep, message))
     }
 
-    /// Returns the sessions that are members, with all or some of their WebSockets, in no order.
+    /// Returns the sessions that are members in this process, with all or some of their WebSockets, in
+    /// no order.
     pub fn members(&self) -> Vec<SessionId> {
         with_topics(|topics, _| topics.members(&self.name))
     }
 
-    /// Returns how many sessions are members.
+    /// Returns how many sessions are members in this process.
     pub fn len(&self) -> usize {
         with_topics(|topics, _| topics.len_of(&self.name))
     }
 
-    /// Returns whether nobody is a member.
+    /// Returns whether nobody is a member in this process.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -25,6 +25,8 @@ pub(crate) struct Topics {
     topics: HashMap<Arc<str>, Topic>,
     /// The topics that a session, or a WebSocket of it, is in.
     of: HashMap<SessionId, HashSet<Arc<str>>>,
+    /// Those that came to be or ended, if somebody asks for them.
+    pub changed: Option<Vec<Arc<str>>>,
 }
 
 #[derive(Default)]
@@ -73,6 +75,9 @@ impl Topics {
         one: Option<&Arc<Outbox>>,
         keep: Option<usize>,
     ) -> Joined {
+        if !self.topics.contains_key(name) {
+            self.changed.iter_mut().for_each(|changed| changed.push(Arc::clone(name)));
+        }
         let topic = self.topics.entry(Arc::clone(name)).or_default();
         topic.keep_so_many(keep);
         let part = topic.members.entry(id.clone()).or_default();
@@ -168,7 +173,8 @@ impl Topics {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.members.remove(id);
             if topic.members.is_empty() {
-                self.topics.remove(name);
+                let ended = self.topics.remove_entry(name).map(|(name, _)| name);
+                self.changed.iter_mut().for_each(|changed| changed.extend(ended.clone()));
             }
         }
     }
@@ -207,6 +213,16 @@ impl Topics {
     /// Returns how many sessions are in a topic.
     pub fn len_of(&self, name: &str) -> usize {
         self.topics.get(name).map_or(0, |topic| topic.members.len())
+    }
+
+    /// Returns the topics, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.topics.keys()
+    }
+
+    /// Returns whether there is a topic of this name.
+    pub fn exists(&self, name: &str) -> bool {
+        self.topics.contains_key(name)
     }
 
     /// Returns how many topics there are.

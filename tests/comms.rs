@@ -725,3 +725,21 @@ fn the_second_of_two_messages_waits_for_no_acknowledgement_of_the_first() {
     times.sort();
     assert!(times[10] < Duration::from_millis(20), "{:?}", times);
 }
+
+#[test]
+fn a_relay_comes_before_the_servers() {
+    struct Nowhere;
+    impl sockling::relay::Relay for Nowhere {
+        fn start(&self, _: sockling::relay::Link) -> Result<(), Error> {
+            Ok(())
+        }
+        fn publish(&self, _: &str, _: Vec<u8>) -> Result<(), Error> {
+            Ok(())
+        }
+        fn changed(&self, _: &str) {}
+    }
+    let _alone = alone();
+    Server::new(Vec::new()).bind("127.0.0.1:0").expect("a free port");
+    let refused = Comms::relay(Nowhere).unwrap_err().to_string();
+    assert_eq!(refused, "a relay is set before a server is bound");
+}

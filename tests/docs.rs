@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns all files of the library, but for the package of the derive.
+/// Returns all files of the library, but for the packages that stand in its folder.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
-        if path.is_dir() && !path.ends_with("macros") {
-            sources(&path, found);
+        if path.is_dir() {
+            if !path.ends_with("macros") && !path.ends_with("redis") {
+                sources(&path, found);
+            }
         } else if path.extension().map_or(false, |extension| extension == "rs") {
             found.push(path);
         }

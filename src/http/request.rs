@@ -3,7 +3,8 @@
 //! The request owns the socket while its handler runs. A handler that makes it a WebSocket takes
 //! the socket out and gives none back; otherwise the connection goes on with the next request.
 
-use crate::delivery::close_all;
+use crate::channel::Bits;
+use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::http::cookie::cookies;
 use crate::http::head::{Head, HeadParser, Method};
@@ -12,16 +13,15 @@ use crate::http::origin::Origins;
 use crate::http::response::Response;
 use crate::http::target::query_value;
 use crate::keys::SessionKeys;
+use crate::local;
 use crate::outbox::Shared;
 use crate::registry;
 use crate::roster::Entry;
-use crate::session::{Session, SessionCookie, SessionId};
+use crate::session::{unix_seconds, Session, SessionCookie, SessionId};
 use crate::socket::Socket;
-use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::handshake::{asks_upgrade, Refusal};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A request.
 ///
@@ -243,9 +243,12 @@ impl Request {
     }
 
     /// Makes the client's session that of a user. The session before is ended: its WebSockets are
-    /// closed with 1008 and its cookie is not taken again. Returns an empty response to build the
+    /// closed with 1008 and its cookie is not taken again, on other processes by [`Comms::relay`] soon
+    /// after. Returns an empty response to build the
     /// answer from; whatever the handler answers sets the cookie, but for an error. Called before a
     /// WebSocket opens: its handler has no request.
+    ///
+    /// [`Comms::relay`]: crate::Comms::relay
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -289,8 +292,11 @@ impl Request {
         if old.fresh {
             return;
         }
-        let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
-        close_all(registry::revoke(&old, unix_seconds()).iter(), &close);
+        if registry::is_relayed() {
+            let (session, login) = (Target::Session((&old.id).into()), Bits(old.login));
+            registry::publish(session, Content::Ended { login, reason: why });
+        }
+        local::end_login(&old, why);
     }
 
     pub(crate) fn session(&self) -> Session {
@@ -341,9 +347,4 @@ impl std::fmt::Debug for Request {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(out, "{} {:?} from {}", self.head.method.as_str(), self.head.path, self.peer)
     }
-}
-
-/// Returns the seconds since 1970; 0 on a system whose clock is before.
-pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

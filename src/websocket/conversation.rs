@@ -13,14 +13,14 @@
 
 use crate::delivery::{self, deliver, Seat};
 use crate::error::Error;
-use crate::http::request::{unix_seconds, Live, Request};
+use crate::http::request::{Live, Request};
 use crate::http::response::Response;
 use crate::limits::{LINGER, WRITE_RATE};
 use crate::log;
 use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
 use crate::roster::Entry;
-use crate::session::SessionId;
+use crate::session::{unix_seconds, SessionId};
 use crate::socket::Socket;
 use crate::stream::after;
 use crate::websocket::close::{CloseCode, CloseFrame};

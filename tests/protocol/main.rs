@@ -11,6 +11,7 @@ mod chunked;
 mod close;
 mod cookie;
 mod cuts;
+mod envelope;
 mod error;
 mod frame;
 mod handshake;

@@ -5,6 +5,7 @@ pub mod chunked;
 pub mod connection;
 pub mod conversation;
 pub mod cookie;
+pub mod envelope;
 pub mod frame;
 pub mod head;
 

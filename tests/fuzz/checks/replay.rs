@@ -86,6 +86,11 @@ fn cookies_like_those_of_the_corpus_keep_their_promises() {
 }
 
 #[test]
+fn envelopes_like_those_of_the_corpus_keep_their_promises() {
+    replay("envelope", super::envelope::check, 100_000);
+}
+
+#[test]
 fn connections_like_those_of_the_corpus_keep_their_promises() {
     replay("connection", super::connection::check, 20_000);
 }

@@ -1,0 +1,271 @@
+//! Turns what one process tells the others into octets, and back: version 1 of the format.
+//!
+//! ```text
+//! octet 0       version: 1
+//!       1       content: 1 text, 2 binary, 3 close, 4 ended login
+//!       2       target: 1 a session, 2 everybody, 3 a topic
+//!       3       session: 0 none, 1 a guest, 2 a user: who gets it, or else who is left out
+//!       4..20   node: the process that says it
+//!       20..    session: nothing, 16 octets of a guest, or 8 of a user's number
+//!       ..      topic, of target 3 only: length in 2 octets, and so much UTF-8
+//!       ..      length of the content in 4 octets, and so much content:
+//!                 text, binary   the message
+//!                 close          code in 2 octets, reason
+//!                 ended login    login in 16 octets, reason
+//! ```
+//!
+//! Numbers have their highest octet first, texts are UTF-8, a reason has 123 octets at most. A login
+//! belongs to a session, and a topic has nothing to close. All else is refused: half an envelope must
+//! not look like a whole one.
+
+use crate::channel::{Bits, Channel, SessionName};
+use crate::limits::ENVELOPE;
+use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::message::Message;
+use std::fmt;
+
+const VERSION: u8 = 1;
+
+/// What one process tells the others: they read it from a channel of the engine between them.
+///
+/// ```
+/// use sockling::relay::{Bits, Content, Envelope, SessionName, Target};
+///
+/// let octets = b"\x01\x01\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\0\0\0\x03hey";
+/// let envelope = Envelope::parse(octets).unwrap();
+/// assert_eq!(envelope.node, Bits(*b"nodenodenodenode"));
+/// assert_eq!(envelope.target, Target::Session(SessionName::User(7)));
+/// assert_eq!(envelope.content, Content::Text("hey"));
+/// assert_eq!(envelope.channel(), "u.7");
+/// assert_eq!(envelope.to_octets().unwrap(), octets);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// The process that says it, by which it knows its own.
+    pub node: Bits,
+    /// Who gets it.
+    pub target: Target<'a>,
+    /// What is said.
+    pub content: Content<'a>,
+}
+
+/// Who gets an envelope's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// All WebSockets of a session.
+    Session(SessionName),
+    /// All WebSockets.
+    Everybody {
+        /// But those of this session.
+        except: Option<SessionName>,
+    },
+    /// Those of a topic's members.
+    Topic {
+        /// The topic.
+        name: &'a str,
+        /// But those of this session.
+        except: Option<SessionName>,
+    },
+}
+
+/// What an envelope says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// A message of text.
+    Text(&'a str),
+    /// A message of octets.
+    Binary(&'a [u8]),
+    /// That their WebSockets are to be closed.
+    Close {
+        /// With this code.
+        code: CloseCode,
+        /// And this reason.
+        reason: &'a str,
+    },
+    /// That a login of the session has ended: its cookie is not taken again, and its WebSockets are
+    /// closed with 1008.
+    Ended {
+        /// The login; of a guest, the guest's bits.
+        login: Bits,
+        /// The reason in the Close frame.
+        reason: &'a str,
+    },
+}
+
+impl<'a> From<&'a Message> for Content<'a> {
+    fn from(message: &'a Message) -> Content<'a> {
+        match message {
+            Message::Text(text) => Content::Text(text),
+            Message::Binary(octets) => Content::Binary(octets),
+        }
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Returns what the octets say. Error: they are not one whole envelope of this version.
+    pub fn parse(octets: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
+        if octets.len() > ENVELOPE {
+            return Err(EnvelopeError::TooLong);
+        }
+        let mut rest = octets;
+        let [version, content, target, session] = take(&mut rest)?;
+        if version != VERSION {
+            return Err(EnvelopeError::Version);
+        }
+        let node = Bits(take(&mut rest)?);
+        let session = match session {
+            0 => None,
+            1 => Some(SessionName::Guest(Bits(take(&mut rest)?))),
+            2 => Some(SessionName::User(i64::from_be_bytes(take(&mut rest)?))),
+            _ => return Err(EnvelopeError::Kind),
+        };
+        let target = match (target, session) {
+            (1, Some(session)) => Target::Session(session),
+            (2, except) => Target::Everybody { except },
+            (3, except) => {
+                let length = u16::from_be_bytes(take(&mut rest)?);
+                Target::Topic { name: text(split(&mut rest, length.into())?)?, except }
+            }
+            _ => return Err(EnvelopeError::Kind),
+        };
+        let length = u32::from_be_bytes(take(&mut rest)?);
+        if usize::try_from(length) != Ok(rest.len()) {
+            return Err(EnvelopeError::Length);
+        }
+        let content = match (content, &target) {
+            (1, _) => Content::Text(text(rest)?),
+            (2, _) => Content::Binary(rest),
+            (3, Target::Session(_) | Target::Everybody { .. }) => {
+                let code = CloseCode(u16::from_be_bytes(take(&mut rest)?));
+                Content::Close { code, reason: reason(rest)? }
+            }
+            (4, Target::Session(_)) => {
+                let login = Bits(take(&mut rest)?);
+                Content::Ended { login, reason: reason(rest)? }
+            }
+            _ => return Err(EnvelopeError::Kind),
+        };
+        match content {
+            Content::Close { code, .. } if !code.is_sendable() => Err(EnvelopeError::Close),
+            content => Ok(Envelope { node, target, content }),
+        }
+    }
+
+    /// Returns the octets. Error: [`EnvelopeError::TooLong`]. What else [`parse`](Envelope::parse)
+    /// refuses is written as it is.
+    pub fn to_octets(&self) -> Result<Vec<u8>, EnvelopeError> {
+        let code;
+        let (content, parts): (u8, [&[u8]; 2]) = match &self.content {
+            Content::Text(text) => (1, [text.as_bytes(), &[]]),
+            Content::Binary(octets) => (2, [octets, &[]]),
+            Content::Close { code: CloseCode(number), reason } => {
+                code = number.to_be_bytes();
+                (3, [&code, reason.as_bytes()])
+            }
+            Content::Ended { login, reason } => (4, [&login.0, reason.as_bytes()]),
+        };
+        let (target, session, topic) = match &self.target {
+            Target::Session(session) => (1, Some(session), None),
+            Target::Everybody { except } => (2, except.as_ref(), None),
+            Target::Topic { name, except } => (3, except.as_ref(), Some(name)),
+        };
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let most = HEAD + topic.map_or(0, |name| name.len());
+        if most.saturating_add(length) > ENVELOPE {
+            return Err(EnvelopeError::TooLong);
+        }
+        let mut octets = Vec::with_capacity(most + length);
+        let kind = match session {
+            None => 0,
+            Some(SessionName::Guest(_)) => 1,
+            Some(SessionName::User(_)) => 2,
+        };
+        octets.extend_from_slice(&[VERSION, content, target, kind]);
+        octets.extend_from_slice(&self.node.0);
+        match session {
+            None => {}
+            Some(SessionName::Guest(bits)) => octets.extend_from_slice(&bits.0),
+            Some(SessionName::User(user)) => octets.extend_from_slice(&user.to_be_bytes()),
+        }
+        if let Some(name) = topic {
+            let length = u16::try_from(name.len()).map_err(|_| EnvelopeError::TooLong)?;
+            octets.extend_from_slice(&length.to_be_bytes());
+            octets.extend_from_slice(name.as_bytes());
+        }
+        let length = u32::try_from(length).map_err(|_| EnvelopeError::TooLong)?;
+        octets.extend_from_slice(&length.to_be_bytes());
+        parts.iter().for_each(|part| octets.extend_from_slice(part));
+        Ok(octets)
+    }
+
+    /// Returns the name of the channel that it belongs on. That a login has ended is for everybody:
+    /// its cookie may be shown to any process.
+    pub fn channel(&self) -> String {
+        let channel = match (&self.target, &self.content) {
+            (_, Content::Ended { .. }) | (Target::Everybody { .. }, _) => Channel::Everybody,
+            (Target::Session(session), _) => Channel::Session(*session),
+            (Target::Topic { name, .. }, _) => Channel::Topic(name.to_string()),
+        };
+        channel.name()
+    }
+}
+
+/// Most octets of an envelope beside its topic and content.
+const HEAD: usize = 4 + 16 + 16 + 2 + 4;
+
+fn split<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], EnvelopeError> {
+    if rest.len() < length {
+        return Err(EnvelopeError::Length);
+    }
+    let (part, after) = rest.split_at(length);
+    *rest = after;
+    Ok(part)
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], EnvelopeError> {
+    split(rest, N)?.try_into().map_err(|_| EnvelopeError::Length)
+}
+
+fn text(octets: &[u8]) -> Result<&str, EnvelopeError> {
+    std::str::from_utf8(octets).map_err(|_| EnvelopeError::Text)
+}
+
+fn reason(octets: &[u8]) -> Result<&str, EnvelopeError> {
+    match octets.len() <= CloseFrame::REASON {
+        true => text(octets),
+        false => Err(EnvelopeError::Close),
+    }
+}
+
+/// Why octets are no envelope, or an envelope cannot be written. Such a one is dropped and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The first octet is another version's.
+    Version,
+    /// A content, target or session is none of this version, or they do not go together.
+    Kind,
+    /// There are fewer octets than it says, or more.
+    Length,
+    /// A text is not UTF-8.
+    Text,
+    /// A close code may not stand in a frame, or a reason is too long for one.
+    Close,
+    /// It has more than [`ENVELOPE`](crate::limits::ENVELOPE) octets, or its topic more than 65,535.
+    TooLong,
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(match self {
+            EnvelopeError::Version => "an envelope of another version",
+            EnvelopeError::Kind => "an envelope of no known kind",
+            EnvelopeError::Length => "an envelope that is cut or has too much",
+            EnvelopeError::Text => "an envelope with text that is not UTF-8",
+            EnvelopeError::Close => "an envelope with a Close frame that may not be sent",
+            EnvelopeError::TooLong => "an envelope that is too long",
+        })
+    }
+}
+
+impl std::error::Error for EnvelopeError {}

@@ -1,0 +1,112 @@
+//! From the other processes: what an adapter asks for and brings.
+//!
+//! ```text
+//! send ──▶ those in this process, at once
+//!     └──▶ envelope ──▶ relay ──▶ engine ──▶ relay ──▶ Link::deliver ──▶ those in that process
+//! ```
+//!
+//! The engine brings a process its own envelopes too, and it drops them by the node in them.
+
+use crate::channel::Channel;
+use crate::envelope::{Content, Envelope, EnvelopeError, Target};
+use crate::local;
+use crate::log;
+use crate::registry::{self, listeners_of, members};
+use crate::relay::{Gap, Link};
+use crate::session::{Session, SessionId};
+use crate::websocket::close::CloseFrame;
+use crate::websocket::message::Message;
+
+impl Link {
+    /// Returns whether this process wants what comes on a channel.
+    pub fn wants(&self, channel: &str) -> bool {
+        Channel::parse(channel).map_or(false, |channel| registry::wants(&channel))
+    }
+
+    /// Returns the channels that this process wants, in no order: for an adapter that has just
+    /// connected.
+    pub fn wanted(&self) -> Vec<String> {
+        registry::wanted().iter().map(Channel::name).collect()
+    }
+
+    /// Gives what came on a channel to those who are in this process. What this process sent itself is
+    /// dropped, and so is, counted in [`Stats::relay_refused`](crate::Stats::relay_refused), what is no
+    /// envelope or stands on another's channel. A client that has just stopped reading holds the
+    /// caller up for some milliseconds, once.
+    pub fn deliver(&self, channel: &str, octets: &[u8]) {
+        let relay = match registry::relay() {
+            Some(relay) => relay,
+            None => return,
+        };
+        let relayed = relay.relayed();
+        let envelope = Envelope::parse(octets).and_then(|envelope| {
+            let fits = envelope.channel() == channel;
+            fits.then_some(envelope).ok_or(EnvelopeError::Kind)
+        });
+        match envelope {
+            Ok(envelope) if envelope.node == relayed.node => {}
+            Ok(envelope) => {
+                relayed.passed().received += 1;
+                serve(&envelope);
+            }
+            Err(error) => {
+                let first = {
+                    let mut passed = relayed.passed();
+                    passed.refused += 1;
+                    passed.refused == 1
+                };
+                if first {
+                    log::warn!("other processes sent {}; more will only be counted", error);
+                }
+            }
+        }
+    }
+
+    /// Logs and counts that messages may be missing.
+    pub fn gap(&self, gap: &Gap) {
+        log::warn!("{}", gap);
+        if let Some(relay) = registry::relay() {
+            relay.relayed().passed().gaps += 1;
+        }
+    }
+}
+
+fn serve(envelope: &Envelope) {
+    let message = match envelope.content {
+        Content::Text(text) => Message::from(text),
+        Content::Binary(octets) => Message::from(octets),
+        Content::Close { code, reason } => {
+            let close = CloseFrame { code, reason: reason.to_string() };
+            match envelope.target {
+                Target::Session(name) => local::close_session(&name.into(), &close),
+                Target::Everybody { except } => {
+                    local::close_everybody(except.map(SessionId::from).as_ref(), &close)
+                }
+                // No envelope says so.
+                Target::Topic { .. } => 0,
+            };
+            return;
+        }
+        Content::Ended { login, reason } => {
+            if let Target::Session(name) = envelope.target {
+                let id = SessionId::from(name);
+                let session = Session { id, login: login.0, fresh: false, unsent: false };
+                local::end_login(&session, reason);
+            }
+            return;
+        }
+    };
+    match envelope.target {
+        Target::Session(name) => {
+            let id = SessionId::from(name);
+            // A client that does not read is dealt with, counted and logged where it is found.
+            let _ = local::to_session(members(&id), &listeners_of(&id), &message, None);
+        }
+        Target::Everybody { except } => {
+            local::to_everybody(except.map(SessionId::from).as_ref(), &message);
+        }
+        Target::Topic { name, except } => {
+            local::to_topic(name, except.map(SessionId::from).as_ref(), None, message);
+        }
+    }
+}

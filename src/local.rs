@@ -1,0 +1,61 @@
+//! Sends to those who are in this process, with their WebSockets or by a receiver.
+
+use crate::audience::{self, outboxes, Members};
+use crate::delivery::close_all;
+use crate::error::Error;
+use crate::registry::{everyone, listeners, members, revoke, with_topics};
+use crate::session::{unix_seconds, Session, SessionId};
+use crate::tap::Tap;
+use crate::topics::Topics;
+use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::message::Message;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Sends to a session that was looked up.
+pub(crate) fn to_session(
+    members: Option<Members>,
+    taps: &[Tap],
+    message: &Message,
+    deadline: Option<Instant>,
+) -> Result<usize, Error> {
+    taps.iter().for_each(|tap| tap.give(message));
+    members.map_or(Ok(0), |members| audience::send_to_one(&members, message, deadline))
+}
+
+/// Sends to everybody, or to all but one session.
+pub(crate) fn to_everybody(except: Option<&SessionId>, message: &Message) -> usize {
+    listeners(|id, _| except != Some(id)).iter().for_each(|tap| tap.give(message));
+    audience::send(&everyone(), except, message)
+}
+
+/// Sends to a topic's members, or to all but one; it keeps the message if it keeps any.
+pub(crate) fn to_topic(
+    name: &str,
+    except: Option<&SessionId>,
+    keep: Option<usize>,
+    message: Message,
+) -> usize {
+    let message = Arc::new(message);
+    let audience =
+        with_topics(|topics, sessions| topics.send(name, &message, except, keep, sessions));
+    let wanted = |id: &SessionId, topics: &Topics| except != Some(id) && topics.has(name, id);
+    listeners(wanted).iter().for_each(|tap| tap.give(&message));
+    audience.map_or(0, |audience| audience::send(&audience, except, &message))
+}
+
+/// Closes the WebSockets of a session.
+pub(crate) fn close_session(id: &SessionId, close: &CloseFrame) -> usize {
+    members(id).map_or(0, |members| close_all(outboxes(&members), close))
+}
+
+/// Closes those of everybody, or of all but one session.
+pub(crate) fn close_everybody(except: Option<&SessionId>, close: &CloseFrame) -> usize {
+    audience::close(&everyone(), except, close)
+}
+
+/// Ends a login: its cookie is not taken again, its WebSockets are closed.
+pub(crate) fn end_login(session: &Session, why: &str) {
+    let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
+    close_all(revoke(session, unix_seconds()).iter(), &close);
+}

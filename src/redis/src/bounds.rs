@@ -1,0 +1,40 @@
+//! Every bound of the adapter, with its reason.
+
+use std::time::Duration;
+
+/// Messages that wait for Redis at most, by default: what a busy process sends in some seconds, which
+/// is how long a restart of Redis takes.
+pub const QUEUE_MESSAGES: usize = 16 * 1024;
+/// Octets of messages that wait for Redis at most, by default.
+pub const QUEUE_OCTETS: usize = 16 * 1024 * 1024;
+/// Most messages that are written to Redis at once. Their answers are awaited before more is written:
+/// so many are lost at most when a connection fails.
+pub const BATCH: usize = 256;
+/// Octets above which no further message is written at once.
+pub const BATCH_OCTETS: usize = 256 * 1024;
+/// Longest that a connection may take to be made, with TLS and password.
+pub const CONNECT: Duration = Duration::from_secs(3);
+/// Longest that Redis may take to take what is written, and to answer: for each batch a total, but for
+/// what one call of the system takes longer, at most as long again.
+pub const ANSWER: Duration = Duration::from_secs(5);
+/// Pause after which the subscriber is woken though nothing has changed, so that it knows that its
+/// connection lives.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Silence after which the subscriber connects anew: three heartbeats.
+pub const SILENCE: Duration = Duration::from_secs(15);
+/// First pause after a connection failed. It doubles, and is cut by up to a half by chance, so that
+/// the processes do not come all at once to a Redis that has just started.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between two tries to connect.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Longest that what waits is held back when the connection that publishes was made anew, for the other
+/// processes: those that were there before come back within their longest pause and some.
+pub const REUNION: Duration = Duration::from_secs(6);
+/// Time after which Redis is asked again how many processes there are: while they are waited for, and
+/// else.
+pub(crate) const COUNT_PACE: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+/// Least time between two gaps that tell of lost messages, so that one that lasts is not told for
+/// every batch.
+pub const GAP_PACE: Duration = Duration::from_secs(1);
+/// Channels that are named in one SUBSCRIBE.
+pub(crate) const CHANNELS: usize = 512;

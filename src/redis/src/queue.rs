@@ -1,0 +1,353 @@
+//! What waits for Redis, and which subscriptions it has confirmed. Threads that serve clients come
+//! here: no lock is held across I/O, and nobody waits for room.
+
+use crate::bounds::{BATCH, BATCH_OCTETS, QUEUE_MESSAGES, QUEUE_OCTETS};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// One envelope, the name of its channel without the prefix, and when it was sent.
+pub(crate) struct Post {
+    pub channel: String,
+    pub envelope: Vec<u8>,
+    at: SystemTime,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    queue: Mutex<Queue>,
+    /// The publisher has something to do.
+    came: Condvar,
+    /// The queue is empty, and Redis has answered.
+    done: Condvar,
+    interest: Mutex<Interest>,
+    /// All subscriptions are confirmed.
+    settled: Condvar,
+    /// How many there were when Redis was last asked.
+    processes: AtomicUsize,
+}
+
+struct Queue {
+    posts: VecDeque<Post>,
+    octets: usize,
+    most: (usize, usize),
+    /// Of the batch that was taken.
+    in_hand: usize,
+    /// The subscriber is to be woken.
+    wake: bool,
+    /// The publisher waits in `take`.
+    idle: bool,
+    /// What was lost since it was last told.
+    lost: Lost,
+}
+
+/// Messages that were lost, and when the first of them was sent.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lost {
+    pub count: u64,
+    pub since: Option<SystemTime>,
+}
+
+#[derive(Default)]
+struct Interest {
+    connected: bool,
+    /// Channels of which it is to be asked whether they are wanted.
+    changed: BTreeSet<String>,
+    /// Answers to SUBSCRIBE and UNSUBSCRIBE that are awaited.
+    unconfirmed: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            posts: VecDeque::new(),
+            octets: 0,
+            most: (QUEUE_MESSAGES, QUEUE_OCTETS),
+            in_hand: 0,
+            wake: false,
+            idle: false,
+            lost: Lost::default(),
+        }
+    }
+}
+
+/// What the publisher is to do.
+pub(crate) struct Batch {
+    pub posts: Vec<Post>,
+    pub wake: bool,
+    /// What is to be told; what is not goes back by [`State::answered`].
+    pub lost: Lost,
+}
+
+impl Post {
+    fn weight(&self) -> usize {
+        self.channel.len() + self.envelope.len()
+    }
+}
+
+impl Batch {
+    /// Returns so many of its messages as lost.
+    pub fn lose(&self, count: u64) -> Lost {
+        let first = self.posts.first().filter(|_| count > 0);
+        Lost { count, since: first.map(|post| post.at) }
+    }
+}
+
+impl Lost {
+    pub fn add(&mut self, more: Lost) {
+        self.count += more.count;
+        self.since = self.since.into_iter().chain(more.since).min();
+    }
+}
+
+impl State {
+    pub fn bound(&self, messages: usize, octets: usize) {
+        self.queue().most = (messages, octets);
+    }
+
+    /// Takes an envelope, and returns whether there was room. What there was none for is lost.
+    pub fn push(&self, channel: &str, envelope: Vec<u8>) -> bool {
+        let post = Post { channel: channel.to_string(), envelope, at: SystemTime::now() };
+        let mut queue = self.queue();
+        let octets = queue.octets + post.weight();
+        if queue.posts.len() >= queue.most.0 || octets > queue.most.1 {
+            queue.lost.add(Lost { count: 1, since: Some(post.at) });
+            return false;
+        }
+        queue.octets = octets;
+        queue.posts.push_back(post);
+        self.notify(queue);
+        true
+    }
+
+    /// Notes that a channel may have become wanted, or no more.
+    pub fn changed(&self, channel: &str) {
+        let first = {
+            let mut interest = self.interest();
+            let first = interest.changed.is_empty();
+            interest.changed.insert(channel.to_string());
+            // One that is not connected asks for all that is wanted.
+            first && interest.connected
+        };
+        if first {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let mut queue = self.queue();
+        queue.wake = true;
+        self.notify(queue);
+    }
+
+    /// Wakes the publisher if it waits: that costs a call of the system.
+    fn notify(&self, mut queue: MutexGuard<'_, Queue>) {
+        if std::mem::take(&mut queue.idle) {
+            drop(queue);
+            self.came.notify_one();
+        }
+    }
+
+    /// Waits until there is something to do, so long at most, and takes it.
+    pub fn take(&self, longest: Duration) -> Batch {
+        let end = Instant::now() + longest;
+        let mut queue = self.queue();
+        while queue.posts.is_empty() && !queue.wake {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue.idle = true;
+            queue = match self.came.wait_timeout(queue, left) {
+                Ok((queue, _)) => queue,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        queue.idle = false;
+        let (mut posts, mut octets) = (Vec::new(), 0);
+        while posts.len() < BATCH && octets < BATCH_OCTETS {
+            match queue.posts.pop_front() {
+                Some(post) => {
+                    octets += post.weight();
+                    posts.push(post);
+                }
+                None => break,
+            }
+        }
+        queue.octets -= octets;
+        queue.in_hand = posts.len();
+        let (wake, lost) = (std::mem::take(&mut queue.wake), std::mem::take(&mut queue.lost));
+        Batch { posts, wake, lost }
+    }
+
+    /// Notes that Redis has answered what was taken, or never will, and what is to be told as lost.
+    pub fn answered(&self, lost: Lost) {
+        let mut queue = self.queue();
+        queue.in_hand = 0;
+        queue.lost.add(lost);
+        if queue.posts.is_empty() {
+            self.done.notify_all();
+        }
+    }
+
+    /// Returns whether the subscriber is to be woken, and takes that.
+    pub fn take_wake(&self) -> bool {
+        std::mem::take(&mut self.queue().wake)
+    }
+
+    pub fn processes(&self) -> usize {
+        self.processes.load(Ordering::Relaxed)
+    }
+
+    pub fn set_processes(&self, count: usize) {
+        self.processes.store(count, Ordering::Relaxed);
+    }
+
+    pub fn lost(&self) -> Lost {
+        self.queue().lost
+    }
+
+    pub fn waiting(&self) -> (usize, usize) {
+        let queue = self.queue();
+        (queue.posts.len() + queue.in_hand, queue.octets)
+    }
+
+    pub fn wait_until_empty(&self, end: Instant) -> bool {
+        let full = |queue: &Queue| queue.in_hand > 0 || !queue.posts.is_empty();
+        wait(&self.done, self.queue(), end, full)
+    }
+
+    /// Notes that the subscriber is about to ask for all that is wanted, or has lost its connection. To
+    /// ask counts as one channel that changed.
+    pub fn connected(&self, connected: bool) {
+        let unconfirmed = usize::from(connected);
+        *self.interest() = Interest { connected, unconfirmed, ..Interest::default() };
+    }
+
+    /// Takes the channels that changed. Until [`asked`](State::asked) is called for so many, nothing is
+    /// settled.
+    pub fn take_changed(&self) -> BTreeSet<String> {
+        let mut interest = self.interest();
+        interest.unconfirmed += interest.changed.len();
+        std::mem::take(&mut interest.changed)
+    }
+
+    /// Notes that so many channels were looked at, and that so many answers are awaited for them.
+    pub fn asked(&self, looked_at: usize, awaited: usize) -> bool {
+        let mut interest = self.interest();
+        interest.unconfirmed = (interest.unconfirmed + awaited).saturating_sub(looked_at);
+        self.settle(interest)
+    }
+
+    /// Notes an answer to SUBSCRIBE or UNSUBSCRIBE. Returns whether all are there.
+    pub fn confirmed(&self) -> bool {
+        let mut interest = self.interest();
+        interest.unconfirmed = interest.unconfirmed.saturating_sub(1);
+        self.settle(interest)
+    }
+
+    fn settle(&self, interest: MutexGuard<'_, Interest>) -> bool {
+        let settled = interest.is_settled();
+        drop(interest);
+        if settled {
+            self.settled.notify_all();
+        }
+        settled
+    }
+
+    pub fn wait_until_ready(&self, end: Instant) -> bool {
+        wait(&self.settled, self.interest(), end, |interest| !interest.is_settled())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn interest(&self) -> MutexGuard<'_, Interest> {
+        self.interest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Interest {
+    fn is_settled(&self) -> bool {
+        self.connected && self.changed.is_empty() && self.unconfirmed == 0
+    }
+}
+
+/// Waits while something is so, until the end at most. Returns whether it is so no more.
+fn wait<T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'_, T>,
+    end: Instant,
+    so: impl Fn(&T) -> bool,
+) -> bool {
+    let left = end.saturating_duration_since(Instant::now());
+    let waited = condvar.wait_timeout_while(guard, left, |value| so(value));
+    !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_bounded_in_messages_and_octets_and_counts_what_it_refuses() {
+        let state = State::default();
+        state.bound(3, 100);
+        assert!(state.push("u.1", vec![0; 37]) && state.push("u.2", vec![0; 37]));
+        assert!(!state.push("u.3", vec![0; 37]), "octets");
+        assert!(state.push("u.3", Vec::new()) && !state.push("u.4", Vec::new()), "messages");
+        assert_eq!((state.waiting(), state.lost().count), ((3, 83), 2));
+        let batch = state.take(Duration::ZERO);
+        assert_eq!((batch.posts.len(), batch.wake, batch.lost.count), (3, false, 2));
+        assert!(!state.wait_until_empty(Instant::now()), "in hand");
+        // One more is lost while those are told.
+        (0..4).for_each(|number| assert_eq!(state.push("u.5", Vec::new()), number < 3));
+        state.answered(Lost::default());
+        assert_eq!(state.lost().count, 1);
+        // A batch is lost that was sent before.
+        let sent = batch.posts[0].at;
+        let mut lost = state.take(Duration::ZERO).lost;
+        lost.add(batch.lose(3));
+        state.answered(lost);
+        assert_eq!((state.lost().count, state.lost().since), (4, Some(sent)));
+        assert!(state.wait_until_empty(Instant::now()));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_in_order() {
+        let state = State::default();
+        (0..BATCH + 1).for_each(|number| assert!(state.push(&number.to_string(), Vec::new())));
+        let batch = state.take(Duration::ZERO).posts;
+        let numbers: Vec<usize> =
+            batch.iter().filter_map(|post| post.channel.parse().ok()).collect();
+        assert_eq!(numbers, (0..BATCH).collect::<Vec<_>>());
+        assert_eq!(state.take(Duration::ZERO).posts.len(), 1);
+        (0..3).for_each(|_| assert!(state.push("x", vec![0; BATCH_OCTETS])));
+        assert_eq!(state.take(Duration::ZERO).posts.len(), 1);
+    }
+
+    #[test]
+    fn it_is_settled_when_all_that_changed_is_confirmed() {
+        let state = State::default();
+        let ready = || state.wait_until_ready(Instant::now());
+        state.changed("u.1");
+        assert!(!state.take(Duration::ZERO).wake, "it asks for all when it connects");
+        assert!(!ready());
+        state.connected(true);
+        // It asks for four channels; one comes meanwhile.
+        assert!(!ready());
+        assert!(!state.asked(1, 4));
+        state.changed("u.2");
+        state.changed("u.3");
+        assert!(state.take(Duration::ZERO).wake && !state.take(Duration::ZERO).wake, "once");
+        (0..4).for_each(|_| assert!(!state.confirmed()));
+        assert_eq!(state.take_changed().len(), 2);
+        assert!(!ready(), "not asked yet");
+        assert!(!state.asked(2, 1));
+        assert!(state.confirmed() && ready());
+        state.connected(false);
+        assert!(!ready());
+    }
+}

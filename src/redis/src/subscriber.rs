@@ -1,0 +1,151 @@
+//! The thread that subscribes: it gives what comes to the library, and has the subscriptions follow
+//! what this process wants.
+
+use crate::backoff::Backoff;
+use crate::bounds::{CHANNELS, SILENCE};
+use crate::shard::{index, Shard};
+use crate::wire::{Event, Wire};
+use redis::{RedisError, RedisResult};
+use sockling::log;
+use sockling::relay::{Gap, Link};
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+/// Runs until the process ends, for one of so many shards.
+pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
+    let mut subscriber = Subscriber {
+        shard,
+        link,
+        place,
+        backoff: Backoff::new(),
+        heard: SystemTime::now(),
+        gap: None,
+    };
+    loop {
+        let result = shard
+            .connect()
+            .and_then(|connection| Wire::new(connection, SILENCE))
+            .and_then(|mut wire| subscriber.subscribe(&mut wire));
+        if let Err(error) = result {
+            shard.state.connected(false);
+            subscriber.begin_gap(&error);
+        }
+        sleep(subscriber.backoff.pause());
+    }
+}
+
+struct Subscriber<'a> {
+    shard: &'a Shard,
+    link: &'a Link,
+    place: (usize, usize),
+    backoff: Backoff,
+    /// When Redis was last heard.
+    heard: SystemTime,
+    /// The gap that is not over.
+    gap: Option<Gap>,
+}
+
+impl Subscriber<'_> {
+    /// Subscribes to what is wanted, and delivers what comes until the connection fails.
+    fn subscribe(&mut self, wire: &mut Wire) -> RedisResult<()> {
+        let state = &self.shard.state;
+        let (wake, gaps) = (self.shard.wake(), self.shard.gaps());
+        // Before it is asked what is wanted: what changes from here on is told.
+        state.connected(true);
+        let wanted = self.link.wanted();
+        let (index_here, shards) = self.place;
+        let mine = wanted.into_iter().filter(|channel| index(channel, shards) == index_here);
+        let mut subscribed: HashSet<String> = mine.collect();
+        let names = subscribed.iter().map(|channel| self.shard.prefix.clone() + channel);
+        let names: Vec<String> = names.chain([wake.clone(), gaps.clone()]).collect();
+        state.asked(1, names.len());
+        for some in names.chunks(CHANNELS) {
+            wire.subscribe("SUBSCRIBE", some)?;
+        }
+        // What changed before it was connected for good has woken nobody.
+        self.follow(wire, &mut subscribed)?;
+        loop {
+            let event = wire.receive()?;
+            self.heard = SystemTime::now();
+            match event {
+                Event::Confirmed => {
+                    if state.confirmed() {
+                        self.settled();
+                    }
+                }
+                Event::Message { channel, .. } if channel == wake.as_bytes() => {
+                    self.follow(wire, &mut subscribed)?;
+                }
+                Event::Message { channel, payload } if channel == gaps.as_bytes() => {
+                    self.notice(&payload);
+                }
+                Event::Message { channel, payload } => {
+                    let channel = String::from_utf8_lossy(&channel);
+                    // Nothing else was subscribed to.
+                    if let Some(channel) = channel.strip_prefix(&self.shard.prefix) {
+                        self.link.deliver(channel, &payload);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Subscribes to what has come to be wanted, and unsubscribes from what is so no more.
+    fn follow(&mut self, wire: &mut Wire, subscribed: &mut HashSet<String>) -> RedisResult<()> {
+        let changed = self.shard.state.take_changed();
+        let (mut come, mut gone) = (Vec::new(), Vec::new());
+        for channel in &changed {
+            let name = || self.shard.prefix.clone() + channel;
+            if self.link.wants(channel) {
+                if subscribed.insert(channel.clone()) {
+                    come.push(name());
+                }
+            } else if subscribed.remove(channel) {
+                gone.push(name());
+            }
+        }
+        if self.shard.state.asked(changed.len(), come.len() + gone.len()) {
+            self.settled();
+        }
+        for (command, channels) in [("SUBSCRIBE", come), ("UNSUBSCRIBE", gone)] {
+            for some in channels.chunks(CHANNELS) {
+                wire.subscribe(command, some)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is wanted is subscribed to.
+    fn settled(&mut self) {
+        self.backoff.reset();
+        if let Some(gap) = self.gap.take() {
+            self.shard.tell(self.link, &Gap { to: Some(SystemTime::now()), ..gap });
+        }
+    }
+
+    fn begin_gap(&mut self, error: &RedisError) {
+        if self.gap.is_some() {
+            return log::debug!("Redis is still away: {}", error);
+        }
+        let reason = format!("the connection that subscribes to Redis failed: {}", error);
+        let gap = Gap { from: self.heard, to: None, reason };
+        self.shard.tell(self.link, &gap);
+        self.gap = Some(gap);
+    }
+
+    /// Another process tells what it lost.
+    fn notice(&self, notice: &[u8]) {
+        match self.shard.read_notice(notice) {
+            Some((0, _)) => {}
+            Some((lost, milliseconds)) => {
+                let now = SystemTime::now();
+                let from = now.checked_sub(Duration::from_millis(milliseconds)).unwrap_or(now);
+                let reason = format!("another process may have lost {} of its messages", lost);
+                self.shard.tell(self.link, &Gap { from, to: Some(now), reason });
+            }
+            // No envelope either: refused and counted with those.
+            None => self.link.deliver("gap", notice),
+        }
+    }
+}
