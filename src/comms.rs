@@ -138,7 +138,8 @@ impl Comms {
     }
 
     /// Returns the handle to the WebSockets of all sessions but this one, of all routes and servers
-    /// in the process, and of others by [`Comms::relay`]. For those of one room there is [`Comms::topic`].
+    /// in the process, and of others by [`Comms::relay`]. For those of one room there is
+    /// [`Comms::topic`].
     pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
         Broadcast { except: Some(except.into()), local: false }
     }
@@ -165,9 +166,10 @@ impl Comms {
         everyone().iter().map(|(_, members)| members.len()).sum()
     }
 
-    /// Returns what gets all that is sent to a session from now on, beside its WebSockets and without
-    /// them: to its id or user's number, to topics that it subscribed to, to everybody; also by other
-    /// processes, and not what is sent to one of its WebSockets. To subscribe to topics the session then needs no WebSocket.
+    /// Returns what gets all that is sent to a session from now on, beside its WebSockets and
+    /// without them: to its id or user's number, to topics that it subscribed to, to everybody;
+    /// also by other processes, and not what is sent to one of its WebSockets. To subscribe to
+    /// topics the session then needs no WebSocket.
     pub fn receiver(id: impl Into<SessionId>) -> Receiver {
         Receiver::new(id.into())
     }
@@ -239,9 +241,10 @@ impl Websocket {
     }
 
     /// Sends a message like [`send`](Websocket::send), and waits for room, so long at most: for a
-    /// thread that streams much to one client. Of several tabs it waits for each in turn. A client that takes nothing for
-    /// [`Limits::write_timeout`](crate::limits::Limits::write_timeout) ends meanwhile. Error:
-    /// [`Error::Full`] when the time is over and nobody took the message; nobody is cut off for it.
+    /// thread that streams much to one client. Of several tabs it waits for each in turn. A client
+    /// that takes nothing for [`Limits::write_timeout`](crate::limits::Limits::write_timeout) ends
+    /// meanwhile. Error: [`Error::Full`] when the time is over and nobody took the message; nobody
+    /// is cut off for it.
     pub fn send_timeout(
         &self,
         message: impl Into<Message>,
@@ -287,9 +290,9 @@ impl Websocket {
     }
 
     /// Ends each WebSocket of the session with a Close frame, after what was sent before, and
-    /// returns how many in this process. A client that does not answer within [`Limits::close_timeout`] is cut
-    /// off. Error: [`Error::Close`] for a code that may not be sent (RFC 6455, 7.4.1); a reason of
-    /// more than 123 octets is cut.
+    /// returns how many in this process. A client that does not answer within
+    /// [`Limits::close_timeout`] is cut off. Error: [`Error::Close`] for a code that may not be
+    /// sent (RFC 6455, 7.4.1); a reason of more than 123 octets is cut.
     ///
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {

@@ -195,7 +195,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads the whole body, whose length was checked. Memory grows with the octets that come, not with those announced.
+    /// Reads the whole body, whose length was checked. Memory grows with the octets that come, not
+    /// with those announced.
     fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
         let started = after(self.limits.body_timeout);
         let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);

@@ -34,10 +34,11 @@ pub struct Limits {
     /// Most frames in one message. Over it: 1008. Default 16,384: empty fragments cost nothing to
     /// send and would never end otherwise.
     pub fragments: usize,
-    /// Most octets that wait for a client that does not read, beside the lot that is being written. Over
-    /// it the sender gets [`Error::Full`](crate::Error::Full), and `overflow` says what becomes of the
-    /// client. Default 1 MiB. One message is always taken, whatever its size; and a client that has
-    /// been behind for less than 100 ms only slows its senders down, who may then pass the bound a little.
+    /// Most octets that wait for a client that does not read, beside the lot that is being written.
+    /// Over it the sender gets [`Error::Full`](crate::Error::Full), and `overflow` says what
+    /// becomes of the client. Default 1 MiB. One message is always taken, whatever its size; and a
+    /// client that has been behind for less than 100 ms only slows its senders down, who may then
+    /// pass the bound a little.
     pub backlog: usize,
     /// Most messages that wait for a client that does not read; same consequence as `backlog`.
     /// Default 1,024: small messages are dear by count.

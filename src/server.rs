@@ -165,7 +165,8 @@ impl Server {
     /// [`Listening::serve`].
     ///
     /// Errors: [`Error::Bind`], [`Error::Setting`] for a route pattern or cookie name that is not
-    /// one, or a relay without session keys, [`Error::Entropy`], [`Error::Io`] when there are no descriptors left.
+    /// one, or a relay without session keys, [`Error::Entropy`], [`Error::Io`] when there are no
+    /// descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
         let router = Router::new(self.handlers)?;
         if !is_token(self.cookie_name.as_bytes()) {

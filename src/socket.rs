@@ -35,7 +35,8 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Returns a socket whose buffer grows to so many octets if it is filled, and further only if
-    /// nothing of that is used. Boxed, since it is handed from room to room on a stack that should stay small.
+    /// nothing of that is used. Boxed, since it is handed from room to room on a stack that should
+    /// stay small.
     pub fn new(stream: Arc<dyn Stream>, most: usize) -> Box<Socket> {
         let buffer = vec![0; READ_BUFFER];
         Box::new(Socket { stream, buffer, most, start: 0, end: 0, filled: false, timeout: None })

@@ -11,9 +11,9 @@ use crate::websocket::message::Message;
 use std::sync::Arc;
 
 /// The handle to a topic: a name that sessions subscribe to, for all routes and servers of the
-/// process, and of others by [`Comms::relay`](crate::Comms::relay). It holds that name, and how many messages to keep. A topic is there while it has a
-/// member, and costs nothing before and after. How many topics a client may be in is for the
-/// application to bound.
+/// process, and of others by [`Comms::relay`](crate::Comms::relay). It holds that name, and how
+/// many messages to keep. A topic is there while it has a member, and costs nothing before and
+/// after. How many topics a client may be in is for the application to bound.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -80,8 +80,8 @@ impl Topic {
 
     /// Makes a session a member, with all its WebSockets and those that it opens later, until it
     /// unsubscribes or its last one has gone. A later one gets what is kept before its
-    /// `handle_connection`, on whatever route it opens. Returns whether it is a member now: not when it has no
-    /// WebSocket.
+    /// `handle_connection`, on whatever route it opens. Returns whether it is a member now: not
+    /// when it has no WebSocket.
     pub fn subscribe(&self, id: &SessionId) -> bool {
         let new = join_topic(&self.name, id, None, self.keep);
         self.write(new)

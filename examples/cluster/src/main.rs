@@ -17,22 +17,29 @@ struct Visit {
     presence: Arc<Presence>,
 }
 
-/// The room, which keeps its last 40 lines: each process for itself, while it has somebody in it.
-fn topic(room: &str) -> Topic {
-    Comms::topic(format!("chat/{}", room)).keep(40)
+/// What is said in a room. The last 40 lines are kept: by each process for itself, while it has
+/// somebody there.
+fn talk(room: &str) -> Topic {
+    Comms::topic(format!("talk/{}", room)).keep(40)
 }
 
-/// Sends a line to a room on all processes: a word, who, a name and a text, with tabs between.
-fn say(room: &str, word: &str, who: &str, name: &str, text: &str) -> Result<(), Error> {
-    topic(room).send(format!("{}\t{}\t{}\t{}", word, who, name, text)).map(drop)
+/// Who comes and goes.
+fn people(room: &str) -> Topic {
+    Comms::topic(format!("people/{}", room))
+}
+
+/// Tells a room on all processes that somebody came or went: a word, who, a name, with tabs between.
+fn tell(room: &str, word: &str, who: &str, name: &str) -> Result<(), Error> {
+    people(room).send(format!("{}\t{}\t{}", word, who, name)).map(drop)
 }
 
 impl WebsocketController for Visit {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
-        topic(&self.room).join_here();
+        talk(&self.room).join_here();
+        people(&self.room).join_here();
         let who = client.to_string();
         if self.presence.enter(&self.room, &who, &self.name) {
-            say(&self.room, "join", &who, &self.name, "")?;
+            tell(&self.room, "join", &who, &self.name)?;
         }
         let all = self.presence.here(&self.room);
         let all: String = all.iter().map(|(who, name)| format!("\t{}\t{}", who, name)).collect();
@@ -41,13 +48,13 @@ impl WebsocketController for Visit {
 
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
         let text = message.as_text().unwrap_or("(no text)");
-        say(&self.room, "say", &client.to_string(), &self.name, text)
+        talk(&self.room).send(format!("say\t{}\t{}\t{}", client, self.name, text)).map(drop)
     }
 
     fn handle_disconnection(&self, id: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
         let who = id.to_string();
         match self.presence.leave(&self.room, &who, &self.name) {
-            true => say(&self.room, "leave", &who, &self.name, ""),
+            true => tell(&self.room, "leave", &who, &self.name),
             false => Ok(()),
         }
     }
@@ -72,7 +79,7 @@ fn main() -> Result<(), Error> {
     let redis = Redis::new(&url)?.prefix("chat:").on_gap(tell_gap);
     Comms::relay(redis)?;
 
-    let gone = |room: &str, who: &str, name: &str| drop(say(room, "leave", who, name, ""));
+    let gone = |room: &str, who: &str, name: &str| drop(tell(room, "leave", who, name));
     let presence = Presence::start(&url, gone)?;
     let enter = move |request: &Request| {
         let room = request.parameter("*")?.to_string();
