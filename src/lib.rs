@@ -51,7 +51,7 @@
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
 //! processes     channel envelope
 //! errors        error
-//! socket        stream socket clock queue outbox delivery roster
+//! socket        stream socket clock queue outbox writer delivery roster
 //! who is here   keys session revoked audience tap here topics relay registry
 //! sending       stats local link receiver topic comms
 //! request       http/forwarded http/request
@@ -93,19 +93,19 @@
 //!    ```
 //! 6. *The 101 leaves.* It is put into a new `Outbox` (`outbox.rs`), `registry::join` writes the
 //!    outbox into the session map (`registry.rs`), `Entry::becomes` shows it to a shutdown
-//!    (`roster.rs`), `Outbox::open` writes it to the socket. From here any thread can reach the
-//!    client. `handle_connection` is called.
+//!    (`roster.rs`), `Outbox::open` (`writer.rs`) writes it to the socket. From here any thread
+//!    can reach the client. `handle_connection` is called.
 //! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The
 //!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
 //!    reads: final, text, masked, 5 octets, key `37 fa 21 3d`.
 //! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
-//!    unmasks with `apply_mask`, checks the UTF-8, joins fragments: `Message::Text("Hello")`. The
-//!    application's `handle_message` is called.
+//!    has `Assembler::take` unmask each piece with `apply_mask`, checks the UTF-8, joins fragments:
+//!    `Message::Text("Hello")`. The application's `handle_message` is called.
 //! 9. *Message to bytes.* `Comms::websocket(client).send(message)` (`comms.rs`) looks up the outboxes
 //!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`delivery.rs`)
 //!    gives it to each: written at once, or, when the client's next frame is already there, at the
-//!    end of the batch, which the clock does not let take longer than 10 ms. `Outbox::send` lets one
-//!    thread write at a time.
+//!    end of the batch, which the clock does not let take longer than 10 ms. One thread at
+//!    a time has the role of writing, which `Outbox::send` (`writer.rs`) takes or leaves.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
 //!     `say_goodbye` answers with its code and lets it read that, and `handle_disconnection` is
 //!     called. The thread goes back to the door, or ends when enough others wait there.
@@ -236,6 +236,7 @@ mod queue;
 mod roster;
 mod socket;
 mod stream;
+mod writer;
 
 mod audience;
 mod comms;

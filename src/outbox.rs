@@ -1,30 +1,24 @@
-//! The write half of one WebSocket: any thread may send, one writes at a time, none holds the lock
-//! while it writes.
+//! The write half of one WebSocket: what waits to be written, who may add to it, and its end. Who
+//! writes it is in `writer`.
 //!
 //! ```text
-//! send(frame)   somebody writes?  yes: append, the writer looks again
-//!                                 no:  take the role and write, straight from the frame
-//! the writer    all written?      nothing pending: step down; else write that, 16 times at most
-//!               came up short?    congested: the rest goes to a flusher thread, with the role
-//! the flusher   writes lot after lot, each with a total deadline, and stays for a second after it
-//!               has caught up, so that a client that is slow again costs no sender anything
-//! close         once: drop what is pending, shut the socket, wake who waits
+//! taken      appended whole, or, when nobody writes, written straight from the frame
+//! refused    gone: shut, or its Close frame was sent
+//!            full: more waits than may, behind a write that came up short
+//! close      once: drop what is pending, shut the socket, wake who waits
 //! ```
 //!
-//! Whole frames are appended, so frames never interleave; one thread writes at a time and takes
-//! the octets in order, so messages from one sender arrive in order. Whatever is pending has a
-//! writer, or is on the list of a thread that will write it (see `delivery`).
+//! Whole frames are appended, so frames never interleave. Whatever is pending has a writer, or is on
+//! the list of a thread that will write it (see `delivery`).
 
 use crate::clock::Clock;
 use crate::limits::{Limits, Overflow, DIRECT_WRITE};
 use crate::log;
 use crate::queue::{Counts, Queue};
-use crate::stream::{after, is_timeout, write_all, write_deadline, Stream};
-use crate::system::{start_thread, HOLD};
+use crate::stream::{after, Stream};
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::message::Message;
-use std::io::{self, ErrorKind};
 use std::mem::{replace, take};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,12 +27,6 @@ use std::time::{Duration, Instant};
 
 /// How often a sender waits for a writer that is in the middle of a write.
 const MOMENTS: usize = 100;
-/// Writes that one sender does for others before a flusher takes over.
-const ROUNDS: usize = 16;
-/// Stack of a flusher: it calls `write` and little else.
-const FLUSHER_STACK: usize = 128 * 1024;
-/// How long a flusher stays after its client has caught up.
-const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
 /// What all outboxes of a server share.
 #[derive(Default)]
@@ -70,7 +58,7 @@ impl Shared {
 }
 
 pub(crate) struct Outbox {
-    stream: Arc<dyn Stream>,
+    pub stream: Arc<dyn Stream>,
     peer: SocketAddr,
     pub shared: Arc<Shared>,
     /// Held to append and to take, never while writing: one stuck client must not stop the rest.
@@ -126,35 +114,6 @@ impl Outbox {
         Arc::new(Outbox { stream, peer, shared, queue, changed, congested, ended, written })
     }
 
-    /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
-    pub fn open(self: &Arc<Outbox>) -> bool {
-        if self.write_briefly().is_err() {
-            self.cut_off("its write timeout cannot be set");
-        }
-        let first = self.lock().take_lot();
-        self.write([&first, &[]]);
-        !self.lock().shut
-    }
-
-    /// Sends a whole frame: writes it now, or leaves it to who is writing.
-    #[inline]
-    pub fn send(self: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
-        let (mut queue, waited) = self.admit(frame.len(), true)?;
-        queue.counts.messages_out += u64::from(frame.is_message());
-        let sent = if queue.writing || queue.is_pending() {
-            self.append(&mut queue, frame);
-            match queue.is_crowded(&self.shared.limits) {
-                true => Sent::Crowded,
-                false => self.write_pending_of(queue),
-            }
-        } else {
-            queue.start(frame.len());
-            drop(queue);
-            self.write(frame.parts())
-        };
-        Ok(if waited { Sent::Stalled } else { sent })
-    }
-
     /// Appends a whole frame for the batch's thread to write, or, for batch 0, for a courier.
     /// Returns whether the outbox was not on the batch's list before.
     pub fn cork(&self, frame: &Frame, batch: usize) -> Result<(bool, Sent), Refused> {
@@ -182,11 +141,6 @@ impl Outbox {
             queue.counts.messages_out += 1;
             self.append(&mut queue, &message.frame());
         }
-    }
-
-    /// Writes what is pending, unless somebody is writing.
-    pub fn write_pending(self: &Arc<Outbox>) -> Sent {
-        self.write_pending_of(self.lock())
     }
 
     /// Returns whether octets are pending that nobody is writing, and for how many ticks.
@@ -362,7 +316,11 @@ impl Outbox {
     }
 
     /// Waits for a change, or for so long.
-    fn wait<'a>(&self, mut queue: MutexGuard<'a, Queue>, left: Duration) -> MutexGuard<'a, Queue> {
+    pub fn wait<'a>(
+        &self,
+        mut queue: MutexGuard<'a, Queue>,
+        left: Duration,
+    ) -> MutexGuard<'a, Queue> {
         queue.waiting = true;
         self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
     }
@@ -377,7 +335,7 @@ impl Outbox {
     /// while ago. Until then the senders are too fast: each gives the writer a moment if it may,
     /// which bounds what can pile up. When too much waits for all clients, whoever is behind gets
     /// nothing more, and whoever may be is waited for until the writer knows.
-    fn admit(
+    pub fn admit(
         &self,
         length: usize,
         patient: bool,
@@ -409,184 +367,20 @@ impl Outbox {
         Full { peer: self.peer, waiting: queue.octets(), closed }
     }
 
-    fn append(&self, queue: &mut Queue, frame: &Frame) {
+    pub fn append(&self, queue: &mut Queue, frame: &Frame) {
         queue.append(frame);
         self.count(queue);
         self.wake(queue);
     }
 
-    fn write_pending_of(self: &Arc<Outbox>, mut queue: MutexGuard<'_, Queue>) -> Sent {
-        if queue.writing || queue.shut || !queue.is_pending() {
-            return Sent::Done;
-        }
-        queue.writing = true;
-        let lot = queue.take_lot();
-        drop(queue);
-        let sent = self.write([&lot, &[]]);
-        self.lock().keep(lot);
-        sent
-    }
-
-    /// Writes octets, then what others appended meanwhile; the caller has the role.
-    #[inline]
-    fn write(self: &Arc<Outbox>, parts: [&[u8]; 2]) -> Sent {
-        match self.write_once(parts) {
-            Some(octets) if octets < parts[0].len() + parts[1].len() => {
-                return self.stall(parts, octets)
-            }
-            _ => {}
-        }
-        let mut queue = self.lock();
-        if queue.is_pending() {
-            return self.write_more(queue);
-        }
-        self.step_down(&mut queue);
-        Sent::Done
-    }
-
-    /// Writes what others appended, so often; then a flusher does.
-    #[cold]
-    fn write_more<'a>(self: &'a Arc<Outbox>, mut queue: MutexGuard<'a, Queue>) -> Sent {
-        for _ in 0..ROUNDS {
-            if !queue.is_pending() {
-                self.step_down(&mut queue);
-                return Sent::Done;
-            }
-            let lot = queue.take_lot();
-            self.wake(&mut queue);
-            drop(queue);
-            match self.write_once([&lot, &[]]) {
-                Some(octets) if octets < lot.len() => return self.stall([&lot, &[]], octets),
-                _ => queue = self.lock(),
-            }
-        }
-        drop(queue);
-        self.hand_over(Vec::new(), false);
-        Sent::Done
-    }
-
-    /// Leaves the rest of what is being written to a flusher.
-    #[cold]
-    fn stall(self: &Arc<Outbox>, parts: [&[u8]; 2], written: usize) -> Sent {
-        let [first, second] = parts;
-        let of_first = written.min(first.len());
-        self.hand_over([&first[of_first..], &second[written - of_first..]].concat(), true);
-        Sent::Stalled
-    }
-
-    /// Has writes give up soon: a thread that sends is not to wait for the client.
-    fn write_briefly(&self) -> io::Result<()> {
-        let hold = if self.stream.is_brittle() { HOLD } else { DIRECT_WRITE };
-        self.stream.set_write_timeout(hold)
-    }
-
-    /// Makes one `write` call. Returns how many octets the system took, or `None` when the
-    /// connection has ended.
-    #[inline]
-    fn write_once(&self, parts: [&[u8]; 2]) -> Option<usize> {
-        loop {
-            match self.stream.write(parts) {
-                Ok(octets) => return Some(octets),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) && !self.stream.is_brittle() => return Some(0),
-                Err(error) if is_timeout(&error) => {
-                    self.cut_off("it does not read, and this system cannot wait for it");
-                    return None;
-                }
-                Err(_) => {
-                    self.close();
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Gives the role and the rest of a lot to a thread of its own, since the sender may not wait
-    /// for this client. When no thread can be started a client that stalls is cut off.
-    fn hand_over(self: &Arc<Outbox>, rest: Vec<u8>, stalled: bool) {
-        let mut queue = self.lock();
-        queue.put_back(rest);
-        self.congest(&mut queue, stalled);
-        drop(queue);
-        let outbox = Arc::clone(self);
-        let job = Box::new(move || outbox.drain(stalled, true));
-        if start_thread("sockling-flush", FLUSHER_STACK, job).is_err() {
-            self.drain(stalled, false);
-        }
-    }
-
-    /// Writes lot after lot, each within its deadline, until nothing is pending; has the role. A
-    /// sender's thread does this, not a flusher, when none could be started: it may not wait.
-    fn drain(self: &Arc<Outbox>, mut stalled: bool, flusher: bool) {
-        if stalled && !flusher {
-            self.cut_off("it does not read, and no thread can be started to wait for it");
-        }
-        while let Some(lot) = self.next_lot(stalled && flusher) {
-            let written = match self.write_once([&lot, &[]]) {
-                Some(octets) => octets,
-                None => continue,
-            };
-            if written == lot.len() {
-                continue;
-            }
-            if !flusher {
-                self.cut_off("it does not read, and no thread can be started to wait for it");
-                continue;
-            }
-            stalled = true;
-            self.congest(&mut self.lock(), true);
-            let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
-            let all = write_all(&*self.stream, &lot[written..], deadline);
-            // A direct write that follows must be short again.
-            if all.and_then(|()| self.write_briefly()).is_err() {
-                self.cut_off("it did not read in time");
-            }
-        }
-    }
-
-    /// Returns the next lot, for which a flusher of a slow client waits a while. Without one, the
-    /// role is given back.
-    fn next_lot(&self, stays: bool) -> Option<Vec<u8>> {
-        let until = after(FLUSHER_STAYS);
-        let mut queue = self.lock();
-        loop {
-            queue.settle();
-            if !queue.shut && queue.has_work() {
-                let lot = queue.take_lot();
-                self.count(&mut queue);
-                self.wake(&mut queue);
-                return Some(lot);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if queue.shut || !stays || left.is_zero() {
-                self.step_down(&mut queue);
-                return None;
-            }
-            self.congest(&mut queue, false);
-            self.wake(&mut queue);
-            queue = self.wait(queue, left);
-        }
-    }
-
-    /// Gives the role back. Nothing is pending, unless the socket is shut.
-    fn step_down(&self, queue: &mut Queue) {
-        if queue.shut {
-            queue.forget();
-        }
-        queue.writing = false;
-        queue.settle();
-        self.congest(queue, false);
-        self.wake(queue);
-    }
-
     /// Notes whether the client is behind.
-    fn congest(&self, queue: &mut Queue, congested: bool) {
+    pub fn congest(&self, queue: &mut Queue, congested: bool) {
         queue.congest(congested);
         self.count(queue);
     }
 
     /// Brings the marks and the server's total up to date.
-    fn count(&self, queue: &mut Queue) {
+    pub fn count(&self, queue: &mut Queue) {
         self.congested.store(queue.is_congested(), Ordering::Release);
         self.written.store(queue.counts.octets_out as usize, Ordering::Relaxed);
         let waiting = queue.waiting();
@@ -605,13 +399,13 @@ impl Outbox {
         self.shared.total.load(Ordering::Relaxed)
     }
 
-    fn wake(&self, queue: &mut Queue) {
+    pub fn wake(&self, queue: &mut Queue) {
         if take(&mut queue.waiting) {
             self.changed.notify_all();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    pub fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 47] = [
+const STAIRS: [&str; 48] = [
     "limits",
     "log",
     "system",
@@ -29,6 +29,7 @@ const STAIRS: [&str; 47] = [
     "clock",
     "queue",
     "outbox",
+    "writer",
     "delivery",
     "roster",
     "keys",
