@@ -4,7 +4,7 @@
 //! `http://localhost:8001/`. For a server elsewhere: `cargo run --example trace -- 127.0.0.1:9000`.
 
 use sockling::websocket::{apply_mask, FrameHeader};
-use std::io::{BufReader, BufWriter, Error, ErrorKind::InvalidData, Read, Result, Write};
+use std::io::{BufReader, BufWriter, Error, ErrorKind::*, Read, Result, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::{env, thread};
 
@@ -32,9 +32,8 @@ fn pass(name: &str, from: &TcpStream, to: &TcpStream) -> Result<()> {
     let (mut from, mut to) = (BufReader::new(from), BufWriter::new(to));
     let mut next = || {
         from.buffer().is_empty().then(|| to.flush()).transpose()?;
-        let mut octet = [0];
-        from.read_exact(&mut octet)?;
-        to.write_all(&octet).map(|()| octet[0])
+        let octet = from.by_ref().bytes().next().ok_or(UnexpectedEof)??;
+        to.write_all(&[octet]).map(|()| octet)
     };
     // Heads, and perhaps bodies, until the head that has the key, or its answer. Then come frames.
     let mut head = String::new();
@@ -50,8 +49,9 @@ fn pass(name: &str, from: &TcpStream, to: &TcpStream) -> Result<()> {
                 None => frame.push(next()?),
             }
         };
-        let payload: Result<Vec<u8>> = (0..header.length).map(|_| next()).collect();
-        frame.extend(payload?.iter().take(60));
+        for place in 0..header.length {
+            frame.extend(Some(next()?).filter(|_| place < 60));
+        }
         println!("\n{}: {}", name, describe(&header, at, &frame));
     }
 }

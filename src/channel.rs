@@ -23,6 +23,15 @@ impl fmt::Debug for Bits {
 }
 
 /// Which session: what a [`SessionId`](crate::SessionId) holds.
+///
+/// ```
+/// use sockling::prelude::*;
+/// use sockling::relay::{Bits, SessionName};
+///
+/// assert_eq!(SessionId::from(SessionName::User(7)), SessionId::from(7));
+/// let guest = SessionName::Guest(Bits([1; 16]));
+/// assert_eq!(format!("{:?}", guest), "Guest(128 bits)");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionName {
     /// Somebody who did not log in. Who knows the bits can name the session, and not be it: its

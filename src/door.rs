@@ -18,7 +18,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a client that is refused gets to take the answer.
 const REFUSAL: Duration = Duration::from_secs(1);
@@ -45,6 +45,8 @@ struct Crowd {
     threads: usize,
     /// Threads that tell somebody that there is no room.
     refusing: usize,
+    /// When that was last logged.
+    told: Option<Instant>,
     /// A thread waits for descriptors.
     pausing: bool,
     /// Until the door closes; it goes with the last thread that waits in `accept`.
@@ -176,8 +178,8 @@ impl Door {
     }
 
     /// Tells a client that there is no room. Only a few are waited for while they read that, so
-    /// that they cannot take all threads; the rest is dropped, without a line in the log, which a
-    /// crowd must not fill either.
+    /// that they cannot take all threads; the rest is dropped. The log has a line a second, for a crowd
+    /// must not fill that either.
     #[inline(never)]
     fn turn_away(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
         {
@@ -186,8 +188,12 @@ impl Door {
                 return;
             }
             crowd.refusing += 1;
+            if crowd.told.map_or(true, |told| told.elapsed() > Duration::from_secs(1)) {
+                crowd.told = Some(Instant::now());
+                drop(crowd);
+                log::warn!("there is no room for {}; it is told 503, as others may be", peer);
+            }
         }
-        log::warn!("there is no room for {}; it is told 503", peer);
         self.refuse(&*stream);
         Socket::new(stream, 0).linger(LINGER_QUIET);
         self.crowd().refusing -= 1;

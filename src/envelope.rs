@@ -238,6 +238,13 @@ fn reason(octets: &[u8]) -> Result<&str, EnvelopeError> {
 }
 
 /// Why octets are no envelope, or an envelope cannot be written. Such a one is dropped and counted.
+///
+/// ```
+/// use sockling::relay::{Envelope, EnvelopeError};
+///
+/// assert_eq!(Envelope::parse(b"\x02").err(), Some(EnvelopeError::Length));
+/// assert_eq!(EnvelopeError::Text.to_string(), "an envelope with text that is not UTF-8");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnvelopeError {

@@ -32,7 +32,8 @@ impl Link {
     /// Gives what came on a channel to those who are in this process. What this process sent itself is
     /// dropped, and so is, counted in [`Stats::relay_refused`](crate::Stats::relay_refused), what is no
     /// envelope or stands on another's channel. A client that has just stopped reading holds the
-    /// caller up for some milliseconds, once.
+    /// caller up for some milliseconds, each time that it stops, and for some more while more is sent
+    /// to it in its first 100 ms than may wait.
     pub fn deliver(&self, channel: &str, octets: &[u8]) {
         let relay = match registry::relay() {
             Some(relay) => relay,

@@ -18,27 +18,42 @@ use std::time::SystemTime;
 ///
 /// ```
 /// use sockling::prelude::*;
-/// use sockling::relay::{Link, Relay};
+/// use sockling::relay::{Bits, Content, Envelope, Gap, Link, Relay, Target};
+/// use std::sync::mpsc::{channel, Sender};
+/// use std::sync::Mutex;
 ///
-/// /// Carries nothing anywhere.
-/// struct Nowhere;
+/// /// Takes what is for everybody, and carries it nowhere.
+/// struct Nowhere(Mutex<Sender<Link>>);
 ///
 /// impl Relay for Nowhere {
 ///     fn start(&self, link: Link) -> Result<(), Error> {
-///         assert_eq!(link.wanted(), ["all"]);
-///         Ok(())
+///         assert_eq!(link.wanted(), ["all"]); // what to subscribe to
+///         self.0.lock().map_err(|_| "it panicked")?.send(link).map_err(Error::other)
 ///     }
 ///
-///     fn publish(&self, _channel: &str, _envelope: Vec<u8>) -> Result<(), Error> {
-///         Err("it goes nowhere".into())
+///     fn publish(&self, channel: &str, _envelope: Vec<u8>) -> Result<(), Error> {
+///         if channel == "all" { Ok(()) } else { Err("there is no room".into()) }
 ///     }
 ///
 ///     fn changed(&self, _channel: &str) {}
 /// }
 ///
-/// Comms::relay(Nowhere)?;
+/// let (sender, links) = channel();
+/// Comms::relay(Nowhere(Mutex::new(sender)))?;
 /// assert_eq!(Comms::notify().send("hey")?, 0); // in this process
-/// assert_eq!(Comms::stats().relay_lost, 1);
+/// assert_eq!(Comms::websocket(7).send("hey")?, 0);
+/// assert_eq!((Comms::stats().relay_out, Comms::stats().relay_lost), (1, 1));
+///
+/// // What its thread does that reads from the engine.
+/// let link = links.recv().map_err(Error::other)?;
+/// let user = Comms::receiver(7);
+/// assert!(link.wants("u.7") && !link.wants("u.8"));
+/// let (target, content) = (Target::Everybody { except: None }, Content::Text("from elsewhere"));
+/// let envelope = Envelope { node: Bits([9; 16]), target, content };
+/// link.deliver("all", &envelope.to_octets().map_err(Error::other)?);
+/// assert_eq!(user.try_recv(), Some("from elsewhere".into()));
+/// link.gap(&Gap { from: std::time::SystemTime::now(), to: None, reason: "it is away".into() });
+/// assert_eq!(Comms::stats().relay_gaps, 1);
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Relay: Send + Sync {

@@ -172,8 +172,8 @@ impl Server {
         if !is_token(self.cookie_name.as_bytes()) {
             return Err(Error::Setting(format!("{:?} is no cookie name", self.cookie_name)));
         }
-        registry::bind(self.keys.is_some())?;
         let listener = listen(address)?;
+        registry::bind(self.keys.is_some())?;
         let address = listener.local_addr()?;
         let loopback = address.ip().is_loopback();
         let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_string);

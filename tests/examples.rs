@@ -321,7 +321,7 @@ mod running {
         let address = example.address();
         assert_page(address, "/", "Dashboard");
         let mut client = Client::websocket(address, "/websocket", "");
-        assert!(client.next_text().contains("\"connections\": 1, \"in\": 0,"));
+        while !client.next_text().contains("\"connections\": 1, \"in\": 0,") {}
         client.text("one");
         while !client.next_text().contains("\"in\": 1,") {}
     }

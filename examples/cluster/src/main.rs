@@ -79,8 +79,8 @@ fn main() -> Result<(), Error> {
     let redis = Redis::new(&url)?.prefix("chat:").on_gap(tell_gap);
     Comms::relay(redis)?;
 
-    let gone = |room: &str, who: &str, name: &str| drop(tell(room, "leave", who, name));
-    let presence = Presence::start(&url, gone)?;
+    let tell = |word: &str, room: &str, who: &str, name: &str| drop(tell(room, word, who, name));
+    let presence = Presence::start(&url, tell)?;
     let enter = move |request: &Request| {
         let room = request.parameter("*")?.to_string();
         match request.query("name").filter(|name| name.len() <= 80 && !name.contains('\t')) {

@@ -11,7 +11,7 @@
 //! seconds.
 //!
 //! While Redis is away nobody comes or goes for the others; those who are here are written again when
-//! it is back.
+//! it is back. Only the beat connects: a handler that finds no connection does not wait for one.
 
 use redis::{Client, Connection, RedisResult};
 use sockling::prelude::*;
@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const BEAT: Duration = Duration::from_secs(2);
 const LIFE: u64 = 8;
-/// Longest that a handler waits for Redis.
+/// Longest that Redis may take to answer; then it is away, until a beat has connected again.
 const ANSWER: Duration = Duration::from_secs(1);
 const ROOMS: &str = "chat:rooms";
 
@@ -33,30 +33,40 @@ pub struct Presence {
     state: Mutex<State>,
 }
 
-/// Locked also while Redis is asked, so that who comes and who goes is written in order.
+/// Locked also while Redis is asked, so that who comes and who goes is written in order. So who comes
+/// while Redis has just gone waits for some answers that do not come, a few seconds in all.
 #[derive(Default)]
 struct State {
     connection: Option<Connection>,
-    /// Room, and who with which name is in it with how many tabs, in this process.
-    here: BTreeMap<String, BTreeMap<(String, String), usize>>,
+    /// Room, and who with which name is in it, in this process.
+    here: BTreeMap<String, BTreeMap<(String, String), Tabs>>,
+}
+
+/// How many tabs, and whether they were written.
+#[derive(Clone, Copy, Default)]
+struct Tabs {
+    count: usize,
+    written: bool,
 }
 
 impl Presence {
-    /// Returns the presence by the Redis at this URL. It calls `gone` for those whose process died.
+    /// Returns the presence by the Redis at this URL. It calls `tell` with a word, a room, who and a name:
+    /// `leave` for those whose process died, `join` for those of this one who were taken for such.
     pub fn start(
         url: &str,
-        gone: impl Fn(&str, &str, &str) + Send + 'static,
+        tell: impl Fn(&str, &str, &str, &str) + Send + 'static,
     ) -> Result<Arc<Presence>, Error> {
         let client = Client::open(url).map_err(Error::other)?;
         // A process comes again with another number, or at another time.
         let process = format!("{}.{}", std::process::id(), now());
         let presence = Arc::new(Presence { client, process, state: Mutex::default() });
+        presence.beat();
         let beating = Arc::clone(&presence);
         thread::Builder::new().name("presence".to_string()).spawn(move || loop {
-            for (room, who, name) in beating.beat() {
-                gone(&room, &who, &name);
-            }
             thread::sleep(BEAT);
+            for (word, room, who, name) in beating.beat() {
+                tell(word, &room, &who, &name);
+            }
         })?;
         Ok(presence)
     }
@@ -64,10 +74,12 @@ impl Presence {
     /// Notes a tab in a room. Returns whether its person was not there.
     pub fn enter(&self, room: &str, who: &str, name: &str) -> bool {
         let mut state = self.state();
-        let tabs = state.here.entry(room.to_string()).or_default();
-        *tabs.entry((who.to_string(), name.to_string())).or_default() += 1;
         let new = !self.all(&mut state, room).iter().any(|(known, _)| known == who);
-        state.ask(&self.client, |redis| self.write(redis, room, [(who, name)].into_iter()));
+        let written = state.ask(|redis| self.write(redis, room, [(who, name)].into_iter()));
+        let tabs = state.here.entry(room.to_string()).or_default();
+        let tabs = tabs.entry((who.to_string(), name.to_string())).or_default();
+        tabs.count += 1;
+        tabs.written |= written.is_some();
         new
     }
 
@@ -77,8 +89,8 @@ impl Presence {
         let person = (who.to_string(), name.to_string());
         if let Some(tabs) = state.here.get_mut(room) {
             match tabs.get_mut(&person) {
-                Some(count) if *count > 1 => {
-                    *count -= 1;
+                Some(of_person) if of_person.count > 1 => {
+                    of_person.count -= 1;
                     return false;
                 }
                 _ => drop(tabs.remove(&person)),
@@ -86,7 +98,7 @@ impl Presence {
         }
         state.here.retain(|_, tabs| !tabs.is_empty());
         let entry = self.entry(who, name);
-        state.ask(&self.client, |redis| redis::cmd("ZREM").arg(key(room)).arg(entry).exec(redis));
+        state.ask(|redis| redis::cmd("ZREM").arg(key(room)).arg(entry).exec(redis));
         !self.all(&mut state, room).iter().any(|(known, _)| known == who)
     }
 
@@ -107,19 +119,27 @@ impl Presence {
                 redis::cmd("ZRANGEBYSCORE").arg(key(room)).arg(now()).arg("+inf").to_owned();
             range.query::<Vec<String>>(redis)
         };
-        let entries = state.ask(&self.client, range).unwrap_or_default();
+        let entries = state.ask(range).unwrap_or_default();
         entries.iter().filter_map(|entry| person(entry)).collect()
     }
 
-    /// Writes those who are with this process, and takes out who has not been written for long.
-    /// Returns their rooms and names.
-    fn beat(&self) -> Vec<(String, String, String)> {
+    /// Connects if that is needed, writes those who are with this process, and takes out who has not been
+    /// written for long. Returns what is to be told: a word, a room, who and a name.
+    fn beat(&self) -> Vec<(&'static str, String, String, String)> {
         let mut state = self.state();
+        if state.connection.is_none() {
+            state.connection = self.connect();
+        }
         let here = state.here.clone();
-        let taken = state.ask(&self.client, |redis| {
+        let taken = state.ask(|redis| {
+            let mut back = Vec::new();
             for (room, tabs) in &here {
                 let people = tabs.keys().map(|(who, name)| (who.as_str(), name.as_str()));
-                self.write(redis, room, people)?;
+                let new = self.write(redis, room, people)?;
+                let again = tabs.iter().zip(new).filter(|((_, tabs), new)| tabs.written && *new);
+                back.extend(again.map(|(((who, name), _), _)| {
+                    ("join", room.clone(), who.clone(), name.clone())
+                }));
             }
             let mut taken = Vec::new();
             for room in
@@ -131,34 +151,51 @@ impl Presence {
                     // Of all processes that try, one takes it out.
                     let one: bool = redis::cmd("ZREM").arg(key(&room)).arg(&entry).query(redis)?;
                     if let (true, Some((who, name))) = (one, person(&entry)) {
-                        taken.push((room.clone(), who, name));
+                        taken.push(("leave", room.clone(), who, name));
                     }
                 }
             }
             // The rooms that nobody has written for long are empty by then.
             let until = now().saturating_sub(LIFE);
             redis::cmd("ZREMRANGEBYSCORE").arg(ROOMS).arg("-inf").arg(until).exec(redis)?;
-            Ok(taken)
+            Ok((back, taken))
         });
-        let mut taken = taken.unwrap_or_default();
+        let (back, mut taken) = match taken {
+            Some(told) => told,
+            None => return Vec::new(),
+        };
+        let written = state.here.values_mut().flat_map(|tabs| tabs.values_mut());
+        written.for_each(|tabs| tabs.written = true);
         // Who came back at another process has not gone.
-        taken.retain(|(room, who, _)| {
+        taken.retain(|(_, room, who, _)| {
             !self.all(&mut state, room).iter().any(|(known, _)| known == who)
         });
-        taken
+        back.into_iter().chain(taken).collect()
     }
 
+    fn connect(&self) -> Option<Connection> {
+        let connected = self.client.get_connection_with_timeout(ANSWER).and_then(|connection| {
+            connection.set_read_timeout(Some(ANSWER))?;
+            connection.set_write_timeout(Some(ANSWER))?;
+            Ok(connection)
+        });
+        connected.map_err(|error| log::warn!("nobody is written as here: {}", error)).ok()
+    }
+
+    /// Writes people of a room, all at once. Returns who of them was not there.
     fn write<'a>(
         &self,
         redis: &mut Connection,
         room: &str,
         people: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> RedisResult<()> {
+    ) -> RedisResult<Vec<bool>> {
         let end = now() + LIFE;
+        let mut all = redis::pipe();
+        all.cmd("ZADD").arg(ROOMS).arg(end).arg(room).ignore();
         for (who, name) in people {
-            redis::cmd("ZADD").arg(key(room)).arg(end).arg(self.entry(who, name)).exec(redis)?;
+            all.cmd("ZADD").arg(key(room)).arg(end).arg(self.entry(who, name));
         }
-        redis::cmd("ZADD").arg(ROOMS).arg(end).arg(room).exec(redis)
+        all.query(redis)
     }
 
     fn entry(&self, who: &str, name: &str) -> String {
@@ -171,20 +208,9 @@ impl Presence {
 }
 
 impl State {
-    /// Asks Redis something; `None` when it does not answer. The next question connects anew.
-    fn ask<T>(
-        &mut self,
-        client: &Client,
-        question: impl FnOnce(&mut Connection) -> RedisResult<T>,
-    ) -> Option<T> {
-        let result = match &mut self.connection {
-            Some(connection) => question(connection),
-            none => client.get_connection_with_timeout(ANSWER).and_then(|connection| {
-                connection.set_read_timeout(Some(ANSWER))?;
-                connection.set_write_timeout(Some(ANSWER))?;
-                question(none.insert(connection))
-            }),
-        };
+    /// Asks Redis something; `None` when it is away, or does not answer.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Connection) -> RedisResult<T>) -> Option<T> {
+        let result = question(self.connection.as_mut()?);
         if let Err(error) = &result {
             log::warn!("who is here is not known to other processes: {}", error);
             self.connection = None;

@@ -39,6 +39,12 @@ impl Chat {
         Chat { process, address: SocketAddr::from(([127, 0, 0, 1], port)) }
     }
 
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let kill = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(kill.expect("a program that signals").success());
+    }
+
     fn enter(&self, name: &str) -> Client {
         Client::websocket(self.address, &format!("/tea?name={}", name), "")
     }
@@ -102,4 +108,22 @@ fn two_processes_are_one_chat_and_who_was_with_one_that_died_has_left() {
     drop(right);
     assert_eq!(line(&mut ada), ["leave", "Bob", ""]);
     assert_eq!(here(&mut left.enter("Dan")), ["Ada", "Dan"]);
+}
+
+#[test]
+fn who_was_taken_for_gone_and_is_not_comes_in_again() {
+    let Some(engine) = Engine::start() else { return };
+    let [one, other] = [(); 2].map(|()| Chat::start(&engine));
+    let mut ada = one.enter("Ada");
+    assert_eq!(here(&mut ada), ["Ada"]);
+    wait_until("the room is subscribed to", || {
+        engine.channels().contains(&"chat:t.people%2Ftea".to_string())
+    });
+    let mut bob = other.enter("Bob");
+    assert_eq!(here(&mut bob), ["Ada", "Bob"]);
+    assert_eq!(line(&mut ada), ["join", "Bob", ""]);
+    other.signal("STOP");
+    assert_eq!(line(&mut ada), ["leave", "Bob", ""]);
+    other.signal("CONT");
+    assert_eq!(line(&mut ada), ["join", "Bob", ""]);
 }

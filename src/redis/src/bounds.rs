@@ -12,7 +12,8 @@ pub const QUEUE_OCTETS: usize = 16 * 1024 * 1024;
 pub const BATCH: usize = 256;
 /// Octets above which no further message is written at once.
 pub const BATCH_OCTETS: usize = 256 * 1024;
-/// Longest that a connection may take to be made, with TLS and password.
+/// Longest that each step of a connection may take that is made: TCP, and each answer to a password and
+/// to what else the `redis` crate asks.
 pub const CONNECT: Duration = Duration::from_secs(3);
 /// Longest that Redis may take to take what is written, and to answer: for each batch a total, but for
 /// what one call of the system takes longer, at most as long again.

@@ -78,10 +78,11 @@ impl Redis {
 
     /// Adds a further Redis, to share the load: each channel, so each session and each topic, belongs
     /// to one of them, by a hash of its name. All processes name the same ones in the same order. There
-    /// is then no order between what goes to a session, to its topics and to everybody. Error: as for
-    /// [`new`](Redis::new).
+    /// is then no order between what goes to a session, to its topics and to everybody. The other
+    /// settings are those of the first one, whenever they are made. Error: as for [`new`](Redis::new).
     pub fn shard(mut self, url: &str) -> Result<Redis, Error> {
-        self.shards.push(Shard::new(url)?);
+        let further = self.shards[0].like(url)?;
+        self.shards.push(further);
         Ok(self)
     }
 
@@ -104,8 +105,8 @@ impl Redis {
     /// can be told to load anew. It is called by the adapter's threads, which wait for it, so it should
     /// hand on what takes long. Gaps are logged and counted without it, too.
     ///
-    /// A gap is told on this process when its own connection that subscribes is lost; and on every
-    /// process when one of them lost messages that it was to send.
+    /// A gap is told on this process when its own connection that subscribes is lost, or messages that
+    /// it was to send are. What another process lost is told once, when it is over.
     pub fn on_gap(mut self, tell: impl Fn(&Gap) + Send + Sync + 'static) -> Redis {
         let tell: OnGap = Arc::new(tell);
         self.shards.iter_mut().for_each(|shard| shard.on_gap = Some(Arc::clone(&tell)));
@@ -156,6 +157,9 @@ impl std::fmt::Debug for Redis {
     }
 }
 
+/// A time that can be added to any moment.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Tells how an adapter is doing.
 #[derive(Clone)]
 pub struct Handle {
@@ -169,16 +173,17 @@ impl Handle {
         self.wait_until_ready(Duration::ZERO)
     }
 
-    /// Waits until this is so, so long at most. Returns whether it is so.
+    /// Waits until this is so, so long at most, and a year. Returns whether it is so.
     pub fn wait_until_ready(&self, longest: Duration) -> bool {
-        let end = Instant::now() + longest;
+        let end = Instant::now() + longest.min(YEAR);
         self.states.iter().all(|state| state.wait_until_ready(end))
     }
 
-    /// Waits until Redis has answered all that was sent so far, or it is lost and counted; so long at
-    /// most. Returns whether it is so.
+    /// Waits until nothing is in the queue any more, and Redis has answered all that was, or it is lost
+    /// and counted; so long at most, and a year. Returns whether it is so. While others go on sending
+    /// it may never be.
     pub fn flush(&self, longest: Duration) -> bool {
-        let end = Instant::now() + longest;
+        let end = Instant::now() + longest.min(YEAR);
         self.states.iter().all(|state| state.wait_until_empty(end))
     }
 
@@ -199,5 +204,28 @@ impl std::fmt::Debug for Handle {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         let (messages, octets) = self.waiting();
         write!(out, "Handle({} messages of {} octets wait)", messages, octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_further_redis_has_the_settings_that_were_made_before_and_after() {
+        let url = "redis://localhost";
+        let redis = Redis::new(url).and_then(|redis| {
+            redis.prefix("one:").queue(3, 4).on_gap(|_| {}).shard(url)?.queue(5, 6).shard(url)
+        });
+        for shard in redis.expect("a URL").shards {
+            assert_eq!((&*shard.prefix, shard.state.most()), ("one:", (5, 6)));
+            assert!(shard.on_gap.is_some());
+        }
+    }
+
+    #[test]
+    fn the_longest_time_may_be_waited_for() {
+        let redis = Redis::new("redis://localhost").expect("a URL");
+        assert!(redis.handle().flush(Duration::MAX));
     }
 }

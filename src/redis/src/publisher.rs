@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Runs until the process ends.
 pub(crate) fn run(shard: &Shard, link: &Link) {
     let mut publisher =
-        Publisher { shard, link, backoff: Backoff::new(), begun: false, told: None };
+        Publisher { shard, link, backoff: Backoff::new(), begun: false, tried: None };
     loop {
         match shard.connect().and_then(|connection| Wire::new(connection, ANSWER)) {
             Ok(mut wire) => {
@@ -30,14 +30,22 @@ pub(crate) fn run(shard: &Shard, link: &Link) {
     }
 }
 
+/// What Redis said of a batch.
+struct Answers {
+    /// Messages that it refused.
+    refused: u64,
+    /// Whether the others were told what was lost.
+    told: bool,
+}
+
 struct Publisher<'a> {
     shard: &'a Shard,
     link: &'a Link,
     backoff: Backoff,
     /// A gap was told that is not over.
     begun: bool,
-    /// When the end of a gap was last told.
-    told: Option<Instant>,
+    /// When the others were last to be told of the end of a gap.
+    tried: Option<Instant>,
 }
 
 impl Publisher<'_> {
@@ -45,6 +53,7 @@ impl Publisher<'_> {
     fn publish(&mut self, wire: &mut Wire) -> RedisResult<()> {
         self.await_others(wire)?;
         let mut counted = Instant::now();
+        let mut woke = Instant::now();
         loop {
             if counted.elapsed() >= COUNT_PACE[1] {
                 self.count(wire)?;
@@ -52,17 +61,26 @@ impl Publisher<'_> {
             }
             let lost = self.shard.state.lost();
             self.tell_beginning(lost);
-            // Woken at the latest to tell what was lost.
-            let pause = if lost.count > 0 { self.pace() } else { HEARTBEAT };
-            let batch = self.shard.state.take(pause);
+            // Woken at the latest for the heartbeat, which what is published is none, or to tell what
+            // was lost.
+            let due = HEARTBEAT.saturating_sub(woke.elapsed());
+            let pause = if lost.count > 0 { due.min(self.pace()) } else { due };
+            let mut batch = self.shard.state.take(pause);
+            batch.wake |= woke.elapsed() >= HEARTBEAT;
+            if batch.wake {
+                woke = Instant::now();
+            }
             let tells = batch.lost.count > 0 && self.pace().is_zero();
+            if tells {
+                self.tried = Some(Instant::now());
+            }
             let result = self.write(wire, &batch, tells);
-            let mut lost = batch.lose(match result {
-                Ok(refused) => refused,
+            let mut lost = batch.lose(match &result {
+                Ok(answers) => answers.refused,
                 // Each may have arrived, so none is sent again.
                 Err(_) => batch.posts.len() as u64,
             });
-            let told = tells && result.is_ok();
+            let told = result.as_ref().is_ok_and(|answers| answers.told);
             if !told {
                 lost.add(batch.lost);
             }
@@ -101,24 +119,25 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    fn write(&self, wire: &mut Wire, batch: &Batch, tells: bool) -> RedisResult<u64> {
+    fn write(&self, wire: &mut Wire, batch: &Batch, tells: bool) -> RedisResult<Answers> {
         let shard = self.shard;
         let notice = tells.then(|| {
             let since = batch.lost.since.and_then(|since| since.elapsed().ok());
             shard.notice(batch.lost.count, since.unwrap_or_default().as_millis())
         });
         let notice = notice.as_ref().map(|notice| (shard.gaps(), notice.as_bytes()));
-        // When there is nothing to say it is the heartbeat.
-        let wake = batch.wake || (batch.posts.is_empty() && notice.is_none());
-        let wake = wake.then(|| (shard.wake(), &b""[..]));
+        let wake = batch.wake.then(|| (shard.wake(), &b""[..]));
         let posts = batch.posts.iter();
         let posts = posts.map(|post| (shard.prefix.clone() + &post.channel, &post.envelope[..]));
-        wire.publish(wake.into_iter().chain(notice).chain(posts))
+        let taken = wire.publish(wake.into_iter().chain(notice).chain(posts))?;
+        let (own, posts) = taken.split_at(taken.len() - batch.posts.len());
+        let refused = posts.iter().filter(|taken| !**taken).count() as u64;
+        Ok(Answers { refused, told: tells && own.last() == Some(&true) })
     }
 
     /// Returns how long the end of a gap is not to be told yet.
     fn pace(&self) -> Duration {
-        self.told.map_or(Duration::ZERO, |told| GAP_PACE.saturating_sub(told.elapsed()))
+        self.tried.map_or(Duration::ZERO, |tried| GAP_PACE.saturating_sub(tried.elapsed()))
     }
 
     fn tell_beginning(&mut self, lost: Lost) {
@@ -130,7 +149,6 @@ impl Publisher<'_> {
 
     fn tell_end(&mut self, lost: Lost) {
         self.begun = false;
-        self.told = Some(Instant::now());
         let now = SystemTime::now();
         self.tell(lost, lost.since.unwrap_or(now), Some(now));
     }

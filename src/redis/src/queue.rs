@@ -106,6 +106,10 @@ impl State {
         self.queue().most = (messages, octets);
     }
 
+    pub fn most(&self) -> (usize, usize) {
+        self.queue().most
+    }
+
     /// Takes an envelope, and returns whether there was room. What there was none for is lost.
     pub fn push(&self, channel: &str, envelope: Vec<u8>) -> bool {
         let post = Post { channel: channel.to_string(), envelope, at: SystemTime::now() };

@@ -42,6 +42,14 @@ impl Shard {
         })
     }
 
+    /// Returns one at another URL with the same settings.
+    pub fn like(&self, url: &str) -> Result<Shard, Error> {
+        let (messages, octets) = self.state.most();
+        let shard = Shard::new(url)?;
+        shard.state.bound(messages, octets);
+        Ok(Shard { prefix: self.prefix.clone(), on_gap: self.on_gap.clone(), ..shard })
+    }
+
     pub fn connect(&self) -> RedisResult<redis::Connection> {
         self.client.get_connection_with_timeout(CONNECT)
     }

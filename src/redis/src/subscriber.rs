@@ -63,13 +63,15 @@ impl Subscriber<'_> {
         for some in names.chunks(CHANNELS) {
             wire.subscribe("SUBSCRIBE", some)?;
         }
-        // What changed before it was connected for good has woken nobody.
-        self.follow(wire, &mut subscribed)?;
         loop {
             let event = wire.receive()?;
             self.heard = SystemTime::now();
             match event {
-                Event::Confirmed => {
+                Event::Confirmed(channel) => {
+                    // What changed before has woken nobody.
+                    if channel == wake.as_bytes() {
+                        self.follow(wire, &mut subscribed)?;
+                    }
                     if state.confirmed() {
                         self.settled();
                     }

@@ -3,7 +3,8 @@
 //! The crate's own ways are not used where they do not fit. Its pipelines go on to read every answer
 //! after one has not come, each for the whole timeout. Its `PubSub` cannot subscribe while it reads.
 //! And after a read that timed out, its connection skips the next thing that comes, which could be a
-//! message: so a read that times out is always the end of the connection here.
+//! message: so a read that times out is always the end of the connection here, and so is one that a
+//! signal interrupts (a process that is stopped and goes on, a profiler), for the same reason.
 
 use crate::bounds::ANSWER;
 use redis::{cmd, Connection, ErrorKind, RedisError, RedisResult, Value};
@@ -18,8 +19,8 @@ pub(crate) enum Event {
         channel: Vec<u8>,
         payload: Vec<u8>,
     },
-    /// A SUBSCRIBE or UNSUBSCRIBE of one channel has taken effect.
-    Confirmed,
+    /// A SUBSCRIBE or UNSUBSCRIBE of this channel has taken effect.
+    Confirmed(Vec<u8>),
 }
 
 impl Wire {
@@ -30,12 +31,12 @@ impl Wire {
         Ok(Wire(connection))
     }
 
-    /// Publishes messages, each of a channel and a payload, and returns how many Redis refused. Error:
-    /// the connection is of no more use, and any of them may have arrived or not.
+    /// Publishes messages, each of a channel and a payload, and returns which of them Redis took.
+    /// Error: the connection is of no more use, and any of them may have arrived or not.
     pub fn publish<'a>(
         &mut self,
         messages: impl Iterator<Item = (String, &'a [u8])>,
-    ) -> RedisResult<u64> {
+    ) -> RedisResult<Vec<bool>> {
         let (mut octets, mut count) = (Vec::new(), 0);
         for (channel, payload) in messages {
             cmd("PUBLISH").arg(channel).arg(payload).write_packed_command(&mut octets);
@@ -43,15 +44,15 @@ impl Wire {
         }
         let begun = Instant::now();
         self.0.send_packed_command(&octets)?;
-        let mut refused = 0;
+        let mut taken = Vec::with_capacity(count);
         for _ in 0..count {
             match self.0.recv_response()? {
-                Value::Int(_) => {}
+                Value::Int(_) => taken.push(true),
                 Value::ServerError(error) => {
-                    if refused == 0 {
+                    if !taken.contains(&false) {
                         sockling::log::warn!("Redis refused a message: {:?}", error);
                     }
-                    refused += 1;
+                    taken.push(false);
                 }
                 _ => return Err(unexpected()),
             }
@@ -59,7 +60,7 @@ impl Wire {
                 return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
             }
         }
-        Ok(refused)
+        Ok(taken)
     }
 
     /// Returns how many have subscribed to a channel; `None` when Redis does not say. Error: the
@@ -98,8 +99,9 @@ fn event(parts: Vec<Value>) -> Option<Event> {
         (Value::BulkString(kind), Value::BulkString(channel), Value::BulkString(payload)) => {
             (kind == b"message").then_some(Event::Message { channel, payload })
         }
-        (Value::BulkString(kind), Value::BulkString(_), Value::Int(_)) => {
-            (kind == b"subscribe" || kind == b"unsubscribe").then_some(Event::Confirmed)
+        (Value::BulkString(kind), Value::BulkString(channel), Value::Int(_)) => {
+            let answers = kind == b"subscribe" || kind == b"unsubscribe";
+            answers.then_some(Event::Confirmed(channel))
         }
         _ => None,
     }

@@ -14,7 +14,7 @@ use engine::Engine;
 use loopback::{wait_until, Client};
 use node::{Node, Options};
 use sockling::limits::ENVELOPE;
-use sockling_redis::{BATCH, CONNECT, LONGEST_PAUSE, REUNION};
+use sockling_redis::{BATCH, CONNECT, LONGEST_PAUSE, REUNION, SILENCE};
 use std::time::{Duration, Instant};
 
 /// What a process does; started by the tests, and nothing by itself.
@@ -430,6 +430,32 @@ fn the_user_that_the_guide_shows_may_do_all_that_is_needed_and_no_more() {
     let node = Node::start(&url.replace(":password@", ":wrong@"), Options::default());
     wait_until("it is told", || node.gaps().iter().any(|gap| gap.contains("subscribes")));
     assert!(!node.gaps()[0].contains("wrong"), "{:?}", node.gaps());
+}
+
+#[test]
+fn a_process_that_publishes_all_the_time_and_hears_nothing_keeps_its_connections() {
+    let engine = engine!();
+    let node = Node::start(&engine.url(), Options::default());
+    node.wait_until_ready();
+    let time = SILENCE + Duration::from_secs(2);
+    node.run(&format!("drip user-999 {}", time.as_millis()));
+    assert_eq!(node.gaps(), [""; 0]);
+}
+
+#[test]
+fn what_redis_refuses_is_one_gap_that_goes_on() {
+    let engine = engine!();
+    let url = engine
+        .user("user chat on >password resetchannels &sockling:* -@all +subscribe +unsubscribe");
+    let node = Node::start(&url, Options::default());
+    wait_until("the refusal is told", || {
+        node.run("one user-9 hey");
+        node.gaps().iter().any(|gap| gap.starts_with("begins") && gap.contains("this process"))
+    });
+    node.run("drip user-9 2500");
+    let gaps = node.gaps();
+    let of_process = gaps.iter().filter(|gap| gap.contains("this process")).count();
+    assert_eq!(of_process, 1, "{:?}", gaps);
 }
 
 #[test]

@@ -187,6 +187,16 @@ fn obey(order: &str, handle: &Handle) -> Result<String, Error> {
             }
             return Ok(number.to_string());
         }
+        "drip" => {
+            let (to, milliseconds) = (Comms::websocket(session(to)?), text);
+            let time = Duration::from_millis(milliseconds.parse().map_err(Error::other)?);
+            let begun = Instant::now();
+            while begun.elapsed() < time {
+                to.send("drop")?;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            return Ok("dry".to_string());
+        }
         "flood" => {
             let to = Comms::websocket(session(to)?);
             let filling = "x".repeat(1024);
