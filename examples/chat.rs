@@ -7,7 +7,7 @@ use sockling::http::{self, Server};
 use sockling::{limits::Limits, prelude::*, Topic};
 use std::sync::{Mutex, PoisonError};
 
-/// Who is where, and by which name. Locked while that is told, so that it is told in order.
+/// Who is where, and by which name. Locked while others are told, so that all are told in one order.
 static HERE: Mutex<Vec<(Topic, SessionId, String)>> = Mutex::new(Vec::new());
 
 /// A tab in a room: made for its connection, whose state it is. A line is words with tabs between.
@@ -28,7 +28,7 @@ impl Visit {
         match (known, self.people.members().contains(client)) {
             (None, true) => {
                 here.push((self.people.clone(), client.clone(), self.name.clone()));
-                self.people.send(format!("join\t{}\t{}", client, self.name))?;
+                self.people.send_except(client, format!("join\t{}\t{}", client, self.name))?;
             }
             (Some(at), false) => {
                 here.swap_remove(at);
@@ -38,6 +38,8 @@ impl Visit {
         }
         let all = here.iter().filter(|(room, ..)| *room == self.people);
         let all: String = all.map(|(_, id, name)| format!("\t{}\t{}", id, name)).collect();
+        // A handler waits for its own client, if that does not read: others shall not wait with it.
+        drop(here);
         Comms::here().map_or(Ok(0), |tab| tab.send(format!("here\t{}{}", client, all))).map(drop)
     }
 }
@@ -60,13 +62,12 @@ impl WebsocketController for Visit {
 }
 
 fn enter(request: &Request) -> Result<Response, Error> {
+    let page = || Ok(Response::new().html(include_str!("pages/chat.html")));
     let room = request.parameter("*")?;
     let talk = Comms::topic(format!("talk/{}", room)).keep(40);
     let people = Comms::topic(format!("people/{}", room));
     match request.query("name").filter(|name| name.len() <= 80 && !name.contains('\t')) {
-        _ if !request.upgrade_websocket() => {
-            Ok(Response::new().html(include_str!("pages/chat.html")))
-        }
+        _ if !request.upgrade_websocket() => page(),
         Some(name) => Controller::handle(&Visit { talk, people, name }, request),
         None => Ok(Response::bad_request().text("say ?name=NAME, of 80 octets at most\n")),
     }

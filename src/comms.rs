@@ -231,8 +231,9 @@ impl Websocket {
     /// A client that has just stopped reading holds the sender up for some milliseconds, once; in a
     /// broadcast that is one client, in a loop of sends it is each. One that does not read is cut
     /// off when too much waits for it ([`Limits::backlog`]), or the message is dropped
-    /// ([`Limits::overflow`]); from its own handler, `send` waits instead. Error: [`Error::Full`]
-    /// when nobody took the message and somebody does not read.
+    /// ([`Limits::overflow`]); from its own handler, `send` waits instead, so a handler holds no
+    /// lock of the application's meanwhile. Error: [`Error::Full`] when nobody took the message and
+    /// somebody does not read.
     ///
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
     /// [`Limits::overflow`]: crate::limits::Limits::overflow

@@ -187,8 +187,11 @@ impl Outbox {
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
             let all = write_all(&*self.stream, &lot[written..], deadline);
             // A direct write that follows must be short again.
-            if all.and_then(|()| self.write_briefly()).is_err() {
-                self.cut_off("it did not read in time");
+            match all.and_then(|()| self.write_briefly()) {
+                Ok(()) => {}
+                Err(error) if is_timeout(&error) => self.cut_off("it did not read in time"),
+                // It has gone by itself.
+                Err(_) => drop(self.close()),
             }
         }
     }

@@ -52,7 +52,6 @@ await check('chromium: chat has two tabs and a second user, of whom one is cut o
     await say(ada, 'Ada');
     await state(ada, 'connected');
     await here(ada, ['Ada']);
-    await log(ada, 'Ada came in');
 
     // A second tab is the same person.
     const tab = await open(adas, `http://localhost:${chatPort}/tea`);
@@ -62,6 +61,7 @@ await check('chromium: chat has two tabs and a second user, of whom one is cut o
     const bob = await open(bobs, `http://localhost:${cablePort}/tea`);
     await say(bob, 'Bob');
     for (const page of [ada, tab, bob]) await here(page, ['Ada', 'Bob']);
+    await log(ada, 'Bob came in');
 
     await say(bob, 'milk? <b>or</b> žluť');
     for (const page of [ada, tab, bob]) await log(page, 'milk? <b>or</b> žluť');

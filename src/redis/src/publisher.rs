@@ -3,7 +3,7 @@
 use crate::backoff::Backoff;
 use crate::bounds::{ANSWER, COUNT_PACE, GAP_PACE, HEARTBEAT, REUNION};
 use crate::queue::{Batch, Lost};
-use crate::shard::Shard;
+use crate::shard::{Shard, LONGEST_NOTICE};
 use crate::wire::Wire;
 use redis::RedisResult;
 use sockling::log;
@@ -123,7 +123,8 @@ impl Publisher<'_> {
         let shard = self.shard;
         let notice = tells.then(|| {
             let since = batch.lost.since.and_then(|since| since.elapsed().ok());
-            shard.notice(batch.lost.count, since.unwrap_or_default().as_millis())
+            let time = since.unwrap_or_default().as_millis().min(LONGEST_NOTICE.into());
+            shard.notice(batch.lost.count, time)
         });
         let notice = notice.as_ref().map(|notice| (shard.gaps(), notice.as_bytes()));
         let wake = batch.wake.then(|| (shard.wake(), &b""[..]));

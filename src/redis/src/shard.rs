@@ -10,6 +10,9 @@ use sockling::Error;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
+/// Longest time of losses that a process can have told, in milliseconds: a week.
+pub(crate) const LONGEST_NOTICE: u64 = 7 * 24 * 60 * 60 * 1000;
+
 /// What the application wants to be done.
 pub(crate) type OnGap = Arc<dyn Fn(&Gap) + Send + Sync>;
 
@@ -75,7 +78,7 @@ impl Shard {
         let mut words = std::str::from_utf8(notice).ok()?.split(' ');
         let (token, lost, time) = (words.next()?, words.next()?, words.next()?);
         let lost = lost.parse().ok().filter(|lost| *lost > 0)?;
-        let time = time.parse().ok()?;
+        let time = time.parse().ok().filter(|time| *time <= LONGEST_NOTICE)?;
         let whole = words.next().is_none() && token.len() == self.token.len();
         whole.then_some((if token == self.token { 0 } else { lost }, time))
     }
@@ -111,7 +114,8 @@ mod tests {
         let notice = one.notice(12, 3400);
         assert_eq!(other.read_notice(notice.as_bytes()), Some((12, 3400)));
         assert_eq!(one.read_notice(notice.as_bytes()), Some((0, 3400)));
-        for wrong in ["", "x 12 3400", "a b c", &notice[..20], &format!("{} 1", notice)] {
+        let late = one.notice(1, u128::from(LONGEST_NOTICE) + 1);
+        for wrong in ["", "x 12 3400", "a b c", &notice[..20], &format!("{} 1", notice), &late] {
             assert_eq!(other.read_notice(wrong.as_bytes()), None, "{:?}", wrong);
         }
         assert_eq!(other.read_notice(b"\xff"), None);
