@@ -8,6 +8,7 @@
 //! t.room%2F7        a topic: what is no ASCII letter, digit, - or _ stands as % and two digits
 //! ```
 
+use crate::http::target::percent_decode;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine;
 use std::fmt;
@@ -41,6 +42,37 @@ pub enum SessionName {
     User(i64),
 }
 
+impl Bits {
+    /// Returns them as 22 letters.
+    pub(crate) fn text(&self) -> String {
+        BASE64.encode(self.0)
+    }
+
+    /// Returns what [`text`](Bits::text) made.
+    pub(crate) fn parse(text: &str) -> Option<Bits> {
+        Some(Bits(BASE64.decode(text).ok()?.try_into().ok()?))
+    }
+}
+
+impl SessionName {
+    /// Returns kind and id as text: `u.7`, or `g.` and 22 letters. Cookies and tokens have it too.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            SessionName::Guest(bits) => ["g", &bits.text()].join("."),
+            SessionName::User(user) => ["u", &user.to_string()].join("."),
+        }
+    }
+
+    /// Returns what [`text`](SessionName::text) made, taken apart at its point.
+    pub(crate) fn parse(kind: &str, id: &str) -> Option<SessionName> {
+        match kind {
+            "g" => Some(SessionName::Guest(Bits::parse(id)?)),
+            "u" => Some(SessionName::User(id.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
 /// What a channel is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
@@ -54,8 +86,7 @@ impl Channel {
     pub fn name(&self) -> String {
         match self {
             Channel::Everybody => "all".to_string(),
-            Channel::Session(SessionName::User(user)) => format!("u.{}", user),
-            Channel::Session(SessionName::Guest(bits)) => format!("g.{}", BASE64.encode(bits.0)),
+            Channel::Session(session) => session.text(),
             Channel::Topic(topic) => topic.bytes().fold("t.".to_string(), |mut name, octet| {
                 match is_plain(octet) {
                     true => name.push(char::from(octet)),
@@ -70,13 +101,10 @@ impl Channel {
     pub fn parse(name: &str) -> Option<Channel> {
         let channel = match name.split_once('.') {
             None => Channel::Everybody,
-            Some(("u", user)) => Channel::Session(SessionName::User(user.parse().ok()?)),
-            Some(("g", bits)) => {
-                let bits = BASE64.decode(bits).ok()?.try_into().ok()?;
-                Channel::Session(SessionName::Guest(Bits(bits)))
+            Some(("t", topic)) => {
+                Channel::Topic(String::from_utf8(percent_decode(topic).ok()?).ok()?)
             }
-            Some(("t", topic)) => Channel::Topic(plain(topic)?),
-            Some(_) => return None,
+            Some((kind, id)) => Channel::Session(SessionName::parse(kind, id)?),
         };
         // What could be written in two ways is one in one of them only.
         Some(channel).filter(|channel| channel.name() == name)
@@ -85,15 +113,4 @@ impl Channel {
 
 fn is_plain(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'
-}
-
-fn plain(escaped: &str) -> Option<String> {
-    let mut parts = escaped.split('%');
-    let mut octets = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let digits = part.get(..2)?;
-        octets.push(u8::from_str_radix(digits, 16).ok()?);
-        octets.extend_from_slice(part.get(2..)?.as_bytes());
-    }
-    String::from_utf8(octets).ok()
 }

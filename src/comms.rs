@@ -301,8 +301,7 @@ impl Websocket {
         if let Some(session) = self.elsewhere() {
             registry::publish(session, Content::Close { code, reason: &close.reason });
         }
-        let members = self.members();
-        Ok(members.map_or(0, |members| delivery::close_all(outboxes(&members), &close)))
+        Ok(local::close_session(self.members(), &close))
     }
 
     /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
@@ -360,14 +359,19 @@ impl Broadcast {
         self
     }
 
+    /// Returns everybody for the envelope, if other processes are told.
+    fn elsewhere(&self) -> Option<Target<'static>> {
+        let everybody = || Target::Everybody { except: self.except.as_ref().map(Into::into) };
+        (is_relayed() && !self.local).then(everybody)
+    }
+
     /// Sends a message to each WebSocket and returns how many took it. A client that does not
     /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
     /// always `Ok`. Those of other processes ([`Comms::relay`]) are not counted.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         let (except, message) = (self.except.as_ref(), message.into());
-        if is_relayed() && !self.local {
-            let except = except.map(Into::into);
-            registry::publish(Target::Everybody { except }, Content::from(&message));
+        if let Some(everybody) = self.elsewhere() {
+            registry::publish(everybody, Content::from(&message));
         }
         Ok(local::to_everybody(except, &message))
     }
@@ -376,10 +380,8 @@ impl Broadcast {
     /// [`Websocket::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let close = CloseFrame::new(code, reason)?;
-        if is_relayed() && !self.local {
-            let except = self.except.as_ref().map(Into::into);
-            let content = Content::Close { code, reason: &close.reason };
-            registry::publish(Target::Everybody { except }, content);
+        if let Some(everybody) = self.elsewhere() {
+            registry::publish(everybody, Content::Close { code, reason: &close.reason });
         }
         Ok(local::close_everybody(self.except.as_ref(), &close))
     }

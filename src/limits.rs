@@ -219,6 +219,11 @@ impl Limits {
     }
 }
 
+/// Returns whether there may be one more where there are so many; 0 is no ceiling.
+pub(crate) fn has_room(most: usize, count: usize) -> bool {
+    most == 0 || count < most
+}
+
 /// What a thread takes of its stack that writes for a client that does not read, in octets.
 const WRITER: usize = 16 * 1024;
 

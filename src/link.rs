@@ -79,7 +79,7 @@ fn serve(envelope: &Envelope) {
         Content::Close { code, reason } => {
             let close = CloseFrame { code, reason: reason.to_string() };
             match envelope.target {
-                Target::Session(name) => local::close_session(&name.into(), &close),
+                Target::Session(name) => local::close_session(members(&name.into()), &close),
                 Target::Everybody { except } => {
                     local::close_everybody(except.map(SessionId::from).as_ref(), &close)
                 }

@@ -3,7 +3,7 @@
 use crate::audience::{self, outboxes, Members};
 use crate::delivery::close_all;
 use crate::error::Error;
-use crate::registry::{everyone, listeners, members, revoke, with_topics};
+use crate::registry::{everyone, listeners, revoke, with_topics};
 use crate::session::{unix_seconds, Session, SessionId};
 use crate::tap::Tap;
 use crate::topics::Topics;
@@ -44,9 +44,9 @@ pub(crate) fn to_topic(
     audience.map_or(0, |audience| audience::send(&audience, except, &message))
 }
 
-/// Closes the WebSockets of a session.
-pub(crate) fn close_session(id: &SessionId, close: &CloseFrame) -> usize {
-    members(id).map_or(0, |members| close_all(outboxes(&members), close))
+/// Closes the WebSockets of a session that was looked up.
+pub(crate) fn close_session(members: Option<Members>, close: &CloseFrame) -> usize {
+    members.map_or(0, |members| close_all(outboxes(&members), close))
 }
 
 /// Closes those of everybody, or of all but one session.

@@ -10,6 +10,7 @@ use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{self, Here};
 use crate::keys::SessionKeys;
+use crate::limits::has_room;
 use crate::log;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
@@ -170,7 +171,7 @@ pub(crate) fn join(
             return Err(NotJoined::Revoked);
         }
         let known = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
-        if most > 0 && known.len() >= most {
+        if !has_room(most, known.len()) {
             return Err(NotJoined::TooMany);
         }
         let first = known.is_empty();

@@ -1,7 +1,7 @@
 //! Who is connected to one server: how many may be, what each is doing, and how to end them all.
 
 use crate::delivery::close_all;
-use crate::limits::Limits;
+use crate::limits::{has_room, Limits};
 use crate::outbox::Outbox;
 use crate::stream::Stream;
 use crate::websocket::close::CloseFrame;
@@ -29,11 +29,6 @@ struct State {
     addresses: HashMap<IpAddr, usize>,
     /// Threads that wait for the others to end.
     ending: Vec<ThreadId>,
-}
-
-/// Returns whether there may be one more; 0 is no ceiling.
-fn has_room(most: usize, count: usize) -> bool {
-    most == 0 || count < most
 }
 
 impl State {

@@ -76,18 +76,11 @@ impl SessionId {
     }
 
     fn body(&self) -> String {
-        match self {
-            SessionId::Guest(id) => ["g", &BASE64.encode(id.0)].join("."),
-            SessionId::Authenticated(user) => ["u", &user.to_string()].join("."),
-        }
+        SessionName::from(self).text()
     }
 
     fn parse(kind: Option<&str>, id: Option<&str>) -> Option<SessionId> {
-        match (kind?, id?) {
-            ("g", id) => Some(SessionId::Guest(GuestId(bits(id)?))),
-            ("u", user) => Some(SessionId::Authenticated(user.parse().ok()?)),
-            _ => None,
-        }
+        SessionName::parse(kind?, id?).map(SessionId::from)
     }
 }
 
@@ -212,7 +205,7 @@ impl SessionCookie {
     pub fn set(&self, session: &Session, now: u64) -> String {
         let mut body = session.id.body();
         if let SessionId::Authenticated(_) = session.id {
-            body = [body, BASE64.encode(session.login)].join(".");
+            body = [body, Bits(session.login).text()].join(".");
         }
         let body = [body, (now + SESSION_LIFE).to_string()].join(".");
         set_cookie(&self.wire_name(), &seal("v1", &body, &self.keys), SESSION_LIFE, self.secure)
@@ -224,7 +217,7 @@ impl SessionCookie {
         let id = SessionId::parse(parts.next(), parts.next())?;
         let login = match &id {
             SessionId::Guest(id) => id.0,
-            SessionId::Authenticated(_) => bits(parts.next()?)?,
+            SessionId::Authenticated(_) => Bits::parse(parts.next()?)?.0,
         };
         let expires: u64 = parts.next()?.parse().ok().filter(|&expires| expires > now)?;
         Some(Session { id, login, fresh: false, unsent: expires - now < SESSION_LIFE / 2 })
@@ -252,8 +245,4 @@ fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a st
 /// Returns the seconds since 1970; 0 on a system whose clock is before.
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn bits(text: &str) -> Option<[u8; 16]> {
-    BASE64.decode(text).ok()?.try_into().ok()
 }

@@ -1,22 +1,14 @@
 //! Every public item of the library is seen in an example that is compiled and, but for those that would
 //! not end, run.
 
+mod tree;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use tree::{root, source_files};
 
-/// Returns all files of the library, but for the packages that stand in its folder.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            if !path.ends_with("macros") && !path.ends_with("redis") {
-                sources(&path, found);
-            }
-        } else if path.extension().map_or(false, |extension| extension == "rs") {
-            found.push(path);
-        }
-    }
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect(path)
 }
 
 /// Returns the words of all that stands between the fences of the examples in a file's docs.
@@ -88,8 +80,8 @@ fn public_items(text: &str) -> Vec<String> {
 }
 
 /// Returns whether `lib.rs`, or a file that it makes public, shows a file's items to applications.
-fn shown(path: &Path, lib: &str) -> bool {
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+fn shown(file: &str, lib: &str) -> bool {
+    let stem = file.rsplit('/').next().unwrap_or(file);
     let stands = |text: &str| lib.lines().any(|line| line.trim_start().starts_with(text));
     ["pub use ", "pub use self::", "pub use crate::", "pub mod "].iter().any(|start| {
         let end = if *start == "pub mod " { ";" } else { "::" };
@@ -99,24 +91,17 @@ fn shown(path: &Path, lib: &str) -> bool {
 
 #[test]
 fn every_public_item_is_in_an_example_of_its_file() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let lib = fs::read_to_string(root.join("lib.rs")).expect("lib.rs");
-    let lib = lib + &fs::read_to_string(root.join("relay.rs")).expect("relay.rs");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
+    let relay = read("src/relay.rs");
+    let lib = read("src/lib.rs") + &relay;
     let (mut count, mut without) = (0, Vec::new());
-    // It has the methods of a type of `relay.rs`, whose example shows them.
-    let link = root.join("link.rs");
-    for path in files.iter().filter(|path| shown(path, &lib) || **path == link) {
-        let text = fs::read_to_string(path).expect("a file");
-        let mut words = words_of_examples(&text);
-        if *path == link {
-            words = words_of_examples(&fs::read_to_string(root.join("relay.rs")).expect("a file"));
-        }
+    // `link.rs` has the methods of a type of `relay.rs`, whose example shows them.
+    for file in source_files().iter().filter(|file| shown(file, &lib) || *file == "link") {
+        let text = read(&format!("src/{}.rs", file));
+        let words = words_of_examples(if file == "link" { &relay } else { &text });
         for item in public_items(&text) {
             count += 1;
             if !words.contains(&item) {
-                without.push(format!("{}: {}", path.display(), item));
+                without.push(format!("{}: {}", file, item));
             }
         }
     }
@@ -126,14 +111,13 @@ fn every_public_item_is_in_an_example_of_its_file() {
 
 #[test]
 fn every_row_of_the_map_names_a_function_and_a_test_that_are_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let map = fs::read_to_string(root.join("src/guide/map.md")).expect("the map");
+    let map = read("src/guide/map.md");
     let mut rows = 0;
     for line in map.lines().filter(|line| line.contains('`') && line.starts_with('|')) {
         let names: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
         assert_eq!(names.len(), 4, "{}", line);
         for (folder, pair) in [("src", &names[..2]), ("tests", &names[2..])] {
-            let text = fs::read_to_string(root.join(folder).join(pair[0])).expect(line);
+            let text = read(&format!("{}/{}", folder, pair[0]));
             let function = format!("fn {}", pair[1]);
             let found = text
                 .match_indices(&function)

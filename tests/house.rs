@@ -1,9 +1,11 @@
 //! The plan of the source holds: imports go one way, text stays apart from sockets, and nothing
 //! comes in from outside that is not on the list.
 
+mod tree;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use tree::{root, source_files};
 
 /// The files, bottom first. A file may name only those above it in this list.
 const STAIRS: [&str; 48] = [
@@ -60,38 +62,11 @@ const STAIRS: [&str; 48] = [
 /// Bytes in, values out: these could run without an operating system's sockets and threads.
 const TEXT: std::ops::Range<usize> = 3..16;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Returns a file's code: without its comments, which may point anywhere.
 fn code(file: &str) -> String {
     let text = fs::read_to_string(root().join("src").join(file).with_extension("rs")).expect(file);
     let line = |line: &str| line.split("//").next().unwrap_or("").to_string() + "\n";
     text.lines().map(line).collect()
-}
-
-/// Returns the names of all source files, without `.rs`.
-fn source_files() -> BTreeSet<String> {
-    fn walk(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let entry = entry.expect("an entry");
-            let name = entry.file_name().into_string().expect("a name in UTF-8");
-            if entry.path().is_dir() {
-                // These are packages of their own.
-                if name == "macros" || name == "redis" {
-                    continue;
-                }
-
-                walk(&entry.path(), &format!("{}{}/", prefix, name), found);
-            } else if let Some(stem) = name.strip_suffix(".rs") {
-                found.insert(format!("{}{}", prefix, stem));
-            }
-        }
-    }
-    let mut found = BTreeSet::new();
-    walk(&root().join("src"), "", &mut found);
-    found
 }
 
 /// Returns the files that a file names by `crate::` or `super::`, anywhere in its code.

@@ -25,7 +25,8 @@ pub(crate) fn decode_path(raw: &str) -> Result<String, TargetError> {
     Ok(path)
 }
 
-fn percent_decode(text: &str) -> Result<Vec<u8>, TargetError> {
+/// Returns the octets that a text stands for in which `%` and two digits are one (RFC 3986, 2.1).
+pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, TargetError> {
     let mut octets = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
