@@ -18,8 +18,9 @@ pub(crate) type Audience = Arc<[(SessionId, Members)]>;
 #[derive(Clone)]
 pub(crate) struct Member {
     pub outbox: Arc<Outbox>,
-    /// The login (or guest) whose cookie opened it.
+    /// The login (or guest) whose cookie opened it, and when it was issued.
     pub login: [u8; 16],
+    pub issued: u64,
 }
 
 /// Sends a message to each but those of one session, and returns how many took it.

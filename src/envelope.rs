@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! octet 0       version: 1
-//!       1       content: 1 text, 2 binary, 3 close, 4 ended login
+//!       1       content: 1 text, 2 binary, 3 close, 4 ended login, 5 ended logins
 //!       2       target: 1 a session, 2 everybody, 3 a topic
 //!       3       session: 0 none, 1 a guest, 2 a user: who gets it, or else who is left out
 //!       4..20   node: the process that says it
@@ -11,11 +11,12 @@
 //!       ..      length of the content in 4 octets, and so much content:
 //!                 text, binary   the message
 //!                 close          code in 2 octets, reason
-//!                 ended login    login in 16 octets, reason
+//!                 ended login    login in 16 bytes, its issue time in 8, reason
+//!                 ended logins   issue time in 8 bytes, up to which the user's are ended, reason
 //! ```
 //!
-//! Numbers have their highest octet first, texts are UTF-8, a reason has 123 octets at most. A login
-//! belongs to a session, and a topic has nothing to close. All else is refused: half an envelope must
+//! Numbers have their highest byte first, texts are UTF-8, a reason has 123 bytes at most, times are
+//! milliseconds since 1970. A login belongs to a session, and a topic has nothing to close. All else is refused: half an envelope must
 //! not look like a whole one.
 
 use crate::channel::{Bits, Channel, SessionName};
@@ -82,11 +83,14 @@ pub enum Content<'a> {
         /// And this reason.
         reason: &'a str,
     },
-    /// That a login of the session has ended: its cookie is not taken again, and its WebSockets are
-    /// closed with 1008.
+    /// That logins of the session have ended: their cookies are not taken again, and their WebSockets
+    /// are closed with 1008.
     Ended {
-        /// The login; of a guest, the guest's bits.
-        login: Bits,
+        /// The login; of a guest, the guest's bits. `None`: every login of the user that was issued up
+        /// to `issued`.
+        login: Option<Bits>,
+        /// When the login was issued, in milliseconds since 1970.
+        issued: u64,
         /// The reason in the Close frame.
         reason: &'a str,
     },
@@ -140,8 +144,13 @@ impl<'a> Envelope<'a> {
                 Content::Close { code, reason: reason(rest)? }
             }
             (4, Target::Session(_)) => {
-                let login = Bits(take(&mut rest)?);
-                Content::Ended { login, reason: reason(rest)? }
+                let login = Some(Bits(take(&mut rest)?));
+                let issued = u64::from_be_bytes(take(&mut rest)?);
+                Content::Ended { login, issued, reason: reason(rest)? }
+            }
+            (5, Target::Session(SessionName::User(_))) => {
+                let issued = u64::from_be_bytes(take(&mut rest)?);
+                Content::Ended { login: None, issued, reason: reason(rest)? }
             }
             _ => return Err(EnvelopeError::Kind),
         };
@@ -154,15 +163,21 @@ impl<'a> Envelope<'a> {
     /// Returns the octets. Error: [`EnvelopeError::TooLong`]. What else [`parse`](Envelope::parse)
     /// refuses is written as it is.
     pub fn to_octets(&self) -> Result<Vec<u8>, EnvelopeError> {
-        let code;
-        let (content, parts): (u8, [&[u8]; 2]) = match &self.content {
-            Content::Text(text) => (1, [text.as_bytes(), &[]]),
-            Content::Binary(octets) => (2, [octets, &[]]),
+        let (code, time);
+        let (content, parts): (u8, [&[u8]; 3]) = match &self.content {
+            Content::Text(text) => (1, [text.as_bytes(), &[], &[]]),
+            Content::Binary(octets) => (2, [octets, &[], &[]]),
             Content::Close { code: CloseCode(number), reason } => {
                 code = number.to_be_bytes();
-                (3, [&code, reason.as_bytes()])
+                (3, [&code, reason.as_bytes(), &[]])
             }
-            Content::Ended { login, reason } => (4, [&login.0, reason.as_bytes()]),
+            Content::Ended { login, issued, reason } => {
+                time = issued.to_be_bytes();
+                match login {
+                    Some(Bits(login)) => (4, [login, &time, reason.as_bytes()]),
+                    None => (5, [&time, reason.as_bytes(), &[]]),
+                }
+            }
         };
         let (target, session, topic) = match &self.target {
             Target::Session(session) => (1, Some(session), None),

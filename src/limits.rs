@@ -259,9 +259,14 @@ pub const READ_BUFFER: usize = 2 * 1024;
 pub const AT_THE_DOOR: usize = 8;
 /// Life of a session cookie without a request, in seconds: four weeks.
 pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
-/// Most sessions that were ended before their cookie expires and are remembered as ended. When
-/// there are more, the one that expires first is forgotten.
+/// Most ended logins that are remembered until their cookies expire, of users and of guests each.
+/// When a user's would be one too many, the one that was issued first is dropped, and with it every
+/// user's login that was issued up to then ends: a cookie that was ended is never good again. Of
+/// guests the oldest is dropped.
 pub const REVOKED: usize = 16 * 1024;
+/// Most ended logins of one user that are remembered one by one. One more, and every login of this
+/// user that was issued up to the latest of them is ended: so no account can fill the list.
+pub const REVOKED_PER_USER: usize = 8;
 /// Most octets of an envelope between processes: a message of the default largest size, with its
 /// topic. What is longer is not relayed, and what comes longer is dropped; both are counted.
 pub const ENVELOPE: usize = 1024 * 1024 + 4 * 1024;

@@ -13,7 +13,8 @@ use crate::local;
 use crate::log;
 use crate::registry::{self, listeners_of, members};
 use crate::relay::{Gap, Link};
-use crate::session::{Session, SessionId};
+use crate::revoked::Ended;
+use crate::session::SessionId;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
 
@@ -88,11 +89,13 @@ fn serve(envelope: &Envelope) {
             };
             return;
         }
-        Content::Ended { login, reason } => {
+        Content::Ended { login, issued, reason } => {
             if let Target::Session(name) = envelope.target {
-                let id = SessionId::from(name);
-                let session = Session { id, login: login.0, fresh: false, unsent: false };
-                local::end_login(&session, reason);
+                let ended = match login {
+                    Some(login) => Ended::Login(login.0, issued),
+                    None => Ended::UpTo(issued),
+                };
+                local::end_login(&name.into(), ended, reason);
             }
             return;
         }

@@ -3,8 +3,9 @@
 use crate::audience::{self, outboxes, Members};
 use crate::delivery::close_all;
 use crate::error::Error;
-use crate::registry::{everyone, listeners, revoke, with_topics};
-use crate::session::{unix_seconds, Session, SessionId};
+use crate::registry::{connections_of, everyone, listeners, with_topics};
+use crate::revoked::{self, Ended};
+use crate::session::SessionId;
 use crate::tap::Tap;
 use crate::topics::Topics;
 use crate::websocket::close::{CloseCode, CloseFrame};
@@ -54,8 +55,12 @@ pub(crate) fn close_everybody(except: Option<&SessionId>, close: &CloseFrame) ->
     audience::close(&everyone(), except, close)
 }
 
-/// Ends a login: its cookie is not taken again, its WebSockets are closed.
-pub(crate) fn end_login(session: &Session, why: &str) {
+/// Ends logins of a session: their cookies are not taken again, their WebSockets are closed. Returns
+/// what was ended, which may be more than was asked for.
+pub(crate) fn end_login(id: &SessionId, ended: Ended, why: &str) -> Ended {
     let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
-    close_all(revoke(session, unix_seconds()).iter(), &close);
+    // First on the list, then the WebSockets that are open: see `revoked`.
+    let ended = revoked::end(id, ended);
+    close_all(connections_of(id, ended).iter(), &close);
+    ended
 }

@@ -15,7 +15,7 @@ use crate::log;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
 use crate::relay::{Link, Outward, Passed, Relay, Relayed};
-use crate::revoked::Revoked;
+use crate::revoked::{is_ended, Ended};
 use crate::session::{Session, SessionId};
 use crate::tap::Tap;
 use crate::topics::{Sessions, Topics};
@@ -65,7 +65,6 @@ struct Registry {
     served: HashMap<usize, Arc<Outbox>>,
     passed: Counts,
     listeners: HashMap<SessionId, Vec<Tap>>,
-    revoked: Revoked,
     keys: Option<SessionKeys>,
     relay: Option<Arc<dyn Outward>>,
     /// Sessions that came or went, with a relay that has not been told yet.
@@ -167,7 +166,8 @@ pub(crate) fn join(
     most: usize,
 ) -> Result<Membership, NotJoined> {
     with(|registry| {
-        if registry.revoked.has(session) {
+        // Asked under the lock that `connections_of` needs: see `revoked`.
+        if is_ended(session) {
             return Err(NotJoined::Revoked);
         }
         let known = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
@@ -175,7 +175,8 @@ pub(crate) fn join(
             return Err(NotJoined::TooMany);
         }
         let first = known.is_empty();
-        let member = Member { outbox: Arc::clone(outbox), login: session.login };
+        let member =
+            Member { outbox: Arc::clone(outbox), login: session.login, issued: session.issued };
         let members = known.iter().cloned().chain([member.clone()]).collect();
         if first {
             registry.note(&session.id);
@@ -341,20 +342,13 @@ pub(crate) fn census() -> (Counts, Vec<Arc<Outbox>>, [usize; 3]) {
     })
 }
 
-/// Ends a login before its cookie expires, and returns its open WebSockets, which the caller
-/// closes.
-pub(crate) fn revoke(session: &Session, now: u64) -> Vec<Arc<Outbox>> {
+/// Returns the open WebSockets of what was ended of a session.
+pub(crate) fn connections_of(id: &SessionId, ended: Ended) -> Vec<Arc<Outbox>> {
     with(|registry| {
-        registry.revoked.add(session, now);
-        let members = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
-        let of_login = |member: &&Member| member.login == session.login;
-        members.iter().filter(of_login).map(|member| Arc::clone(&member.outbox)).collect()
+        let members = registry.sessions.get(id).map_or(&[][..], |members| members);
+        let covered = |member: &&Member| ended.covers(&member.login, member.issued);
+        members.iter().filter(covered).map(|member| Arc::clone(&member.outbox)).collect()
     })
-}
-
-/// Returns whether the login was ended.
-pub(crate) fn is_revoked(session: &Session) -> bool {
-    with(|registry| registry.revoked.has(session))
 }
 
 /// Returns the keys of servers that were given none: random, and the same for the whole process.

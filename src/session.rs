@@ -1,12 +1,14 @@
 //! Who a client is: a session id, and the signed cookie that carries it.
 //!
 //! ```text
-//! v1.g.<id>.<expiry>.<signature>             a guest: 128 random bits
-//! v1.u.<user>.<login>.<expiry>.<signature>   a user, and the login that the cookie belongs to
+//! v2.g.<id>.<issued>.<expiry>.<signature>             a guest: 128 random bits
+//! v2.u.<user>.<login>.<issued>.<expiry>.<signature>   a user, and the login that it belongs to
 //! ```
 //!
-//! The cookie holds everything, so nothing is stored on the server. An id that was not signed here
-//! is never adopted: the client gets a fresh one.
+//! `issued` is when the login was made, in milliseconds since 1970: a renewed cookie keeps it, so that
+//! "every login issued up to then" covers all cookies of a login or none. `expiry` is in seconds. The
+//! cookie holds everything, so nothing is stored on the server. An id that was not signed here is
+//! never adopted: the client gets a fresh one.
 
 use crate::channel::{Bits, SessionName};
 use crate::error::Error;
@@ -150,8 +152,8 @@ pub(crate) struct Session {
     pub id: SessionId,
     /// What a logout ends: a guest's id, or one login of a user.
     pub login: [u8; 16],
-    /// Whether it was made for this request, so that nobody can have its cookie.
-    pub fresh: bool,
+    /// When the login was made, in milliseconds since 1970.
+    pub issued: u64,
     /// Whether the client has no such cookie, or one that will expire soon.
     pub unsent: bool,
 }
@@ -172,32 +174,30 @@ impl SessionCookie {
         format!("{}{}", prefix, self.name)
     }
 
-    /// Returns the session of the first cookie that was signed here, has not expired and is
-    /// `wanted`; else a fresh guest. A cookie is renewed when less than half its life is left.
-    pub fn session_of(
-        &self,
-        headers: &Headers,
+    /// Returns the sessions of the cookies that were signed here and have not expired, in order. A
+    /// cookie is renewed when less than half its life is left.
+    pub fn sessions_of<'a>(
+        &'a self,
+        headers: &'a Headers,
         now: u64,
-        wanted: impl Fn(&Session) -> bool,
-    ) -> Session {
+    ) -> impl Iterator<Item = Session> + 'a {
         let name = self.wire_name();
         cookies(headers)
-            .filter(|(known, _)| *known == name.as_bytes())
-            .filter_map(|(_, value)| self.open(std::str::from_utf8(value).ok()?, now))
-            .find(wanted)
-            .unwrap_or_else(|| self.guest())
+            .filter(move |(known, _)| *known == name.as_bytes())
+            .filter_map(move |(_, value)| self.open(std::str::from_utf8(value).ok()?, now))
     }
 
     /// Returns a fresh guest.
     pub fn guest(&self) -> Session {
         let login = self.keys.draw();
-        Session { id: SessionId::Guest(GuestId(login)), login, fresh: true, unsent: true }
+        let id = SessionId::Guest(GuestId(login));
+        Session { id, login, issued: unix_millis(), unsent: true }
     }
 
-    /// Returns a fresh login of a user.
-    pub fn user(&self, user: i64) -> Session {
+    /// Returns a fresh login of a user, issued at this time in milliseconds since 1970.
+    pub fn user(&self, user: i64, issued: u64) -> Session {
         let (id, login) = (SessionId::Authenticated(user), self.keys.draw());
-        Session { id, login, fresh: true, unsent: true }
+        Session { id, login, issued, unsent: true }
     }
 
     /// Returns the Set-Cookie value that gives the session to the client for its whole life from
@@ -207,20 +207,22 @@ impl SessionCookie {
         if let SessionId::Authenticated(_) = session.id {
             body = [body, Bits(session.login).text()].join(".");
         }
-        let body = [body, (now + SESSION_LIFE).to_string()].join(".");
-        set_cookie(&self.wire_name(), &seal("v1", &body, &self.keys), SESSION_LIFE, self.secure)
+        let body = [body, session.issued.to_string(), (now + SESSION_LIFE).to_string()].join(".");
+        set_cookie(&self.wire_name(), &seal("v2", &body, &self.keys), SESSION_LIFE, self.secure)
     }
 
     fn open(&self, cookie: &str, now: u64) -> Option<Session> {
-        let body = unseal("v1", cookie, &self.keys)?;
+        let body = unseal("v2", cookie, &self.keys)?;
         let mut parts = body.split('.');
         let id = SessionId::parse(parts.next(), parts.next())?;
         let login = match &id {
             SessionId::Guest(id) => id.0,
             SessionId::Authenticated(_) => Bits::parse(parts.next()?)?.0,
         };
+        let issued = parts.next()?.parse().ok()?;
         let expires: u64 = parts.next()?.parse().ok().filter(|&expires| expires > now)?;
-        Some(Session { id, login, fresh: false, unsent: expires - now < SESSION_LIFE / 2 })
+        let unsent = expires - now < SESSION_LIFE / 2;
+        parts.next().is_none().then_some(Session { id, login, issued, unsent })
     }
 }
 
@@ -244,5 +246,11 @@ fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a st
 
 /// Returns the seconds since 1970; 0 on a system whose clock is before.
 pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_millis() / 1000
+}
+
+/// Returns the milliseconds since 1970; 0 on a system whose clock is before.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -97,7 +97,7 @@ fn lines_go_to_the_log_crate_and_hold_no_cookie() {
     Client::connect(running.address).get("/fail?what=%0a[ERROR]%20forged", "");
     wait_for_line("failed: \"no \\n[ERROR] forged");
     // Neither the token nor the id in it.
-    let id = cookie.split('.').nth(2).expect("v1.g.id.expiry.signature");
+    let id = cookie.split('.').nth(2).expect("v2.g.id.expiry.signature");
     assert!(id.len() == 22 && !seen(id), "{}", id);
 }
 

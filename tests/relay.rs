@@ -347,16 +347,52 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     let mut there = Client::websocket(running.address, "/ws", &third);
     ask(&mut there, "me");
     // What another process would say of this login: it is in the cookie, between number and expiry.
-    let login = login_of(&third);
-    relay.say(user(9), Content::Ended { login, reason: "elsewhere" });
+    let named = Some(login_of(&third));
+    relay.say(user(9), Content::Ended { login: named, issued: 1, reason: "elsewhere" });
     assert_eq!(there.next_close(), (1008, "elsewhere".to_string()));
     assert!(who(&third).starts_with("guest-"), "its cookie is not taken again");
     assert!(matches!(ended, Content::Ended { .. }));
+
+    // When a user's ended logins are too many to be told one by one, the mark is told, and one that
+    // another process tells counts here.
+    relay.take();
+    let cookies: Vec<String> = (0..9).map(|_| login(&running, 11)).collect();
+    let last = cookies.iter().map(|cookie| issued_of(cookie)).max();
+    for cookie in &cookies {
+        Client::connect(running.address).get("/logout", cookie);
+    }
+    let published = relay.take();
+    let ended = |octets: &Vec<u8>| match Envelope::parse(octets).expect("an envelope").content {
+        Content::Ended { login, issued, .. } => (login.is_some(), issued),
+        other => panic!("{:?}", other),
+    };
+    let ended: Vec<_> = published.iter().map(|(_, octets)| ended(octets)).collect();
+    assert!(ended.len() == 9 && ended[..8].iter().all(|(single, _)| *single), "{:?}", ended);
+    assert_eq!(ended[8], (false, last.expect("nine")));
+    let fourth = login(&running, 12);
+    let mut there = Client::websocket(running.address, "/ws", &fourth);
+    ask(&mut there, "me");
+    let issued = issued_of(&fourth);
+    relay.say(user(12), Content::Ended { login: None, issued: issued - 1, reason: "before" });
+    ask(&mut there, "a later login stays");
+    relay.say(user(12), Content::Ended { login: None, issued, reason: "all" });
+    assert_eq!(there.next_close(), (1008, "all".to_string()));
+    assert!(who(&fourth).starts_with("guest-"));
+    // A clock that is behind the other process's does not keep anybody out.
+    let far = issued + 3_600_000;
+    relay.say(user(12), Content::Ended { login: None, issued: far, reason: "" });
+    assert_eq!(who(&login(&running, 12)), "user-12");
+}
+
+/// Returns the issue time that a user's cookie carries.
+fn issued_of(cookie: &str) -> u64 {
+    let text = cookie.split('.').nth(4).expect("v2.u.<user>.<login>.<issued>");
+    text.parse().expect("a number")
 }
 
 /// Returns the login that a user's cookie carries.
 fn login_of(cookie: &str) -> Bits {
-    let text = cookie.split('.').nth(3).expect("v1.u.<user>.<login>");
+    let text = cookie.split('.').nth(3).expect("v2.u.<user>.<login>");
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (mut bits, mut count, mut octets) = (0u32, 0, Vec::new());
     for letter in text.bytes() {

@@ -16,6 +16,7 @@ use crate::keys::SessionKeys;
 use crate::local;
 use crate::outbox::Shared;
 use crate::registry;
+use crate::revoked::{self, Ended};
 use crate::roster::Entry;
 use crate::session::{unix_seconds, Session, SessionCookie, SessionId};
 use crate::socket::Socket;
@@ -242,13 +243,18 @@ impl Request {
         self.session().id
     }
 
-    /// Makes the client's session that of a user. The session before is ended: its WebSockets are
-    /// closed with 1008 and its cookie is not taken again, on other processes by [`Comms::relay`] soon
-    /// after. Returns an empty response to build the
-    /// answer from; whatever the handler answers sets the cookie, but for an error. Called before a
-    /// WebSocket opens: its handler has no request.
+    /// Makes the client's session that of a user. Every session whose cookie the request carried is
+    /// ended: its WebSockets are closed with 1008 and its cookie is not taken again, on other processes
+    /// by [`Comms::relay`] soon after. Returns an empty response to build the answer from; whatever the
+    /// handler answers sets the cookie, but for an error. Called before a WebSocket opens: its handler
+    /// has no request.
+    ///
+    /// Ended logins are remembered in memory until their cookies expire. A restart forgets them: with
+    /// [`Server::session_keys`] that outlive the process, a cookie that was ended and stolen is then
+    /// good again, until it expires or the keys are replaced.
     ///
     /// [`Comms::relay`]: crate::Comms::relay
+    /// [`Server::session_keys`]: crate::http::Server::session_keys
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -263,48 +269,64 @@ impl Request {
     /// assert!(matches!(request.session_id(), SessionId::Guest(_)) && request.session_id() != guest);
     /// ```
     pub fn login(&self, user: i64) -> Response {
-        self.replace_session(self.settings.cookie.user(user), "logged in");
+        self.replace_session(Some(user), "logged in");
         Response::new()
     }
 
-    /// Makes the client a new guest. The session before is ended as by [`login`](Request::login);
-    /// other logins of the same user stay.
+    /// Makes the client a new guest. Every session whose cookie the request carried is ended as by
+    /// [`login`](Request::login). Other logins of the same user stay, but for this: up to
+    /// [`REVOKED_PER_USER`] ended logins of a user are remembered one by one. One more, and every login
+    /// that this user made up to the latest of them ends too, those of other browsers included.
+    ///
+    /// [`REVOKED_PER_USER`]: crate::limits::REVOKED_PER_USER
     pub fn logout(&self) -> Response {
-        self.replace_session(self.settings.cookie.guest(), "logged out");
+        self.replace_session(None, "logged out");
         Response::new()
     }
 
     /// Gives the client a new cookie and ends the one before, as [`login`](Request::login) does:
     /// for a change of rights. A user stays this user, a guest becomes a new guest.
     pub fn rotate(&self) -> Response {
-        let session = match self.session_id() {
-            SessionId::Authenticated(user) => self.settings.cookie.user(user),
-            SessionId::Guest(_) => self.settings.cookie.guest(),
+        let user = match self.session_id() {
+            SessionId::Authenticated(user) => Some(user),
+            SessionId::Guest(_) => None,
         };
-        self.replace_session(session, "session rotated");
+        self.replace_session(user, "session rotated");
         Response::new()
     }
 
-    fn replace_session(&self, new: Session, why: &str) {
-        let old = self.session();
-        *self.session_slot() = Some(new);
-        // Nothing to end, and a list that anybody could fill would forget what matters.
-        if old.fresh {
-            return;
+    /// Ends every session whose cookie the request carried, and makes the client a user or a guest.
+    fn replace_session(&self, user: Option<i64>, why: &str) {
+        // A browser sends one cookie for each path and domain that somebody set it for, and a thief
+        // could use any of them. What was made for this request has no cookie that could be ended.
+        for old in self.known_sessions() {
+            let ended = local::end_login(&old.id, Ended::Login(old.login, old.issued), why);
+            if registry::is_relayed() {
+                let (login, issued) = match ended {
+                    Ended::Login(login, issued) => (Some(Bits(login)), issued),
+                    Ended::UpTo(issued) => (None, issued),
+                };
+                let session = Target::Session((&old.id).into());
+                registry::publish(session, Content::Ended { login, issued, reason: why });
+            }
         }
-        if registry::is_relayed() {
-            let (session, login) = (Target::Session((&old.id).into()), Bits(old.login));
-            registry::publish(session, Content::Ended { login, reason: why });
-        }
-        local::end_login(&old, why);
+        // Made after that: it must not be among what was ended.
+        let cookie = &self.settings.cookie;
+        *self.session_slot() = Some(match user {
+            Some(user) => cookie.user(user, revoked::issue_time(user)),
+            None => cookie.guest(),
+        });
     }
 
     pub(crate) fn session(&self) -> Session {
-        let read = || {
-            let wanted = |session: &Session| !registry::is_revoked(session);
-            self.settings.cookie.session_of(&self.head.headers, unix_seconds(), wanted)
-        };
+        let read = || self.known_sessions().next().unwrap_or_else(|| self.settings.cookie.guest());
         self.session_slot().get_or_insert_with(read).clone()
+    }
+
+    /// Returns the sessions of the request's cookies that are valid and were not ended.
+    fn known_sessions(&self) -> impl Iterator<Item = Session> + '_ {
+        let sessions = self.settings.cookie.sessions_of(&self.head.headers, unix_seconds());
+        sessions.filter(|session| !revoked::is_ended(session))
     }
 
     /// Returns the Set-Cookie value of the answer: `None` when nobody asked for the session, or

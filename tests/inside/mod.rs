@@ -24,6 +24,8 @@ mod places;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod revoked;
+#[cfg(test)]
 mod sending;
 #[cfg(test)]
 mod threads;

@@ -5,8 +5,9 @@ use crate::delivery::deliver;
 use crate::keys::SessionKeys;
 use crate::limits::Limits;
 use crate::outbox::{Outbox, Refused, Shared};
-use crate::registry::{everyone, join, members, revoke, NotJoined};
-use crate::session::SessionCookie;
+use crate::registry::{everyone, join, members, NotJoined};
+use crate::revoked::{self, Ended};
+use crate::session::{Session, SessionCookie};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use std::io::ErrorKind;
@@ -61,7 +62,7 @@ fn on_threads<T: Send>(seed: u64, run: impl Fn(usize, &mut Random) -> T + Sync) 
     })
 }
 
-fn outbox(writes: Vec<Result<usize, ErrorKind>>) -> (Arc<Outbox>, Arc<Stub>) {
+pub(super) fn outbox(writes: Vec<Result<usize, ErrorKind>>) -> (Arc<Outbox>, Arc<Stub>) {
     let stub = Stub::new(Script { writes: writes.into(), ..Script::default() });
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let shared = Shared::new(Limits::default());
@@ -224,7 +225,8 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
             assert!(everyone().iter().all(|(id, _)| *id != session.id));
         }
         // Who was ended cannot come back, however many try.
-        revoke(&sessions[0], 0);
+        let Session { id, login, issued, .. } = &sessions[0];
+        revoked::end(id, Ended::Login(*login, *issued));
         on_threads(seed, |_, _| {
             let (outbox, _) = outbox(Vec::new());
             assert!(matches!(join(&sessions[0], &outbox, 0), Err(NotJoined::Revoked)));

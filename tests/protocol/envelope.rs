@@ -48,12 +48,18 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
         "all", Target::Everybody { except: Some(GUEST) },
         Content::Close { code: CloseCode::GOING_AWAY, reason: "" }),
     ("a login has ended, for every process",
-        b"\x01\x04\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\0\0\0\x1aloginloginlogin!logged out",
+        b"\x01\x04\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\
+          \0\0\0\x22loginloginlogin!\0\0\x01\x8c\xc2\x51\xf4\0logged out",
         "all", Target::Session(SessionName::User(7)),
-        Content::Ended { login: LOGIN, reason: "logged out" }),
+        Content::Ended { login: Some(LOGIN), issued: 1_704_067_200_000, reason: "logged out" }),
+    ("all of a user's logins up to a time have ended",
+        b"\x01\x05\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\
+          \0\0\0\x0b\0\0\0\0\0\0\x01\0out",
+        "all", Target::Session(SessionName::User(7)),
+        Content::Ended { login: None, issued: 256, reason: "out" }),
     ("a guest has ended",
-        b"\x01\x04\x01\x01nodenodenodenodeguestguestguest!\0\0\0\x10loginloginlogin!",
-        "all", Target::Session(GUEST), Content::Ended { login: LOGIN, reason: "" }),
+        b"\x01\x04\x01\x01nodenodenodenodeguestguestguest!\0\0\0\x18loginloginlogin!\0\0\0\0\0\0\0\x01",
+        "all", Target::Session(GUEST), Content::Ended { login: Some(LOGIN), issued: 1, reason: "" }),
 ];
 
 #[test]
@@ -101,7 +107,7 @@ fn what_says_nothing_valid_is_refused() {
         ("a later version", b"\x02\x01\x02\0", Version),
         ("a text that is no envelope", b"hello, world", Version),
         ("a content of 0", b"\x01\0\x02\0nodenodenodenode\0\0\0\0", Kind),
-        ("a content of 5", b"\x01\x05\x02\0nodenodenodenode\0\0\0\0", Kind),
+        ("a content of 6", b"\x01\x06\x02\0nodenodenodenode\0\0\0\0", Kind),
         ("a target of 0", b"\x01\x01\0\0nodenodenodenode\0\0\0\0", Kind),
         ("a target of 4", b"\x01\x01\x04\0nodenodenodenode\0\0\0\0", Kind),
         ("a session of 3", b"\x01\x01\x02\x03nodenodenodenode\0\0\0\0", Kind),
@@ -109,6 +115,10 @@ fn what_says_nothing_valid_is_refused() {
         ("a topic is closed", b"\x01\x03\x03\0nodenodenodenode\0\x01x\0\0\0\x02\x03\xe8", Kind),
         ("everybody's login", b"\x01\x04\x02\0nodenodenodenode\0\0\0\x10loginloginlogin!", Kind),
         ("a topic's login", b"\x01\x04\x03\0nodenodenodenode\0\x01x\0\0\0\x10loginloginlogin!", Kind),
+        ("everybody's logins", b"\x01\x05\x02\0nodenodenodenode\0\0\0\x08\0\0\0\0\0\0\0\x01", Kind),
+        ("a guest's logins",
+            b"\x01\x05\x01\x01nodenodenodenodeguestguestguest!\0\0\0\x08\0\0\0\0\0\0\0\x01", Kind),
+        ("half a time", b"\x01\x05\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\0\0\0\x04\0\0\0\0", Length),
         ("half a code", b"\x01\x03\x02\0nodenodenodenode\0\0\0\x01\x03", Length),
         ("half a login", b"\x01\x04\x01\x01nodenodenodenodeguestguestguest!\0\0\0\x05login", Length),
         ("a topic of 4 GiB", b"\x01\x01\x03\0nodenodenodenode\xff\xff\0\0\0\0", Length),

@@ -375,8 +375,13 @@ fn the_101_gives_a_guest_its_cookie() {
     assert_eq!(name, "sockling_session");
     let parts: Vec<&str> = value.split('.').collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    // A guest's 128 bits, the time at which the cookie expires, and 160 bits of signature.
-    assert_eq!((&parts[..2], &lengths[2..]), (&["v1", "g"][..], &[22, 10, 27][..]), "{}", value);
+    // A guest's 128 bits, when it was issued and when it expires, and 160 bits of signature.
+    assert_eq!(
+        (&parts[..2], &lengths[2..]),
+        (&["v2", "g"][..], &[22, 13, 10, 27][..]),
+        "{}",
+        value
+    );
     assert!(matches!(request.session_id(), SessionId::Guest(_)));
 }
 

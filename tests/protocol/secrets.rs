@@ -9,9 +9,9 @@ use std::fmt::Debug;
 
 /// The same secret in each place where one may be, and a cookie of ours.
 const SECRET: &str = "s3cr3t";
-const COOKIE: &str = "sockling_session=v1.g.AAAAAAAAAAAAAAAAAAAAAA.1.s3cr3t";
+const COOKIE: &str = "sockling_session=v2.g.AAAAAAAAAAAAAAAAAAAAAA.1.s3cr3t";
 const HEAD: &[u8] = b"POST /p?key=s3cr3t HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\
-    Cookie: sockling_session=v1.g.AAAAAAAAAAAAAAAAAAAAAA.1.s3cr3t\r\n\
+    Cookie: sockling_session=v2.g.AAAAAAAAAAAAAAAAAAAAAA.1.s3cr3t\r\n\
     Authorization: Bearer s3cr3t\r\n\r\n";
 
 fn headers() -> Headers {

@@ -71,9 +71,9 @@ fn what_was_not_signed_as_a_token_stands_for_nobody() {
         ("white space", sign("id.u.7") + " "),
         ("more after it", sign("id.u.7") + ".u"),
         // Signed, but for something else, or nothing at all.
-        ("a guest's cookie", sign("v1.g.AAAAAAAAAAAAAAAAAAAAAA.4102444800")),
-        ("a user's cookie", sign("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA.4102444800")),
-        ("another label", sign("v1.u.7")),
+        ("a guest's cookie", sign("v2.g.AAAAAAAAAAAAAAAAAAAAAA.4102444800")),
+        ("a user's cookie", sign("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.4102444800")),
+        ("another label", sign("v2.u.7")),
         ("a label that only begins so", sign("idx.u.7")),
         ("no label", sign("u.7")),
         ("no kind", sign("id.7")),
@@ -126,11 +126,11 @@ fn a_client_without_a_cookie_of_this_server_is_a_new_guest() {
         ("a text", "sockling_session=admin".to_string()),
         ("a token", format!("sockling_session={}", sign("id.u.7"))),
         ("signed elsewhere", {
-            let cookie = sign("v1.g.AAAAAAAAAAAAAAAAAAAAAA.4102444800");
+            let cookie = sign("v2.g.AAAAAAAAAAAAAAAAAAAAAA.4102444800");
             format!("sockling_session={}", cookie)
         }),
         ("a user, signed elsewhere", {
-            let cookie = sign("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA.4102444800");
+            let cookie = sign("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.4102444800");
             format!("sockling_session={}", cookie)
         }),
     ];

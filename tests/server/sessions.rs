@@ -69,7 +69,7 @@ fn the_cookie_is_set_when_a_handler_asks_for_the_session_and_not_otherwise() {
     let set = reply.header("set-cookie").expect("a cookie").to_string();
     let (pair, attributes) = set.split_once("; ").expect("attributes");
     assert_eq!(attributes, "Max-Age=2419200; Path=/; HttpOnly; SameSite=Lax");
-    assert!(pair.starts_with("sockling_session=v1.g."), "{}", pair);
+    assert!(pair.starts_with("sockling_session=v2.g."), "{}", pair);
     // Who has it is the same, and does not get it again.
     assert_eq!(ask(&running, "/who", pair), (reply.text().to_string(), None));
     assert_eq!(client.get("/mine", "").header("cache-control"), Some("no-store"));
@@ -119,7 +119,7 @@ fn an_id_that_was_not_signed_here_is_replaced() {
     }
     assert!(tried > 60, "{}", tried);
     // Behind a forged one the good one is found.
-    let both = format!("{}=v1.g.AAAAAAAAAAAAAAAAAAAAAA.9999999999.AAAA; {}", name, cookie);
+    let both = format!("{}=v2.g.AAAAAAAAAAAAAAAAAAAAAA.1.9999999999.AAAA; {}", name, cookie);
     assert_eq!(ask(&running, "/who", &both), (me, None));
 }
 
@@ -144,8 +144,8 @@ fn a_cookie_ends_with_its_time_and_is_renewed_in_its_second_half() {
         ("never", String::new(), false, true),
     ];
     for (session, name) in [
-        ("v1.g.AAAAAAAAAAAAAAAAAAAAAA", "guest-e129f2"),
-        ("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA", "user-7"),
+        ("v2.g.AAAAAAAAAAAAAAAAAAAAAA.1", "guest-e129f2"),
+        ("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.1", "user-7"),
     ] {
         for (gloss, expires, taken, renewed) in &rows {
             let (who, set) = ask(&running, "/who", &signed(&format!("{}.{}", session, expires)));
@@ -169,9 +169,9 @@ fn a_cookie_ends_with_its_time_and_is_renewed_in_its_second_half() {
 fn of_many_cookies_the_first_good_one_among_the_first_64_counts() {
     let running = start_with_key();
     let later = u64::MAX;
-    let one = signed(&format!("v1.u.1.AAAAAAAAAAAAAAAAAAAAAA.{}", later));
-    let two = signed(&format!("v1.u.2.AAAAAAAAAAAAAAAAAAAAAQ.{}", later));
-    let past = signed("v1.u.3.AAAAAAAAAAAAAAAAAAAAAg.1");
+    let one = signed(&format!("v2.u.1.AAAAAAAAAAAAAAAAAAAAAA.1.{}", later));
+    let two = signed(&format!("v2.u.2.AAAAAAAAAAAAAAAAAAAAAQ.1.{}", later));
+    let past = signed("v2.u.3.AAAAAAAAAAAAAAAAAAAAAg.1.1");
     let ended = ask(&running, "/login/4", "").1.expect("a cookie");
     ask(&running, "/logout", &ended);
     let others = |count: usize| "a=b; ".repeat(count);
@@ -207,16 +207,20 @@ fn what_the_server_signed_for_another_purpose_is_no_cookie() {
         format!("sockling_session={}", stored),
         format!("sockling_session={}", stored.replace("id.", "v1.")),
         signed("id.u.7"),
-        signed("v1.u.7"),
-        signed(&format!("id.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
+        signed("v2.u.7"),
+        signed(&format!("id.u.7.AAAAAAAAAAAAAAAAAAAAAA.1.{}", later)),
+        signed(&format!("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
+        signed(&format!("v3.u.7.AAAAAAAAAAAAAAAAAAAAAA.1.{}", later)),
         signed(&format!("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
-        signed(&format!("u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later)),
+        signed(&format!("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.-1.{}", later)),
+        signed(&format!("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.1.{}.2", later)),
+        signed(&format!("u.7.AAAAAAAAAAAAAAAAAAAAAA.1.{}", later)),
     ] {
         let (who, set) = ask(&running, "/who", &cookie);
         assert!(who.starts_with("guest-") && set.is_some(), "{} is {}", cookie, who);
     }
     // The same with the right label is one.
-    let cookie = signed(&format!("v1.u.7.AAAAAAAAAAAAAAAAAAAAAA.{}", later));
+    let cookie = signed(&format!("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.1.{}", later));
     assert_eq!(ask(&running, "/who", &cookie), ("user-7".to_string(), None));
 }
 
@@ -279,6 +283,62 @@ fn strangers_cannot_make_the_server_forget_a_logout() {
 }
 
 #[test]
+fn no_account_can_make_the_server_forget_the_logout_of_another() {
+    use sockling::limits::{Limits, REVOKED};
+    let limits = Limits { requests_per_connection: 0, ..Limits::default() };
+    let running = Running::start(Server::new(routes()).limits(limits));
+    let stolen = ask(&running, "/login/4201", "").1.expect("a cookie");
+    ask(&running, "/logout", &stolen);
+    let mut client = Client::connect(running.address);
+    let mut cookie = client.get("/login/4202", "").cookie().expect("a cookie");
+    let first = cookie.clone();
+    for _ in 0..=REVOKED {
+        let reply = client.get("/rotate", &format!("Cookie: {}\r\n", cookie));
+        cookie = reply.cookie().expect("a cookie");
+    }
+    assert!(ask(&running, "/who", &stolen).0.starts_with("guest-"), "it is good again");
+    assert!(ask(&running, "/who", &first).0.starts_with("guest-"));
+    assert_eq!(ask(&running, "/who", &cookie), ("user-4202".to_string(), None));
+}
+
+#[test]
+fn a_logout_and_a_login_end_every_session_whose_cookie_came_with_the_request() {
+    let running = Running::start(Server::new(routes()));
+    let login = |user: &str| ask(&running, user, "").1.expect("a cookie");
+    for path in ["/logout", "/login/3", "/rotate"] {
+        let cookies = [login("/login/1"), login("/login/2"), login("/login/1")];
+        let open = |cookie: &String| {
+            Client::websocket(running.address, "/ws", &format!("Cookie: {}\r\n", cookie))
+        };
+        let sockets: Vec<Client> = cookies.iter().map(open).collect();
+        let (_, new) = ask(&running, path, &cookies.join("; "));
+        for mut socket in sockets {
+            assert_eq!(socket.next_close().0, 1008, "{}", path);
+        }
+        for cookie in &cookies {
+            assert!(ask(&running, "/who", cookie).0.starts_with("guest-"), "{}", path);
+        }
+        assert_eq!(ask(&running, "/who", &new.expect("a cookie")).1, None, "{}", path);
+    }
+}
+
+#[test]
+fn nine_logouts_end_the_users_other_browsers_and_a_login_works_at_once() {
+    let running = Running::start(Server::new(routes()));
+    let login = || ask(&running, "/login/4203", "").1.expect("a cookie");
+    let forgotten = login();
+    let mut socket =
+        Client::websocket(running.address, "/ws", &format!("Cookie: {}\r\n", forgotten));
+    for count in 1..=9 {
+        assert_eq!(ask(&running, "/who", &forgotten).0, "user-4203", "after {}", count - 1);
+        ask(&running, "/logout", &login());
+    }
+    assert_eq!(socket.next_close(), (1008, "logged out".to_string()));
+    assert!(ask(&running, "/who", &forgotten).0.starts_with("guest-"));
+    assert_eq!(ask(&running, "/who", &login()), ("user-4203".to_string(), None));
+}
+
+#[test]
 fn a_rotation_keeps_the_user_and_ends_the_cookie_before_and_its_sockets() {
     let running = Running::start(Server::new(routes()));
     let open = |cookie: &str| {
@@ -333,7 +393,7 @@ fn secure_cookies_have_the_host_prefix() {
     let running = Running::start(Server::new(routes()).secure_cookies(true).cookie_name("id"));
     let reply = Client::connect(running.address).get("/who", "");
     let set = reply.header("set-cookie").expect("a cookie");
-    assert!(set.starts_with("__Host-id=v1.g."), "{}", set);
+    assert!(set.starts_with("__Host-id=v2.g."), "{}", set);
     assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"), "{}", set);
     let error =
         Server::new(Vec::new()).cookie_name("a;b").bind("127.0.0.1:0").expect_err("no name");

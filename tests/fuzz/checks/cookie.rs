@@ -37,10 +37,18 @@ pub fn check(bytes: &[u8]) {
         assert_eq!(SessionId::from_token(&id.to_token(&keys), &keys).ok(), Some(id));
     }
     let mut headers = Headers::new();
-    headers.push("Cookie", ["s=", &signed("v1")].concat().as_bytes());
+    headers.push("Cookie", ["s=", &signed("v2")].concat().as_bytes());
     let cookie = SessionCookie { name: "s".to_string(), secure: false, keys: keys.clone() };
-    let session = cookie.session_of(&headers, NOW, |_| true);
-    assert!(session.fresh || text.len() > "u.1..1".len());
+    for session in cookie.sessions_of(&headers, NOW) {
+        assert!(text.len() > "u.1..1.1".len());
+        // What is set for it is the same session.
+        let set = cookie.set(&session, NOW);
+        let mut again = Headers::new();
+        again.push("Cookie", set.split(';').next().unwrap_or("").as_bytes());
+        let again: Vec<_> = cookie.sessions_of(&again, NOW).collect();
+        assert!(again.len() == 1 && again[0].id == session.id && again[0].login == session.login);
+        assert_eq!(again[0].issued, session.issued);
+    }
 }
 
 const NOW: u64 = 1_800_000_000;
