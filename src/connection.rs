@@ -22,7 +22,7 @@ use crate::http::request::{Live, Request, Settings};
 use crate::http::response::Response;
 use crate::http::target::Authority;
 use crate::limits::{Limits, BODY_RATE, LINGER};
-use crate::log;
+use crate::logger::log_line;
 use crate::outbox::Shared;
 use crate::roster::Place;
 use crate::router::Router;
@@ -281,7 +281,7 @@ impl Connection<'_> {
         close: bool,
     ) -> Result<(), End> {
         let bytes = response.encode(head_only, close, unix_seconds()).or_else(|error| {
-            log::error!("{}; {} is told 500", error, self.place.entry.peer);
+            log_line!(Error, "{}; {} is told 500", error, self.place.entry.peer);
             Response::internal_error().encode(head_only, close, unix_seconds())
         });
         self.write_bytes(socket, &bytes.map_err(Error::Response)?)
@@ -294,7 +294,8 @@ impl Connection<'_> {
 
     fn end(&self, socket: &mut Socket, end: End, head_only: bool) {
         if let End::Told(status, why) = end {
-            log::warn!(
+            log_line!(
+                Info,
                 "refused a request from {}: {}; it is told {}",
                 self.place.entry.peer,
                 why,
@@ -314,11 +315,16 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
         Some(Ok(response)) => for_session(request, response),
         Some(Err(error)) => {
             // Quoted: the text may hold what the client sent, and no line break of that.
-            log::error!("the handler of {:?} failed: {:?}", request, error.to_string());
-            Response::of_status(error.status())
+            let (status, why) = (error.status(), error.to_string());
+            match status {
+                500.. => log_line!(Error, "the handler of {:?} failed: {:?}", request, why),
+                // The client's own fault, such as a request that another site's page made it send.
+                _ => log_line!(Info, "the handler of {:?} refused it: {:?}", request, why),
+            }
+            Response::of_status(status)
         }
         None => {
-            log::error!("the handler of {:?} panicked", request);
+            log_line!(Error, "the handler of {:?} panicked", request);
             Response::internal_error()
         }
     }

@@ -8,7 +8,7 @@ use crate::connection::{serve, Site};
 use crate::http::forwarded::is_proxy;
 use crate::http::response::Response;
 use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
-use crate::log;
+use crate::logger::log_line;
 use crate::roster::Roster;
 use crate::session::unix_seconds;
 use crate::socket::Socket;
@@ -131,7 +131,7 @@ impl Door {
             crowd.pausing = true;
         }
         if *pause == PAUSE.0 {
-            told(|| log::error!("cannot accept connections: {}; trying again", error));
+            told(|| log_line!(Error, "cannot accept connections: {}; trying again", error));
         }
         // Ends early also when the door closes, which the next accept will tell.
         let waited = self.changed.wait_timeout(self.crowd(), *pause);
@@ -154,12 +154,12 @@ impl Door {
         let served = catch_unwind(AssertUnwindSafe(|| match follower {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
-                log::error!("cannot start a thread: {}", error);
+                log_line!(Error, "cannot start a thread: {}", error);
                 self.turn_away(Arc::new(stream), peer);
             }
         }));
         if served.is_err() {
-            told(|| log::error!("serving {} panicked", peer));
+            told(|| log_line!(Error, "serving {} panicked", peer));
         }
     }
 
@@ -191,7 +191,7 @@ impl Door {
             if crowd.told.map_or(true, |told| told.elapsed() > Duration::from_secs(1)) {
                 crowd.told = Some(Instant::now());
                 drop(crowd);
-                log::warn!("there is no room for {}; it is told 503, as others may be", peer);
+                log_line!(Warn, "there is no room for {}; it is told 503, as others may be", peer);
             }
         }
         self.refuse(&*stream);

@@ -45,7 +45,7 @@
 //! read from top to bottom; a test holds that.
 //!
 //! ```text
-//! ground        limits log system
+//! ground        limits log system logger
 //! HTTP text     http/headers http/target http/head http/origin http/chunked http/cookie
 //!               http/response
 //! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
@@ -227,6 +227,7 @@ pub mod websocket {
 mod channel;
 mod envelope;
 mod error;
+mod logger;
 mod system;
 
 mod clock;

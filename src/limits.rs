@@ -277,3 +277,17 @@ pub const RECEIVER: usize = 1024;
 pub const TOPIC_KEEPS: usize = 256 * 1024;
 /// Octets that a kept message counts for beyond its own.
 pub const KEPT_EACH: usize = 128;
+/// Longest log line of the library's own, in bytes; a longer one is cut. An application's error may
+/// quote what a client sent.
+pub const LOG_LINE: usize = 1024;
+/// Lines of one kind that are logged at once, however fast they come.
+pub const LOG_BURST: u32 = 50;
+/// Pace at which further lines of this kind are logged. The rest is left out, and counted.
+pub const LOG_PACE: Duration = Duration::from_secs(2);
+/// How long after the first line that was left out their count is logged.
+pub const LOG_REPORT: Duration = Duration::from_secs(10);
+/// Most bytes of log lines that wait for stderr, or for the application's logger. Further lines are
+/// dropped, and counted: no client's thread waits for a log that nobody reads.
+pub const LOG_QUEUE: usize = 64 * 1024;
+/// Longest that the end of a server waits for the log lines that are queued.
+pub const LOG_FLUSH: Duration = Duration::from_millis(100);

@@ -10,7 +10,7 @@
 use crate::channel::Channel;
 use crate::envelope::{Content, Envelope, EnvelopeError, Target};
 use crate::local;
-use crate::log;
+use crate::logger::log_line;
 use crate::registry::{self, listeners_of, members};
 use crate::relay::{Gap, Link};
 use crate::revoked::Ended;
@@ -58,7 +58,7 @@ impl Link {
                     passed.refused == 1
                 };
                 if first {
-                    log::warn!("other processes sent {}; more will only be counted", error);
+                    log_line!(Warn, "other processes sent {}; more will only be counted", error);
                 }
             }
         }
@@ -66,7 +66,7 @@ impl Link {
 
     /// Logs and counts that messages may be missing.
     pub fn gap(&self, gap: &Gap) {
-        log::warn!("{}", gap);
+        log_line!(Warn, "relay: {}", gap);
         if let Some(relay) = registry::relay() {
             relay.relayed().passed().gaps += 1;
         }

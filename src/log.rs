@@ -5,6 +5,19 @@
 //! lines go where the application sends them. Without it `error`, `warn` and `info` are printed,
 //! one line each; `debug` and `trace` are checked by the compiler and not printed. A line that
 //! cannot be written is dropped: a closed stderr must not end a connection.
+//!
+//! The library's own lines, with the feature and without it, never hold a thread that serves a client:
+//! a thread of their own writes them, and when the log takes no more than [`LOG_QUEUE`] bytes of them,
+//! further lines are dropped and counted. No client can flood the log with them: of each kind
+//! [`LOG_BURST`] lines are logged at once and then one each [`LOG_PACE`], how many were left out is
+//! logged within ten seconds, and a line has [`LOG_LINE`] bytes at most. What a client alone can cause is
+//! `info`. Lines of the application are its own: they are not paced, and the thread that logs one writes
+//! it.
+//!
+//! [`LOG_QUEUE`]: crate::limits::LOG_QUEUE
+//! [`LOG_BURST`]: crate::limits::LOG_BURST
+//! [`LOG_PACE`]: crate::limits::LOG_PACE
+//! [`LOG_LINE`]: crate::limits::LOG_LINE
 
 use std::fmt::Arguments;
 use std::io::Write;

@@ -13,7 +13,7 @@
 
 use crate::clock::Clock;
 use crate::limits::{Limits, Overflow, DIRECT_WRITE};
-use crate::log;
+use crate::logger::log_line;
 use crate::queue::{Counts, Queue};
 use crate::stream::{after, Stream};
 use crate::websocket::close::CloseFrame;
@@ -197,7 +197,7 @@ impl Outbox {
         if full.closed {
             queue.counts.cut_off += 1;
             self.shut(queue);
-            log::warn!("cut off {}: it does not read what is sent to it", self.peer);
+            log_line!(Info, "cut off {}: it does not read what is sent to it", self.peer);
         }
     }
 
@@ -218,7 +218,7 @@ impl Outbox {
     /// Ends the connection at once and logs why.
     pub fn cut_off(&self, why: &str) {
         if self.close() {
-            log::warn!("cut off {}: {}", self.peer, why);
+            log_line!(Info, "cut off {}: {}", self.peer, why);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::here::{self, Here};
 use crate::keys::SessionKeys;
 use crate::limits::has_room;
-use crate::log;
+use crate::logger::log_line;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
 use crate::relay::{Link, Outward, Passed, Relay, Relayed};
@@ -360,7 +360,7 @@ pub(crate) fn process_keys() -> Result<SessionKeys, Error> {
         (registry.keys.get_or_insert(fresh).clone(), first)
     });
     if first {
-        log::info!("sessions end with this process; Server::session_keys makes them last");
+        log_line!(Info, "sessions end with this process; Server::session_keys makes them last");
     }
     Ok(keys)
 }

@@ -4,7 +4,7 @@ use crate::channel::Channel;
 pub use crate::channel::{Bits, SessionName};
 pub use crate::envelope::{Content, Envelope, EnvelopeError, Target};
 use crate::error::Error;
-use crate::log;
+use crate::logger::log_line;
 use crate::session::SessionId;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -149,7 +149,7 @@ impl Outward for Relayed {
         let taken = match envelope.to_octets() {
             Ok(octets) => self.relay.publish(&envelope.channel(), octets).is_ok(),
             Err(error) => {
-                log::warn!("not sent to other processes: {}", error);
+                log_line!(Warn, "not sent to other processes: {}", error);
                 false
             }
         };

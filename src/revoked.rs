@@ -15,7 +15,7 @@
 
 use crate::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
 use crate::session::{unix_millis, Session, SessionId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 type Login = [u8; 16];
@@ -65,16 +65,18 @@ fn with<T>(look: impl FnOnce(&mut Revoked) -> T) -> T {
 /// Guests and users apart, since anybody can become a guest and be ended, again and again.
 #[derive(Default)]
 pub(crate) struct Revoked {
-    guests: HashSet<Login>,
+    /// Ended guests, in order, so that one is found without looking at all.
+    guests: Vec<Login>,
     /// The same, oldest first, each with the time at which its cookie has expired.
     guests_until: VecDeque<(u64, Login)>,
-    users: HashMap<i64, Vec<Entry>>,
-    entries: usize,
+    /// What was ended of users, in the order of their numbers.
+    users: Vec<Entry>,
     floor: u64,
 }
 
 /// What was ended of a user, and until when a cookie of it can be valid.
 struct Entry {
+    user: i64,
     ended: Ended,
     until: u64,
 }
@@ -96,80 +98,77 @@ impl Revoked {
             (SessionId::Guest(_), Ended::Login(login, _)) => self.end_guest(login, until, now),
             (SessionId::Guest(_), Ended::UpTo(_)) => {}
             (SessionId::Authenticated(user), _) => {
-                return self.end_user(*user, Entry { ended, until }, now)
+                return self.end_user(Entry { user: *user, ended, until }, now)
             }
         }
         ended
     }
 
     fn end_guest(&mut self, login: Login, until: u64, now: u64) {
-        if self.guests.insert(login) {
+        if let Err(place) = self.guests.binary_search(&login) {
+            self.guests.insert(place, login);
             self.guests_until.push_back((until, login));
         }
         let past = |(until, _): &(u64, Login)| *until <= now;
         while self.guests.len() > REVOKED || self.guests_until.front().map_or(false, past) {
-            self.guests_until.pop_front().map(|(_, login)| self.guests.remove(&login));
+            let oldest = self.guests_until.pop_front();
+            let place = oldest.and_then(|(_, login)| self.guests.binary_search(&login).ok());
+            place.map(|place| self.guests.remove(place));
         }
     }
 
-    fn end_user(&mut self, user: i64, new: Entry, now: u64) -> Ended {
-        let entries = self.users.entry(user).or_default();
-        let (before, mut ended) = (entries.len(), new.ended);
-        let covered = |old: &Entry| match old.ended {
+    fn end_user(&mut self, new: Entry, now: u64) -> Ended {
+        let (user, until, mut ended) = (new.user, new.until, new.ended);
+        let covers = |old: &Entry| match old.ended {
             Ended::UpTo(time) => new.issued() <= time,
-            same => same == new.ended,
+            same => same == ended,
         };
-        if entries.iter().any(covered) {
+        let known = self.of(user);
+        if known.iter().any(covers) {
             return ended;
         }
-        entries.push(new);
         let single = |entry: &&Entry| matches!(entry.ended, Ended::Login(..));
-        if entries.iter().filter(single).count() > REVOKED_PER_USER {
-            ended = Ended::UpTo(entries.iter().map(Entry::issued).max().unwrap_or(0));
+        if single(&&new) && known.iter().filter(single).count() == REVOKED_PER_USER {
+            let latest = known.iter().map(Entry::issued).max().unwrap_or(0);
+            ended = Ended::UpTo(latest.max(new.issued()));
         }
         if let Ended::UpTo(time) = ended {
-            // The mark takes the place of all that it covers.
-            let until = entries.iter().map(|entry| entry.until).max().unwrap_or(0);
-            entries.retain(|entry| entry.issued() > time);
-            entries.push(Entry { ended, until });
+            // The mark takes the place of all that it covers. No cookie of that lasts longer.
+            self.users.retain(|entry| entry.user != user || entry.issued() > time);
         }
-        self.entries = self.entries + entries.len() - before;
-        if self.entries > REVOKED {
+        let place = self.users.partition_point(|entry| entry.user < user);
+        self.users.insert(place, Entry { user, ended, until });
+        if self.users.len() > REVOKED {
             self.make_room(now);
         }
         ended
     }
 
     /// Drops what has expired, or else the entry that was issued first: then the floor rises to its
-    /// issue time, so that what it ended stays ended. It looks at all entries, of which there are few
-    /// enough.
+    /// issue time, so that what it ended stays ended.
     fn make_room(&mut self, now: u64) {
-        self.users.retain(|_, entries| {
-            entries.retain(|entry| entry.until > now);
-            !entries.is_empty()
-        });
-        self.entries = self.users.values().map(Vec::len).sum();
-        if self.entries <= REVOKED {
-            return;
+        self.users.retain(|entry| entry.until > now);
+        if self.users.len() > REVOKED {
+            let first = self.users.iter().map(Entry::issued).min().unwrap_or(0);
+            self.floor = self.floor.max(first);
+            self.users.retain(|entry| entry.issued() > first);
         }
-        let first = self.users.values().flatten().map(Entry::issued).min().unwrap_or(0);
-        self.floor = self.floor.max(first);
-        let floor = self.floor;
-        self.users.retain(|_, entries| {
-            entries.retain(|entry| entry.issued() > floor);
-            !entries.is_empty()
-        });
-        self.entries = self.users.values().map(Vec::len).sum();
+    }
+
+    /// Returns what was ended of a user.
+    fn of(&self, user: i64) -> &[Entry] {
+        let from = self.users.partition_point(|entry| entry.user < user);
+        let count = self.users[from..].partition_point(|entry| entry.user == user);
+        &self.users[from..from + count]
     }
 
     /// Returns whether the session's login was ended.
     pub fn has(&self, session: &Session) -> bool {
         match &session.id {
-            SessionId::Guest(_) => self.guests.contains(&session.login),
+            SessionId::Guest(_) => self.guests.binary_search(&session.login).is_ok(),
             SessionId::Authenticated(user) => {
                 let covers = |entry: &Entry| entry.ended.covers(&session.login, session.issued);
-                session.issued <= self.floor
-                    || self.users.get(user).map_or(false, |entries| entries.iter().any(covers))
+                session.issued <= self.floor || self.of(*user).iter().any(covers)
             }
         }
     }
@@ -181,8 +180,7 @@ impl Revoked {
             Ended::UpTo(time) => Some(time),
             Ended::Login(..) => None,
         };
-        let marks = self.users.get(&user).into_iter().flatten().filter_map(mark);
-        let latest = marks.max().unwrap_or(0).max(self.floor);
+        let latest = self.of(user).iter().filter_map(mark).max().unwrap_or(0).max(self.floor);
         now.max(latest.saturating_add(1))
     }
 }

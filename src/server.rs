@@ -7,8 +7,8 @@ use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::http::request::Settings;
 use crate::keys::SessionKeys;
-use crate::limits::Limits;
-use crate::log;
+use crate::limits::{Limits, LOG_FLUSH};
+use crate::logger::{self, log_line};
 use crate::outbox::Shared;
 use crate::registry::{self, process_keys};
 use crate::router::{Handler, Router};
@@ -174,6 +174,7 @@ impl Server {
         }
         let listener = listen(address)?;
         registry::bind(self.keys.is_some())?;
+        logger::start();
         let address = listener.local_addr()?;
         let loopback = address.ip().is_loopback();
         let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_string);
@@ -255,12 +256,13 @@ impl Listening {
         }
         let address = self.door.address;
         match address.ip().is_loopback() {
-            true => log::info!("listening on http://localhost:{}/", address.port()),
-            false => log::info!("listening on http://{}/", address),
+            true => log_line!(Info, "listening on http://localhost:{}/", address.port()),
+            false => log_line!(Info, "listening on http://{}/", address),
         }
         let shared = &self.door.site.shared;
         shared.clock.run();
         self.door.roster.wait_for_the_rest(shared.limits.drain_timeout);
+        logger::flush(LOG_FLUSH);
         Ok(())
     }
 }
@@ -317,9 +319,14 @@ impl ServerHandle {
         for Stuck { peer, path } in &stuck {
             match path {
                 Some(path) => {
-                    log::warn!("shutdown: the handler of {:?} for {} has not returned", path, peer)
+                    log_line!(
+                        Warn,
+                        "shutdown: the handler of {:?} for {} has not returned",
+                        path,
+                        peer
+                    )
                 }
-                None => log::warn!("shutdown: {} did not end in time", peer),
+                None => log_line!(Info, "shutdown: {} did not end in time", peer),
             }
         }
         if !stuck.is_empty() {
@@ -329,6 +336,7 @@ impl ServerHandle {
         }
         self.door.wait_for_threads(AFTER_CUT);
         self.door.site.shared.clock.stop();
+        logger::flush(LOG_FLUSH);
         stuck
     }
 }

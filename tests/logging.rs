@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -190,7 +190,7 @@ impl Secretive {
 fn secrets_of(cookie: &str) -> Vec<String> {
     let parts: Vec<&str> = cookie.split('.').collect();
     match &parts[..] {
-        [_, "g", id, _, signature] | [_, "u", _, id, _, signature] => {
+        [_, "g", id, _, _, signature] | [_, "u", _, id, _, _, signature] => {
             assert_eq!((id.len(), signature.len()), (22, 27), "{}", cookie);
             vec![id.to_string(), signature.to_string()]
         }
@@ -383,6 +383,62 @@ fn that_sessions_end_with_the_process_is_said_once() {
     let said = lines.iter().filter(|line| line.contains("sessions end with this process"));
     assert_eq!(said.count(), 1);
     drop(servers);
+}
+
+/// Never comes back.
+struct Stuck;
+
+impl log::Log for Stuck {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, _: &log::Record) {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Serves and shuts down with a logger that is stuck. Not a test: one starts it, in a process of its
+/// own.
+#[test]
+#[ignore]
+fn child_whose_logger_is_stuck() {
+    log::set_logger(&Stuck).expect("the first logger");
+    log::set_max_level(log::LevelFilter::Trace);
+    let running = Running::start(Server::new(vec![Handler::new("/ws", Clumsy)]));
+    for _ in 0..200 {
+        let mut client = Client::connect(running.address);
+        assert_eq!(client.get("/ws", "").status, 426);
+        let mut client = Client::websocket(running.address, "/ws", "");
+        client.text("fail");
+        assert_eq!(client.next_close().0, 1011);
+    }
+    running.handle.shutdown();
+    running.join();
+}
+
+#[test]
+fn a_logger_that_is_stuck_holds_no_client_and_no_shutdown() {
+    let mut child = Command::new(std::env::current_exe().expect("a path"))
+        .args(["--exact", "child_whose_logger_is_stuck", "--ignored"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("this binary");
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().expect("it is ours") {
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+            ended => break ended,
+        }
+    };
+    if status.is_none() {
+        child.kill().expect("it runs");
+    }
+    assert!(status.map_or(false, |status| status.success()), "{:?}", status);
 }
 
 struct Panics;

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::http::request::{Live, Request};
 use crate::http::response::Response;
 use crate::limits::{LINGER, WRITE_RATE};
-use crate::log;
+use crate::logger::log_line;
 use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
 use crate::roster::Entry;
@@ -94,7 +94,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     let membership = match registry::join(&session, &outbox, most) {
         Ok(membership) => membership,
         Err(refused) => {
-            log::warn!("refused a WebSocket to {:?}: {}", request, refused);
+            log_line!(Info, "refused a WebSocket to {:?}: {}", request, refused);
             request.put_live(live);
             return Ok(Begun::Not(Response::of_status(match refused {
                 NotJoined::TooMany => 429,
@@ -110,7 +110,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     if !outbox.open() {
         return Ok(Begun::Not(response));
     }
-    log::debug!("{} connected to {:?} from {}", session.id, request.path(), request.peer());
+    log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
     Ok(Begun::Conversation(Conversation::new(session.id, live, outbox, membership)))
 }
 
@@ -122,7 +122,7 @@ fn refused(request: &Request, refusal: Refusal) -> Response {
         }
         _ => String::new(),
     };
-    log::warn!("refused a WebSocket to {:?}: {}{}", request, refusal, allow);
+    log_line!(Info, "refused a WebSocket to {:?}: {}{}", request, refusal, allow);
     refusal.response()
 }
 
@@ -203,7 +203,7 @@ impl Conversation {
         let end = self.converse(listener);
         self.membership = None;
         let close = self.say_goodbye(end);
-        log::debug!("{} has gone", self.id);
+        log_line!(Debug, "{} has gone", self.id);
         // Its error was logged, and there is nothing left to end.
         let _ = self.call(listener, Event::Closed(close.as_ref()));
     }
@@ -397,15 +397,21 @@ impl Conversation {
         let (code, reason) = match &end {
             End::Close(close) => (close.code, close.reason.clone()),
             End::Violation(violation) => {
-                log::warn!("{} sent {}; it is told {}", self.id, violation, violation.close_code());
+                log_line!(
+                    Info,
+                    "{} sent {}; it is told {}",
+                    self.id,
+                    violation,
+                    violation.close_code()
+                );
                 (violation.close_code(), violation.to_string())
             }
             End::Slow => {
-                log::warn!("a message of {} took too long; it is told 1008", self.id);
+                log_line!(Info, "a message of {} took too long; it is told 1008", self.id);
                 (CloseCode::POLICY_VIOLATION, "the message took too long".to_string())
             }
             End::Silent => {
-                log::info!("{} does not answer a ping; it is told 1011", self.id);
+                log_line!(Info, "{} does not answer a ping; it is told 1011", self.id);
                 (CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string())
             }
             End::Failed(code) => (*code, String::new()),
@@ -449,12 +455,16 @@ fn whole_frame(bytes: &[u8]) -> bool {
 #[inline(never)]
 fn failed(id: &SessionId, error: &Error) -> CloseCode {
     // Quoted: the text may hold what a client sent, and no line break of that.
-    log::error!("the handler of {} failed: {:?}", id, error.to_string());
-    error.close_code()
+    let (code, why) = (error.close_code(), error.to_string());
+    match code {
+        CloseCode::INTERNAL_ERROR => log_line!(Error, "the handler of {} failed: {:?}", id, why),
+        _ => log_line!(Info, "the handler of {} refused a message: {:?}", id, why),
+    }
+    code
 }
 
 #[inline(never)]
 fn panicked(id: &SessionId) -> CloseCode {
-    log::error!("the handler of {} panicked", id);
+    log_line!(Error, "the handler of {} panicked", id);
     CloseCode::INTERNAL_ERROR
 }

@@ -20,6 +20,8 @@ mod forwarded;
 #[cfg(test)]
 mod joining;
 #[cfg(test)]
+mod logger;
+#[cfg(test)]
 mod places;
 #[cfg(test)]
 mod reads;

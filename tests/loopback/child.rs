@@ -43,6 +43,17 @@ impl Child {
         self.process.stderr.take().expect("a pipe")
     }
 
+    /// Waits until it has ended as a test that passes.
+    pub fn wait(&mut self) {
+        super::wait_until("the child ends", || {
+            let ended = self.process.try_wait().expect("it is ours");
+            ended.map_or(false, |status| {
+                assert!(status.success(), "{}", status);
+                true
+            })
+        });
+    }
+
     fn proc(&self, file: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{}", self.process.id(), file)).expect("it lives")
     }

@@ -11,6 +11,7 @@ mod proxy;
 mod routes;
 mod sessions;
 mod shutdown;
+mod stderr;
 mod websocket;
 
 use sockling::limits::Limits;
