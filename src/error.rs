@@ -50,6 +50,15 @@ pub enum Error {
         /// Whether the client's socket is shut for it.
         closed: bool,
     },
+    /// A topic's name is longer than [`Limits::topic_name`](crate::limits::Limits::topic_name). The
+    /// message was sent to nobody. 400, or 1008 where a WebSocket's handler returns it: mostly it is the
+    /// client that named the topic.
+    TopicName {
+        /// Bytes of the name.
+        bytes: usize,
+        /// Most bytes of a name.
+        most: usize,
+    },
     /// The route's pattern has no parameter of this name.
     Parameter(String),
     /// A session token was not signed with one of the keys, or is no token. 400.
@@ -86,7 +95,7 @@ impl Error {
             Error::Head(error) => error.status(),
             Error::Chunked(error) => error.status(),
             Error::Refusal(refusal) => refusal.status(),
-            Error::Token => 400,
+            Error::Token | Error::TopicName { .. } => 400,
             _ => 500,
         }
     }
@@ -95,6 +104,7 @@ impl Error {
     pub fn close_code(&self) -> CloseCode {
         match self {
             Error::Violation(violation) => violation.close_code(),
+            Error::TopicName { .. } => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::INTERNAL_ERROR,
         }
     }
@@ -112,6 +122,9 @@ impl fmt::Display for Error {
             Error::Full { peer, waiting, closed } => {
                 let end = if *closed { "it was cut off" } else { "the message was dropped" };
                 write!(out, "{} does not read: {} octets wait for it; {}", peer, waiting, end)
+            }
+            Error::TopicName { bytes, most } => {
+                write!(out, "the topic's name has {} bytes, more than {}", bytes, most)
             }
             Error::Parameter(name) => write!(out, "the route has no parameter {:?}", name),
             Error::Token => out.write_str("the session token was not signed here"),

@@ -52,7 +52,8 @@
 //! processes     channel envelope
 //! errors        error
 //! socket        stream socket clock queue outbox writer delivery roster
-//! who is here   keys session revoked audience tap here topics relay registry
+//! who is here   keys session revoked audience tap here topics interests
+//!               relay registry
 //! sending       stats local link receiver topic comms
 //! request       http/forwarded http/request
 //! conversation  websocket/conversation
@@ -242,6 +243,7 @@ mod writer;
 mod audience;
 mod comms;
 mod here;
+mod interests;
 mod keys;
 mod link;
 mod local;

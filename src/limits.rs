@@ -66,6 +66,17 @@ pub struct Limits {
     /// Most WebSockets of one session (a browser's tabs); one more gets 429. Default 16. 0 is no
     /// ceiling.
     pub connections_per_session: usize,
+    /// Most topics that one session is in at a time, with all its WebSockets. A client that may name
+    /// topics could otherwise make as many as it likes: a further one is refused
+    /// ([`Topic::subscribe`](crate::Topic::subscribe)). Default 1,000. Topics belong to the process: of
+    /// several servers in it the largest of this bound and of the next two holds.
+    pub topics_per_session: usize,
+    /// Longest name of a topic, in bytes. A session does not get into one with a longer name, and to
+    /// send to it is [`Error::TopicName`](crate::Error::TopicName). Default 255.
+    pub topic_name: usize,
+    /// Most bytes of messages that all topics together keep for later members, each message with
+    /// [`KEPT_EACH`]; the oldest of any topic go first. Default 4 MiB.
+    pub topics_keep: usize,
     /// Most requests on one connection; the last answer says `Connection: close`. Default 1,000.
     /// 0 is no ceiling.
     pub requests_per_connection: usize,
@@ -138,6 +149,9 @@ impl Default for Limits {
             connections: 1000,
             connections_per_address: 0,
             connections_per_session: 16,
+            topics_per_session: 1000,
+            topic_name: 255,
+            topics_keep: 4 * 1024 * 1024,
             requests_per_connection: 1000,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -172,6 +186,8 @@ impl Limits {
     /// | `backlog_messages` | 256 | of as many octets as a small message and its place take |
     /// | `total_backlog` | 4 MiB | as much as all clients may have waiting, were half of them slow |
     /// | `connections_per_session` | 8 | the tabs of one browser |
+    /// | `topics_per_session` | 20 | each takes up to 1 KiB, for each session |
+    /// | `topics_keep` | 512 KiB | some hundred messages for those who come later |
     /// | `requests_per_connection` | 100 | a connection that is kept takes the place of another |
     ///
     /// ```
@@ -195,26 +211,35 @@ impl Limits {
             stack: 64 * 1024,
             connections: 100,
             connections_per_session: 8,
+            topics_per_session: 20,
+            topics_keep: 512 * 1024,
             requests_per_connection: 100,
             ..Limits::default()
         }
     }
 
-    /// Returns the most octets that these bounds let connections take: each its whole stack, a head,
-    /// a body or message, and full buffers, and all together what waits for clients that do not read.
-    /// `None` without a ceiling on connections. Not counted: the program, what handlers allocate and
-    /// topics keep, and what the system holds for sockets, up to some megabytes for a client that
-    /// does not read.
+    /// Returns the most bytes that these bounds let connections take: each its whole stack, a head, a
+    /// body or message, full buffers and its topics, and all together what waits for clients that do
+    /// not read, what topics keep, and the log's queue. `None` without a ceiling on connections.
+    ///
+    /// Not counted: the program; what handlers allocate, the bodies of their responses included, to
+    /// which the library adds 16 KiB at most; up to [`RECEIVER_BYTES`] for each
+    /// [`Receiver`](crate::Receiver); and what the system holds for sockets, up to some megabytes for a
+    /// client that does not read.
     pub fn most_memory(&self) -> Option<usize> {
         let head = self.request_line.saturating_add(self.headers);
         // A buffer that is full doubles: the read buffer for a head, and a body's own.
         let read = self.buffer.max(head.saturating_mul(2));
         let received = self.body.saturating_mul(2).max(self.message);
-        // A batch's answers; one message is taken whatever waits; and a thread that writes.
-        let sent = self.buffer.saturating_add(self.message).saturating_add(WRITER);
-        let each = [self.stack, read, head, received, sent];
-        let each = each.iter().fold(0, |sum: usize, part| sum.saturating_add(*part));
-        let all = self.connections.saturating_mul(each).saturating_add(self.total_backlog);
+        // A batch's answers; one message is taken whatever waits; and a thread that writes. Instead, in
+        // HTTP, an answer that is joined with its head.
+        let sent = self.buffer.saturating_add(self.message).saturating_add(WRITER).max(JOINED);
+        let topics = self.topics_per_session.saturating_mul(self.topic_name.saturating_add(TOPIC));
+        let sum =
+            |parts: &[usize]| parts.iter().fold(0, |sum: usize, part| sum.saturating_add(*part));
+        let each = sum(&[self.stack, read, head, received, sent, topics]);
+        let connections = self.connections.saturating_mul(each);
+        let all = sum(&[connections, self.total_backlog, self.topics_keep, LOG_QUEUE]);
         (self.connections > 0).then_some(all)
     }
 }
@@ -224,6 +249,8 @@ pub(crate) fn has_room(most: usize, count: usize) -> bool {
     most == 0 || count < most
 }
 
+/// What a topic takes beside its name and what it keeps, with its first member, in bytes.
+const TOPIC: usize = 768;
 /// What a thread takes of its stack that writes for a client that does not read, in octets.
 const WRITER: usize = 16 * 1024;
 
@@ -272,6 +299,12 @@ pub const REVOKED_PER_USER: usize = 8;
 pub const ENVELOPE: usize = 1024 * 1024 + 4 * 1024;
 /// Messages that wait in a [`Receiver`](crate::Receiver) at most.
 pub const RECEIVER: usize = 1024;
+/// Bytes of messages that wait in a [`Receiver`](crate::Receiver) at most, each message with
+/// [`KEPT_EACH`]; one message is always taken.
+pub const RECEIVER_BYTES: usize = 1024 * 1024;
+/// Most bytes of an HTTP answer that are joined with its head into one write. A longer body is
+/// written from where the application put it.
+pub const JOINED: usize = 16 * 1024;
 /// Most octets of messages that one topic keeps for those who come later, each with
 /// [`KEPT_EACH`]; the oldest go first.
 pub const TOPIC_KEEPS: usize = 256 * 1024;

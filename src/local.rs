@@ -2,12 +2,12 @@
 
 use crate::audience::{self, outboxes, Members};
 use crate::delivery::close_all;
+use crate::envelope::{Content, Target};
 use crate::error::Error;
-use crate::registry::{connections_of, everyone, listeners, with_topics};
+use crate::registry::{self, connections_of, everyone, is_relayed, publish, with_topics};
 use crate::revoked::{self, Ended};
 use crate::session::SessionId;
 use crate::tap::Tap;
-use crate::topics::Topics;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -26,23 +26,31 @@ pub(crate) fn to_session(
 
 /// Sends to everybody, or to all but one session.
 pub(crate) fn to_everybody(except: Option<&SessionId>, message: &Message) -> usize {
-    listeners(|id, _| except != Some(id)).iter().for_each(|tap| tap.give(message));
+    registry::listeners_but(except).iter().for_each(|tap| tap.give(message));
     audience::send(&everyone(), except, message)
 }
 
-/// Sends to a topic's members, or to all but one; it keeps the message if it keeps any.
+/// Sends to a topic's members, or to all but one, and perhaps tells other processes; the topic keeps
+/// the message if it keeps any. Error: its name is too long.
 pub(crate) fn to_topic(
     name: &str,
     except: Option<&SessionId>,
     keep: Option<usize>,
-    message: Message,
-) -> usize {
+    mut message: Message,
+    elsewhere: bool,
+) -> Result<usize, Error> {
+    // The topic may keep it for long, and what it has in reserve would not be counted.
+    message.shrink();
     let message = Arc::new(message);
     let audience =
-        with_topics(|topics, sessions| topics.send(name, &message, except, keep, sessions));
-    let wanted = |id: &SessionId, topics: &Topics| except != Some(id) && topics.has(name, id);
-    listeners(wanted).iter().for_each(|tap| tap.give(&message));
-    audience.map_or(0, |audience| audience::send(&audience, except, &message))
+        with_topics(|topics, sessions| topics.send(name, &message, except, keep, sessions))?;
+    if elsewhere && is_relayed() {
+        // First, since a client here may be waited for.
+        let target = Target::Topic { name, except: except.map(Into::into) };
+        publish(target, Content::from(&*message));
+    }
+    registry::listeners_in(name, except).iter().for_each(|tap| tap.give(&message));
+    Ok(audience.map_or(0, |audience| audience::send(&audience, except, &message)))
 }
 
 /// Closes the WebSockets of a session that was looked up.

@@ -129,18 +129,29 @@ impl Outbox {
         Ok((first, if much || waited { Sent::Crowded } else { Sent::Done }))
     }
 
-    /// Appends messages, whatever waits already, for the caller to write: what a new member gets
-    /// first has a bound of its own, and a part of it would be no use. Nothing is taken when the
+    /// Appends what topics kept for a new member, for the caller to write: the newest messages that
+    /// there is room for, oldest first. The others are counted as dropped. Nothing is taken when the
     /// connection has ended.
     pub fn give(&self, messages: &[Arc<Message>]) {
         let mut queue = self.lock();
-        if queue.shut || queue.closing {
+        if messages.is_empty() || queue.shut || queue.closing {
             return;
         }
-        for message in messages {
-            queue.counts.messages_out += 1;
-            self.append(&mut queue, &message.frame());
-        }
+        let limits = &self.shared.limits;
+        let mut room = queue.room(limits).min(limits.total_backlog.saturating_sub(self.total()));
+        let fits = |message: &&Arc<Message>| {
+            let left = room.checked_sub(message.frame().len());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let most = limits.backlog_messages.saturating_sub(queue.messages());
+        let fit = messages.iter().rev().take(most).take_while(fits).count();
+        let (missed, given) = messages.split_at(messages.len() - fit);
+        queue.counts.dropped += missed.len() as u64;
+        queue.counts.messages_out += given.len() as u64;
+        // On no batch's list: what the total does not count could pass it on many connections at once.
+        queue.batch = 0;
+        given.iter().for_each(|message| self.append(&mut queue, &message.frame()));
     }
 
     /// Returns whether octets are pending that nobody is writing, and for how many ticks.

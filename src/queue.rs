@@ -179,6 +179,16 @@ impl Queue {
         self.pending.len()
     }
 
+    /// Returns how many bytes may be pending beside those that are.
+    pub fn room(&self, limits: &Limits) -> usize {
+        limits.backlog.saturating_sub(self.pending.len())
+    }
+
+    /// Returns how many messages are pending.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
     /// Returns the octets that wait for the client.
     pub fn octets(&self) -> usize {
         self.pending.len() + self.in_flight

@@ -10,8 +10,9 @@ use std::time::Duration;
 /// controller, or to hand messages on. No `send` counts it. As an iterator it waits for the next
 /// message, and does not end.
 ///
-/// Up to [`RECEIVER`](crate::limits::RECEIVER) messages wait in it; those for which there is no room
-/// are dropped and counted.
+/// Up to [`RECEIVER`](crate::limits::RECEIVER) messages of
+/// [`RECEIVER_BYTES`](crate::limits::RECEIVER_BYTES) in all wait in it, or one that is larger; those for
+/// which there is no room are dropped, and counted in [`missed`](Receiver::missed).
 ///
 /// ```
 /// use sockling::prelude::*;

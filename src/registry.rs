@@ -9,8 +9,9 @@ use crate::channel::{Bits, Channel};
 use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{self, Here};
+use crate::interests::{Hook, Interests};
 use crate::keys::SessionKeys;
-use crate::limits::has_room;
+use crate::limits::{has_room, Limits};
 use crate::logger::log_line;
 use crate::outbox::Outbox;
 use crate::queue::Counts;
@@ -18,7 +19,7 @@ use crate::relay::{Link, Outward, Passed, Relay, Relayed};
 use crate::revoked::{is_ended, Ended};
 use crate::session::{Session, SessionId};
 use crate::tap::Tap;
-use crate::topics::{Sessions, Topics};
+use crate::topics::{Bounds, Sessions, Topics};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::take;
@@ -59,12 +60,13 @@ struct Registry {
     sessions: Sessions,
     /// All of them, from the first broadcast after somebody came or went until the next does.
     everyone: Option<Audience>,
-    topics: Topics,
+    /// Topics and receivers, once there are any, and what topics may take.
+    interests: Option<Box<dyn Hook>>,
+    bounds: Bounds,
     /// Those whose threads serve them, until the end of their conversations, by address; and what
     /// has passed on those before.
     served: HashMap<usize, Arc<Outbox>>,
     passed: Counts,
-    listeners: HashMap<SessionId, Vec<Tap>>,
     keys: Option<SessionKeys>,
     relay: Option<Arc<dyn Outward>>,
     /// Sessions that came or went, with a relay that has not been told yet.
@@ -100,11 +102,12 @@ fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
 /// Unlocks the map, and then tells the relay who came and went: it may ask back.
 #[inline(never)]
 fn unlock(mut registry: MutexGuard<'_, Option<Registry>>) {
-    let Registry { relay, news, topics, .. } = match &mut *registry {
+    let Registry { relay, news, interests, .. } = match &mut *registry {
         Some(registry) if registry.relay.is_some() => registry,
         _ => return,
     };
-    let (sessions, topics) = (take(news), topics.changed.as_mut().map(take).unwrap_or_default());
+    let topics = interests.as_mut().map_or(Vec::new(), |interests| interests.changed());
+    let sessions = take(news);
     let relay = relay.clone().filter(|_| !sessions.is_empty() || !topics.is_empty());
     drop(registry);
     if let Some(relay) = relay {
@@ -183,7 +186,9 @@ pub(crate) fn join(
         }
         registry.change().insert(session.id.clone(), members);
         // Behind the 101, which is the first thing in the outbox.
-        outbox.give(&registry.topics.came(&session.id));
+        if let Some(interests) = &mut registry.interests {
+            outbox.give(&interests.came(&session.id));
+        }
         Ok(Membership { id: session.id.clone(), member })
     })
 }
@@ -203,9 +208,9 @@ impl Drop for Membership {
                 true => registry.change().remove(&self.id),
                 false => registry.change().insert(self.id.clone(), left.into()),
             };
-            let gone = gone && !registry.listeners.contains_key(&self.id);
-            registry.topics.went(&self.id, outbox, gone);
-            if gone {
+            let interests = registry.interests.as_mut();
+            let listened_to = interests.map_or(false, |all| all.went(&self.id, outbox, gone));
+            if gone && !listened_to {
                 registry.note(&self.id);
             }
             Some(last)
@@ -254,90 +259,116 @@ pub(crate) fn everyone() -> Audience {
 
 /// Puts a session, or one WebSocket of it, into a topic that may be told how many messages to keep.
 /// Returns whose outboxes got messages that are to be written, or `None` when the session, or the
-/// WebSocket, is not here.
+/// WebSocket, is not here or may not be in it.
 pub(crate) fn join_topic(
     name: &Arc<str>,
     id: &SessionId,
     one: Option<&Arc<Outbox>>,
     keep: Option<usize>,
 ) -> Option<Vec<Arc<Outbox>>> {
-    with(|registry| {
-        let members = match registry.sessions.get(id) {
+    let joined = with_interests(|Interests { topics, receivers }, sessions| {
+        let members = match sessions.get(id) {
             Some(members) => members,
             // Who is only listened to may be in a topic too.
-            None if registry.listeners.contains_key(id) => &[][..],
+            None if receivers.contains_key(id) => &[][..],
             None => return None,
         };
         let is_one = |one| members.iter().any(|member| Arc::ptr_eq(&member.outbox, one));
         if !one.map_or(true, is_one) {
             return None;
         }
-        let joined = registry.topics.join(name, id, members, one, keep);
+        let joined = match topics.join(name, id, members, one, keep) {
+            Ok(joined) => joined,
+            Err(why) => return Some(Err(why)),
+        };
         joined.new.iter().for_each(|outbox| outbox.give(&joined.kept));
-        for tap in registry.listeners.get(id).filter(|_| joined.whole).into_iter().flatten() {
+        for tap in receivers.get(id).filter(|_| joined.whole).into_iter().flatten() {
             joined.kept.iter().for_each(|message| tap.give(message));
         }
-        Some(if joined.kept.is_empty() { Vec::new() } else { joined.new })
+        Some(Ok(if joined.kept.is_empty() { Vec::new() } else { joined.new }))
+    })?;
+    if let Err(why) = &joined {
+        log_line!(Info, "{} does not get into the topic {:?}: {}", id, name, why);
+    }
+    joined.ok()
+}
+
+/// Runs on topics and receivers, and the sessions that are here.
+fn with_interests<T>(look: impl FnOnce(&mut Interests, &Sessions) -> T) -> T {
+    with(|registry| {
+        let Registry { interests, bounds, sessions, .. } = registry;
+        let interests = interests.get_or_insert_with(|| Box::new(Interests::default()));
+        let interests = interests.interests();
+        interests.topics.bounds = *bounds;
+        look(interests, sessions)
     })
 }
 
 /// Runs on the topics and the sessions that are here.
 pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> T {
-    with(|registry| look(&mut registry.topics, &registry.sessions))
+    with_interests(|interests, sessions| look(&mut interests.topics, sessions))
 }
 
 /// Has a tap get what is sent to a session.
 pub(crate) fn listen(id: &SessionId, tap: Tap) {
-    with(|registry| {
-        registry.listeners.entry(id.clone()).or_default().push(tap);
-        registry.note(id);
+    with_interests(|Interests { receivers, .. }, _| {
+        receivers.entry(id.clone()).or_default().push(tap);
         GLOBAL.listeners.fetch_add(1, Ordering::Release);
     });
+    with(|registry| registry.note(id));
 }
 
 /// Ends what `listen` began. A session that was only listened to leaves its topics.
 pub(crate) fn listen_no_more(id: &SessionId, tap: &Tap) {
-    with(|registry| {
+    with_interests(|Interests { topics, receivers }, sessions| {
         GLOBAL.listeners.fetch_sub(1, Ordering::Release);
-        let taps = registry.listeners.entry(id.clone()).or_default();
+        let taps = receivers.entry(id.clone()).or_default();
         taps.retain(|other| !other.is(tap));
         if taps.is_empty() {
-            registry.listeners.remove(id);
-            registry.note(id);
-            if !registry.sessions.contains_key(id) {
-                registry.topics.gone(id);
+            receivers.remove(id);
+            if !sessions.contains_key(id) {
+                topics.gone(id);
             }
         }
     });
+    with(|registry| registry.note(id));
 }
 
 /// Returns who listens to a session.
 pub(crate) fn listeners_of(id: &SessionId) -> Vec<Tap> {
-    if GLOBAL.listeners.load(Ordering::Acquire) == 0 {
-        return Vec::new();
-    }
-    with(|registry| registry.listeners.get(id).cloned().unwrap_or_default())
+    listeners(|interests| interests.receivers_of(id))
 }
 
-/// Returns who listens to the sessions that are wanted; the topics tell who is in which.
-pub(crate) fn listeners(wanted: impl Fn(&SessionId, &Topics) -> bool) -> Vec<Tap> {
+/// Returns who listens to any session but one.
+pub(crate) fn listeners_but(except: Option<&SessionId>) -> Vec<Tap> {
+    listeners(|interests| interests.receivers_but(except))
+}
+
+/// Returns who listens to those that are in a topic as a whole, but to one.
+pub(crate) fn listeners_in(topic: &str, except: Option<&SessionId>) -> Vec<Tap> {
+    listeners(|interests| {
+        let Interests { topics, receivers } = interests.interests();
+        let inside = |id: &SessionId| except != Some(id) && topics.has(topic, id);
+        let wanted = receivers.iter().filter(|(id, _)| inside(id));
+        wanted.flat_map(|(_, taps)| taps).cloned().collect()
+    })
+}
+
+fn listeners(find: impl FnOnce(&mut dyn Hook) -> Vec<Tap>) -> Vec<Tap> {
     if GLOBAL.listeners.load(Ordering::Acquire) == 0 {
         return Vec::new();
     }
-    with(|registry| {
-        let Registry { listeners, topics, .. } = registry;
-        let wanted = listeners.iter().filter(|(id, _)| wanted(id, topics));
-        wanted.flat_map(|(_, taps)| taps).cloned().collect()
-    })
+    with(|registry| registry.interests.as_mut().map_or(Vec::new(), |hook| find(&mut **hook)))
 }
 
 /// Returns what has passed on connections that have ended, those that have not, and how many
 /// WebSockets, sessions and topics there are.
 pub(crate) fn census() -> (Counts, Vec<Arc<Outbox>>, [usize; 3]) {
     with(|registry| {
-        let Registry { sessions, topics, served, passed, .. } = registry;
+        let Registry { sessions, interests, served, passed, .. } = registry;
         let connections = sessions.values().map(|members| members.len()).sum();
-        let numbers = [connections, sessions.len(), topics.len()];
+        let topics = interests.as_ref().map_or(0, |interests| interests.topics());
+        let numbers = [connections, sessions.len(), topics];
         (*passed, served.values().cloned().collect(), numbers)
     })
 }
@@ -377,30 +408,31 @@ pub(crate) fn start_relay(relay: Box<dyn Relay>) -> Result<(), Error> {
             return Err(Error::Setting("a relay is set before a server is bound".to_string()));
         }
         registry.relay = Some(Arc::clone(&relayed) as Arc<dyn Outward>);
-        registry.topics.changed = Some(Vec::new());
         GLOBAL.relayed.store(true, Ordering::Release);
         Ok(())
     })?;
+    with_topics(|topics, _| topics.changed = Some(Vec::new()));
     // After it is set, so that who comes meanwhile is told to it, or is in what it asks for.
     relayed.relay.start(Link(())).map_err(|error| {
         with(|registry| {
             registry.relay = None;
-            registry.topics.changed = None;
             GLOBAL.relayed.store(false, Ordering::Release);
         });
+        with_topics(|topics, _| topics.changed = None);
         error
     })
 }
 
-/// Notes that a server is bound. Error: there is a relay, and its cookies would be good in this
+/// Notes that a server is bound, and what it allows. Error: there is a relay, and its cookies would be good in this
 /// process alone.
-pub(crate) fn bind(has_keys: bool) -> Result<(), Error> {
+pub(crate) fn bind(has_keys: bool, limits: &Limits) -> Result<(), Error> {
     with(|registry| {
         if registry.relay.is_some() && !has_keys {
             let how = "with a relay a server needs Server::session_keys, the same on every process";
             return Err(Error::Setting(how.to_string()));
         }
         registry.bound = true;
+        registry.bounds = registry.bounds.larger(limits);
         Ok(())
     })
 }
@@ -429,21 +461,20 @@ pub(crate) fn passed() -> Passed {
 
 /// Returns whether what comes on a channel is for somebody here.
 pub(crate) fn wants(channel: &Channel) -> bool {
-    with(|registry| match channel {
+    with_interests(|Interests { topics, receivers }, sessions| match channel {
         Channel::Everybody => true,
         Channel::Session(name) => {
             let id = SessionId::from(*name);
-            registry.sessions.contains_key(&id) || registry.listeners.contains_key(&id)
+            sessions.contains_key(&id) || receivers.contains_key(&id)
         }
-        Channel::Topic(name) => registry.topics.exists(name),
+        Channel::Topic(name) => topics.exists(name),
     })
 }
 
 /// Returns the channels for somebody here. A session that is also listened to stands there twice.
 pub(crate) fn wanted() -> Vec<Channel> {
-    with(|registry| {
-        let Registry { sessions, listeners, topics, .. } = registry;
-        let ids = sessions.keys().chain(listeners.keys());
+    with_interests(|Interests { topics, receivers }, sessions| {
+        let ids = sessions.keys().chain(receivers.keys());
         let ids = ids.map(|id| Channel::Session(id.into()));
         let topics = topics.names().map(|name| Channel::Topic(name.to_string()));
         [Channel::Everybody].into_iter().chain(ids).chain(topics).collect()

@@ -173,7 +173,7 @@ impl Server {
             return Err(Error::Setting(format!("{:?} is no cookie name", self.cookie_name)));
         }
         let listener = listen(address)?;
-        registry::bind(self.keys.is_some())?;
+        registry::bind(self.keys.is_some(), &self.limits)?;
         logger::start();
         let address = listener.local_addr()?;
         let loopback = address.ip().is_loopback();

@@ -1,6 +1,6 @@
 //! What a receiver is fed through: holds the messages that there is room for, and counts the rest.
 
-use crate::limits::RECEIVER;
+use crate::limits::{KEPT_EACH, RECEIVER, RECEIVER_BYTES};
 use crate::websocket::message::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ struct Inner {
 #[derive(Default)]
 struct Held {
     messages: VecDeque<Message>,
+    bytes: usize,
     missed: usize,
 }
 
@@ -25,7 +26,10 @@ impl Tap {
     /// Gives a message, or counts it when there is no room.
     pub fn give(&self, message: &Message) {
         let mut held = self.held();
-        if held.messages.len() < RECEIVER {
+        let bytes = held.bytes + weight(message);
+        let room = held.messages.len() < RECEIVER && bytes <= RECEIVER_BYTES;
+        if room || held.messages.is_empty() {
+            held.bytes = bytes;
             held.messages.push_back(message.clone());
             self.0.came.notify_one();
         } else {
@@ -45,7 +49,9 @@ impl Tap {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        held.messages.pop_front()
+        let message = held.messages.pop_front()?;
+        held.bytes -= weight(&message);
+        Some(message)
     }
 
     /// Returns how many messages there was no room for.
@@ -61,4 +67,9 @@ impl Tap {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns what a message counts for: also an empty one takes memory.
+fn weight(message: &Message) -> usize {
+    message.as_bytes().len() + KEPT_EACH
 }

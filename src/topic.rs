@@ -1,11 +1,10 @@
 //! The face of a topic: who is in a room, and what is said there.
 
 use crate::delivery;
-use crate::envelope::{Content, Target};
 use crate::error::Error;
 use crate::here::{here, Here};
 use crate::local;
-use crate::registry::{is_relayed, join_topic, publish, with_topics};
+use crate::registry::{join_topic, with_topics};
 use crate::session::SessionId;
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -13,7 +12,8 @@ use std::sync::Arc;
 /// The handle to a topic: a name that sessions subscribe to, for all routes and servers of the
 /// process, and of others by [`Comms::relay`](crate::Comms::relay). It holds that name, and how
 /// many messages to keep. A topic is there while it has a member, and costs nothing before and
-/// after. How many topics a client may be in is for the application to bound.
+/// after. A session may be in [`Limits::topics_per_session`] topics, and a name may have
+/// [`Limits::topic_name`] bytes.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -50,8 +50,12 @@ use std::sync::Arc;
 /// assert_eq!(heard.try_recv(), Some("hey".into()));
 /// assert!(room.unsubscribe(&ada));
 /// assert!(!room.join_here() && !room.leave_here()); // no WebSocket is served on this thread
+/// assert!(Comms::topic("a name without an end ".repeat(100)).send("hey").is_err());
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// [`Limits::topics_per_session`]: crate::limits::Limits::topics_per_session
+/// [`Limits::topic_name`]: crate::limits::Limits::topic_name
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     name: Arc<str>,
@@ -63,16 +67,20 @@ impl Topic {
         Topic { name: name.into(), keep: None }
     }
 
-    /// Has the topic keep its last messages, so many and at most [`TOPIC_KEEPS`] octets of them, for
-    /// those who subscribe later. What they get first is in order, and nothing newer comes before it;
-    /// it is not held back when much waits for them already. What was sent to all but a session is
-    /// not kept for that one.
+    /// Has the topic keep its last messages, so many and at most [`TOPIC_KEEPS`] bytes of them, for
+    /// those who subscribe later. What they get first is in order, and nothing newer comes before it. A
+    /// newcomer gets the newest of them that fit into its [`Limits::backlog`]; those that do not are
+    /// counted in [`Stats::dropped`]. What was sent to all but a session is not kept for that one. All
+    /// topics together keep [`Limits::topics_keep`] bytes; the oldest messages of any topic go first.
     ///
     /// It takes effect when this handle subscribes, joins or sends, and lasts until another handle
     /// says another number, or the last member has gone; what was kept goes with that one. Each process
     /// keeps for its own members.
     ///
     /// [`TOPIC_KEEPS`]: crate::limits::TOPIC_KEEPS
+    /// [`Limits::backlog`]: crate::limits::Limits::backlog
+    /// [`Limits::topics_keep`]: crate::limits::Limits::topics_keep
+    /// [`Stats::dropped`]: crate::Stats::dropped
     pub fn keep(mut self, messages: usize) -> Topic {
         self.keep = Some(messages);
         self
@@ -81,7 +89,7 @@ impl Topic {
     /// Makes a session a member, with all its WebSockets and those that it opens later, until it
     /// unsubscribes or its last one has gone. A later one gets what is kept before its
     /// `handle_connection`, on whatever route it opens. Returns whether it is a member now: not
-    /// when it has no WebSocket.
+    /// when it has no WebSocket, is in as many topics as a session may be, or the name is too long.
     pub fn subscribe(&self, id: &SessionId) -> bool {
         let new = join_topic(&self.name, id, None, self.keep);
         self.write(new)
@@ -97,7 +105,7 @@ impl Topic {
     /// Makes the one WebSocket whose handler runs on this thread a member, until it leaves or ends:
     /// two tabs in two rooms get one room each. It changes nothing in a session that has subscribed.
     /// Returns whether it is a member now: not on a thread that serves no WebSocket, as in a test
-    /// without one.
+    /// without one, and not where [`subscribe`](Topic::subscribe) would refuse it.
     pub fn join_here(&self) -> bool {
         match here() {
             Some(Here::Open(id, one)) => {
@@ -122,7 +130,8 @@ impl Topic {
 
     /// Sends a message to each member's WebSockets, once to each, and returns how many took it. A
     /// client that does not read is cut off, or misses it, and is not counted; it never makes this
-    /// fail, which is always `Ok`. Members in other processes are not counted.
+    /// fail. Members in other processes are not counted. Error: [`Error::TopicName`] when the name is
+    /// longer than a topic's may be.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         self.send_to(None, message.into())
     }
@@ -139,11 +148,7 @@ impl Topic {
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
-        if is_relayed() {
-            let topic = Target::Topic { name: &self.name, except: except.map(Into::into) };
-            publish(topic, Content::from(&message));
-        }
-        Ok(local::to_topic(&self.name, except, self.keep, message))
+        local::to_topic(&self.name, except, self.keep, message, true)
     }
 
     /// Returns the sessions that are members in this process, with all or some of their WebSockets, in

@@ -10,7 +10,8 @@
 //! nothing stays of those who have gone.
 
 use crate::audience::{Audience, Member, Members};
-use crate::limits::{KEPT_EACH, TOPIC_KEEPS};
+use crate::error::Error;
+use crate::limits::{Limits, KEPT_EACH, TOPIC_KEEPS};
 use crate::outbox::Outbox;
 use crate::session::SessionId;
 use crate::websocket::message::Message;
@@ -27,6 +28,46 @@ pub(crate) struct Topics {
     of: HashMap<SessionId, HashSet<Arc<str>>>,
     /// Those that came to be or ended, if somebody asks for them.
     pub changed: Option<Vec<Arc<str>>>,
+    pub bounds: Bounds,
+    /// Every message that a topic keeps, by its number, oldest first, and what they count for.
+    kept: VecDeque<(u64, Arc<str>)>,
+    bytes: usize,
+    /// The number of the message that is kept next.
+    next: u64,
+}
+
+/// What the servers of the process allow; the default while none is bound.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bounds(Option<Allowed>);
+
+#[derive(Clone, Copy)]
+struct Allowed {
+    per_session: usize,
+    name: usize,
+    keep: usize,
+}
+
+impl Bounds {
+    /// Returns the larger of these bounds and of one server more.
+    pub fn larger(self, limits: &Limits) -> Bounds {
+        let new = Allowed::from(limits);
+        Bounds(Some(self.0.map_or(new, |old| Allowed {
+            per_session: old.per_session.max(new.per_session),
+            name: old.name.max(new.name),
+            keep: old.keep.max(new.keep),
+        })))
+    }
+
+    fn allowed(self) -> Allowed {
+        self.0.unwrap_or_else(|| Allowed::from(&Limits::default()))
+    }
+}
+
+impl From<&Limits> for Allowed {
+    fn from(limits: &Limits) -> Allowed {
+        let (per_session, name) = (limits.topics_per_session, limits.topic_name);
+        Allowed { per_session, name, keep: limits.topics_keep }
+    }
 }
 
 #[derive(Default)]
@@ -42,6 +83,7 @@ struct Topic {
 
 /// A message that was sent to all members, or to all but one session.
 struct Kept {
+    number: u64,
     message: Arc<Message>,
     except: Option<SessionId>,
 }
@@ -66,7 +108,7 @@ pub(crate) struct Joined {
 }
 
 impl Topics {
-    /// Puts a session, or one WebSocket of it, into a topic.
+    /// Puts a session, or one WebSocket of it, into a topic. Error: why it may not be in it.
     pub fn join(
         &mut self,
         name: &Arc<str>,
@@ -74,12 +116,21 @@ impl Topics {
         members: &[Member],
         one: Option<&Arc<Outbox>>,
         keep: Option<usize>,
-    ) -> Joined {
+    ) -> Result<Joined, &'static str> {
+        if name.len() > self.bounds.allowed().name {
+            return Err("the name is too long (Limits::topic_name)");
+        }
+        let of = self.of.get(id);
+        let most = self.bounds.allowed().per_session;
+        if of.map_or(most == 0, |of| of.len() >= most && !of.contains(name)) {
+            return Err("it is in as many as it may (Limits::topics_per_session)");
+        }
         if !self.topics.contains_key(name) {
             self.changed.iter_mut().for_each(|changed| changed.push(Arc::clone(name)));
         }
+        self.topics.entry(Arc::clone(name)).or_default();
+        self.keep_so_many(name, keep);
         let topic = self.topics.entry(Arc::clone(name)).or_default();
-        topic.keep_so_many(keep);
         let part = topic.members.entry(id.clone()).or_default();
         let wanted = |outbox: &&Arc<Outbox>| match one {
             Some(one) => Arc::ptr_eq(outbox, one) && !part.has(outbox),
@@ -89,7 +140,7 @@ impl Topics {
         let new: Vec<_> = all.filter(wanted).cloned().collect();
         let whole = one.is_none() && !part.whole;
         if new.is_empty() && !whole {
-            return Joined::default();
+            return Ok(Joined::default());
         }
         match one {
             None => part.whole = true,
@@ -97,7 +148,7 @@ impl Topics {
         }
         topic.audience = None;
         self.of.entry(id.clone()).or_default().insert(Arc::clone(name));
-        Joined { new, whole, kept: topic.kept_for(id) }
+        Ok(Joined { new, whole, kept: in_order(topic.kept_for(id).collect()) })
     }
 
     /// Takes a session out of a topic with all that it has there, or one WebSocket that is there for
@@ -130,17 +181,14 @@ impl Topics {
     /// session's topics keep.
     #[inline(never)]
     pub fn came(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
-        let mut first = Vec::new();
         for name in self.of.get(id).into_iter().flatten() {
-            match self.topics.get_mut(name) {
-                Some(topic) if topic.has(id) => {
-                    topic.audience = None;
-                    first.extend(topic.kept_for(id));
-                }
-                _ => {}
+            if let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.has(id)) {
+                topic.audience = None;
             }
         }
-        first
+        let topics = self.of.get(id).into_iter().flatten().filter_map(|name| self.topics.get(name));
+        let kept = topics.filter(|topic| topic.has(id)).flat_map(|topic| topic.kept_for(id));
+        in_order(kept.collect())
     }
 
     /// Notes that a WebSocket of a session has gone, and perhaps the session with it.
@@ -173,6 +221,7 @@ impl Topics {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.members.remove(id);
             if topic.members.is_empty() {
+                self.keep_so_many(name, Some(0));
                 let ended = self.topics.remove_entry(name).map(|(name, _)| name);
                 self.changed.iter_mut().for_each(|changed| changed.extend(ended.clone()));
             }
@@ -184,7 +233,8 @@ impl Topics {
         self.topics.get(name).map_or(false, |topic| topic.has(id))
     }
 
-    /// Returns who gets a message, and keeps it if the topic keeps any; `None` is nobody.
+    /// Returns who gets a message, and keeps it if the topic keeps any; `None` is nobody. Error: the
+    /// name is too long.
     pub fn send(
         &mut self,
         name: &str,
@@ -192,17 +242,62 @@ impl Topics {
         except: Option<&SessionId>,
         keep: Option<usize>,
         sessions: &Sessions,
-    ) -> Option<Audience> {
-        let topic = self.topics.get_mut(name)?;
-        topic.keep_so_many(keep);
-        if topic.keep > 0 {
-            topic.octets += weight(message);
-            topic.kept.push_back(Kept { message: Arc::clone(message), except: except.cloned() });
-            topic.trim();
+    ) -> Result<Option<Audience>, Error> {
+        let most = self.bounds.allowed().name;
+        if name.len() > most {
+            return Err(Error::TopicName { bytes: name.len(), most });
         }
-        let Topic { members, audience, .. } = topic;
-        let all = || members.iter().map(|(id, part)| part.present(id, sessions)).collect();
-        Some(Arc::clone(audience.get_or_insert_with(all)))
+        let (keeps, audience) = match self.topics.get_mut(name) {
+            None => return Ok(None),
+            Some(topic) => (topic.keep > 0 || keep.is_some(), topic.audience(sessions)),
+        };
+        if keeps {
+            self.keep_so_many(name, keep);
+            self.keep(name, message, except);
+        }
+        Ok(Some(audience))
+    }
+
+    /// Keeps a message that is sent to a topic, if the topic keeps any.
+    fn keep(&mut self, name: &str, message: &Arc<Message>, except: Option<&SessionId>) {
+        let key = self.topics.get_key_value(name).map(|(key, _)| Arc::clone(key));
+        if let (Some(topic), Some(key)) = (self.topics.get_mut(name), key) {
+            if topic.keep == 0 {
+                return;
+            }
+            let (number, bytes) = (self.next, weight(message));
+            self.next += 1;
+            topic.octets += bytes;
+            self.bytes += bytes;
+            let (message, except) = (Arc::clone(message), except.cloned());
+            topic.kept.push_back(Kept { number, message, except });
+            self.kept.push_back((number, key));
+            self.trim(name);
+        }
+    }
+
+    fn keep_so_many(&mut self, name: &str, keep: Option<usize>) {
+        if let (Some(topic), Some(keep)) = (self.topics.get_mut(name), keep) {
+            topic.keep = keep;
+            self.trim(name);
+        }
+    }
+
+    /// Drops the oldest of what a topic keeps beyond its bounds, and then of what all keep.
+    fn trim(&mut self, name: &str) {
+        let has_more =
+            |topic: &&mut Topic| topic.kept.len() > topic.keep || topic.octets > TOPIC_KEEPS;
+        while let Some(topic) = self.topics.get_mut(name).filter(has_more) {
+            self.bytes -= topic.drop_oldest(&mut self.kept);
+        }
+        let most = self.bounds.allowed().keep;
+        while let Some((_, name)) = self.kept.front().filter(|_| self.bytes > most) {
+            match self.topics.get_mut(name) {
+                Some(topic) => self.bytes -= topic.drop_oldest(&mut self.kept),
+                // Not so: a topic and what it keeps end together.
+                None => break,
+            }
+        }
     }
 
     /// Returns the sessions that are in a topic, in no order.
@@ -257,22 +352,37 @@ impl Topic {
         self.members.get(id).map_or(false, |part| part.whole)
     }
 
-    fn kept_for(&self, id: &SessionId) -> Vec<Arc<Message>> {
-        let wanted = self.kept.iter().filter(|kept| kept.except.as_ref() != Some(id));
-        wanted.map(|kept| Arc::clone(&kept.message)).collect()
+    fn audience(&mut self, sessions: &Sessions) -> Audience {
+        let Topic { members, audience, .. } = self;
+        let all = || members.iter().map(|(id, part)| part.present(id, sessions)).collect();
+        Arc::clone(audience.get_or_insert_with(all))
     }
 
-    fn keep_so_many(&mut self, keep: Option<usize>) {
-        self.keep = keep.unwrap_or(self.keep);
-        self.trim();
+    fn kept_for<'a>(&'a self, id: &'a SessionId) -> impl Iterator<Item = &'a Kept> {
+        self.kept.iter().filter(move |kept| kept.except.as_ref() != Some(id))
     }
 
-    fn trim(&mut self) {
-        while self.kept.len() > self.keep || self.octets > TOPIC_KEEPS {
-            let oldest = self.kept.pop_front();
-            self.octets -= oldest.map_or(0, |kept| weight(&kept.message));
+    /// Drops the oldest message that it keeps, and takes it out of the list of all. Returns what it
+    /// counted for.
+    fn drop_oldest(&mut self, all: &mut VecDeque<(u64, Arc<str>)>) -> usize {
+        let oldest = match self.kept.pop_front() {
+            Some(oldest) => oldest,
+            None => return 0,
+        };
+        // Near the front: what a busy topic drops is old.
+        if let Ok(place) = all.binary_search_by_key(&oldest.number, |(number, _)| *number) {
+            all.remove(place);
         }
+        let bytes = weight(&oldest.message);
+        self.octets -= bytes;
+        bytes
     }
+}
+
+/// Returns the messages of several topics in the order in which they were sent.
+fn in_order(mut kept: Vec<&Kept>) -> Vec<Arc<Message>> {
+    kept.sort_unstable_by_key(|kept| kept.number);
+    kept.iter().map(|kept| Arc::clone(&kept.message)).collect()
 }
 
 /// Returns what a kept message counts for: also an empty one takes memory.

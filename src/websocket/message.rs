@@ -44,6 +44,14 @@ impl Message {
         }
     }
 
+    /// Gives back memory that it has in reserve.
+    pub(crate) fn shrink(&mut self) {
+        match self {
+            Message::Text(text) => text.shrink_to_fit(),
+            Message::Binary(bytes) => bytes.shrink_to_fit(),
+        }
+    }
+
     /// Returns the message as one frame of a server.
     pub(crate) fn frame(&self) -> Frame<'_> {
         let opcode = match self {

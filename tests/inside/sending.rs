@@ -84,7 +84,7 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn of_what_a_topic_keeps_a_client_that_is_behind_misses_nothing() {
+fn of_what_a_topic_keeps_a_client_that_is_behind_gets_the_newest_that_fit_its_backlog() {
     for overflow in [Overflow::Drop, Overflow::Close] {
         let shared = Shared::new(Limits { backlog: 300, overflow, ..Limits::default() });
         let topic = Comms::topic(format!("kept/{:?}", overflow)).keep(10);
@@ -100,13 +100,14 @@ fn of_what_a_topic_keeps_a_client_that_is_behind_misses_nothing() {
         wait_until("it has caught up", || late.outbox.backlog() == 0);
         assert_eq!(topic.send(vec![4]).expect("always Ok"), 2);
         let got: Vec<u8> = late.got().iter().skip(2).map(|payload| payload[0]).collect();
-        assert_eq!(got, [1, 2, 3, 4], "{:?}", overflow);
+        assert_eq!(got, [2, 3, 4], "{:?}: what waits leaves no room for the first", overflow);
+        assert_eq!(late.outbox.counts().dropped, 1);
     }
 }
 
 #[test]
 fn nothing_newer_comes_before_what_was_kept_to_any_tab_or_session_that_comes_while_others_send() {
-    const MOST: u32 = 1500;
+    const MOST: u32 = 1000;
     for corked in [false, true] {
         let shared = Shared::new(Limits::default());
         let session = new_session();
@@ -151,7 +152,7 @@ fn nothing_newer_comes_before_what_was_kept_to_any_tab_or_session_that_comes_whi
 
 #[test]
 fn also_empty_messages_are_kept_up_to_a_bound() {
-    let shared = Shared::new(Limits::default());
+    let shared = Shared::new(Limits { backlog_messages: usize::MAX, ..Limits::default() });
     let first = Tab::new(&shared);
     let topic = Comms::topic("empty").keep(usize::MAX);
     assert!(topic.subscribe(&first.session.id));
@@ -180,7 +181,7 @@ fn what_was_said_to_all_but_a_session_does_not_come_to_its_next_tab() {
 fn a_session_of_many_topics_leaves_them_all_at_once() {
     let shared = Shared::new(Limits::default());
     let (one, other) = (Tab::new(&shared), Tab::new(&shared));
-    let topics: Vec<_> = (0..20_000).map(|number| Comms::topic(format!("of/{}", number))).collect();
+    let topics: Vec<_> = (0..1000).map(|number| Comms::topic(format!("of/{}", number))).collect();
     for topic in &topics {
         assert!(topic.subscribe(&one.session.id));
     }
