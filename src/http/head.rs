@@ -84,7 +84,8 @@ pub enum BodyLength {
 pub struct Head {
     /// The method.
     pub method: Method,
-    /// The decoded path; `*` for `OPTIONS *`.
+    /// The decoded path; `*` for `OPTIONS *`. What it never holds is listed at
+    /// [`Request::path`](crate::http::Request::path).
     pub path: String,
     /// What follows the first `?` of the target, as it came; empty when there is none.
     pub query: String,
@@ -348,8 +349,9 @@ pub enum HeadError {
     Version,
     /// The method is not one of [`Method`]. 501.
     Method,
-    /// The target has a form that the method does not allow, a bad escape, or a segment that
-    /// leads elsewhere (RFC 9112, 3.2). 400.
+    /// The target has a form that the method does not allow, a bad escape, a control character, or
+    /// a segment that leads elsewhere: an empty one before the last, `.`, `..`, or one with an
+    /// encoded slash or backslash (RFC 9112, 3.2). 400.
     Target,
     /// The request line is longer than [`Limits::request_line`]. 414.
     TargetTooLong,

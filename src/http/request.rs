@@ -152,6 +152,14 @@ impl Request {
     }
 
     /// Returns the decoded path, such as `/rooms/7`.
+    ///
+    /// It begins with one slash. None of its segments is `.` or `..` or holds a backslash or a
+    /// control character, and only the last may be empty. So `root.join(&request.path()[1..])` is
+    /// below `root` (for Windows see [`parameter`](Request::parameter)), and
+    /// `redirect(&format!("{}/", request.path()))` stays on this host. `%2F` and `%5C` are refused
+    /// with 400: a text that may hold a slash travels in the query.
+    ///
+    /// A handler of [`Handler`](crate::http::Handler) never sees the path `*` of `OPTIONS *`.
     pub fn path(&self) -> &str {
         &self.head.path
     }

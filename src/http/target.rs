@@ -1,8 +1,8 @@
 //! Turns a request target and a Host into path segments, query and authority.
 //!
 //! A target is decoded once, segment by segment, after it was split (RFC 3986, 2.4): an encoded
-//! slash never makes a segment, and `%2568` stays `%68`. Refused: bad escapes, NUL, and segments
-//! that a file system would read as a way elsewhere.
+//! slash never makes a segment, and `%2568` stays `%68`. Refused: bad escapes, control characters,
+//! and segments that a file system or a browser would read as a way elsewhere.
 
 use std::fmt;
 
@@ -10,13 +10,23 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TargetError;
 
-/// Returns the decoded path: segments joined by `/`, of which none holds `/` or `\`, or is `.` or
-/// `..`, so that a path cannot mean another one.
+/// Returns the decoded path: segments joined by `/`, of which none holds `/`, `\` or a control
+/// character, or is `.` or `..`, and only the last may be empty. So a path cannot mean another one,
+/// and what follows its first slash is a relative path.
 pub(crate) fn decode_path(raw: &str) -> Result<String, TargetError> {
     let mut path = String::with_capacity(raw.len());
-    for segment in raw.strip_prefix('/').ok_or(TargetError)?.split('/') {
+    let mut segments = raw.strip_prefix('/').ok_or(TargetError)?.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        // Joined to a root, the rest of `/files//etc/passwd` would be `/etc/passwd`; sent back as a
+        // Location, `//host/` would be another host (RFC 3986, 4.2).
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err(TargetError);
+        }
         let segment = String::from_utf8(percent_decode(segment)?).map_err(|_| TargetError)?;
-        if segment == "." || segment == ".." || segment.contains(&['/', '\\', '\0'][..]) {
+        // Browsers drop tabs and line breaks from a URL, so `/<tab>/host/` would be `//host/` too
+        // (WHATWG URL, 4.4).
+        let strange = |c: char| c == '/' || c == '\\' || c.is_ascii_control();
+        if segment == "." || segment == ".." || segment.contains(strange) {
             return Err(TargetError);
         }
         path.push('/');

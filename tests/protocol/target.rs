@@ -29,8 +29,13 @@ const FORMS: &[(&str, &str, &[u8], Parts)] = &[
     ("a query with slashes", "GET", b"/a?/../b", Some(("/a", "/../b"))),
     ("a query stays encoded", "GET", b"/a?%41%2f%zz", Some(("/a", "%41%2f%zz"))),
     ("a query with a URL", "GET", b"/a?to=http://x/", Some(("/a", "to=http://x/"))),
-    ("a path with a URL", "GET", b"/a/http://x/", Some(("/a/http://x/", ""))),
-    ("empty segments", "GET", b"//a//", Some(("//a//", ""))),
+    ("a path with a URL, whose double slash is an empty segment", "GET", b"/a/http://x/", None),
+    ("an empty last segment", "GET", b"/a/", Some(("/a/", ""))),
+    ("an empty first segment", "GET", b"//", None),
+    ("an empty first segment before a name", "GET", b"//evil.example/x", None),
+    ("an empty segment inside", "GET", b"/a//b", None),
+    ("an empty segment before the last", "GET", b"/a//", None),
+    ("an empty segment before a query", "GET", b"//?a", None),
     ("colons and at signs", "GET", b"/a:b@c", Some(("/a:b@c", ""))),
     ("an asterisk as a segment", "GET", b"/*", Some(("/*", ""))),
     ("a relative path", "GET", b"a/b", None),
@@ -42,7 +47,10 @@ const FORMS: &[(&str, &str, &[u8], Parts)] = &[
     ("absolute, no path (RFC 3986, 6.2.3)", "GET", b"http://h", Some(("/", ""))),
     ("absolute, no path but a query", "GET", b"http://h?a/b", Some(("/", "a/b"))),
     ("absolute, a port", "GET", b"http://h:80/a", Some(("/a", ""))),
-    ("absolute, empty segments", "GET", b"http://h//a", Some(("//a", ""))),
+    ("absolute, an empty last segment", "GET", b"http://h/a/", Some(("/a/", ""))),
+    ("absolute, an empty first segment", "GET", b"http://h//a", None),
+    ("absolute, an empty segment inside", "GET", b"http://h/a//b", None),
+    ("absolute, an empty segment before the last", "GET", b"http://h//", None),
     ("absolute, encoded path", "GET", b"http://h/%41", Some(("/A", ""))),
     ("absolute for OPTIONS", "OPTIONS", b"http://h", Some(("/", ""))),
     ("another scheme", "GET", b"ftp://h/", None),
@@ -87,6 +95,9 @@ const FORMS: &[(&str, &str, &[u8], Parts)] = &[
     ("two percent signs", "GET", b"/%%41", None),
     ("an escape that ends at the query", "GET", b"/%4?1", None),
     ("a NUL", "GET", b"/a%00b", None),
+    ("a tab, which browsers drop: //evil.example", "GET", b"/%09/evil.example", None),
+    ("a line feed, which browsers drop", "GET", b"/%0A/evil.example", None),
+    ("a DEL", "GET", b"/a%7Fb", None),
     ("an encoded slash", "GET", b"/a%2Fb", None),
     ("an encoded slash, small", "GET", b"/a%2fb", None),
     ("a backslash", "GET", b"/a\\b", None),
@@ -124,7 +135,7 @@ fn an_octet_in_a_path_is_the_same_octet_encoded() {
         let got = head("GET", encoded.as_bytes()).map(|head| head.path);
         let twice = [b'/', b'x', octet, octet, b'y'];
         let expected = match octet {
-            0 | b'/' | b'\\' => Err(HeadError::Target),
+            0..=0x1f | 0x7f | b'/' | b'\\' => Err(HeadError::Target),
             _ => std::str::from_utf8(&twice).map(str::to_string).map_err(|_| HeadError::Target),
         };
         assert_eq!(got, expected, "{}", encoded);
@@ -279,7 +290,7 @@ fn a_query_is_decoded_as_forms_encode_it() {
 
 #[test]
 fn a_request_that_no_client_sent_has_a_target_that_one_could_send() {
-    for target in ["", "x", "/\r\n", "/a b", "/..", "/#", "*", "/\u{e4}"] {
+    for target in ["", "x", "/\r\n", "/a b", "/..", "//", "/a//b", "/#", "*", "/\u{e4}"] {
         assert_eq!(Request::get(target).path(), "/", "{:?}", target);
         assert_eq!(Request::post(target, "x").path(), "/", "{:?}", target);
     }

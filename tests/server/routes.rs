@@ -14,6 +14,9 @@ fn start() -> Running {
             Ok(Response::new().text(format!("{} in {}", person, room)))
         }),
         route!("/files/*" => |request: &Request| Ok(Response::new().text(request.parameter("*")?))),
+        route!("/moved/*" => |request: &Request| {
+            Ok(Response::new().redirect(&format!("{}/", request.path())))
+        }),
         route!("/wrong/:name" => |request: &Request| Ok(Response::new().text(request.parameter("nome")?))),
     ]))
 }
@@ -35,11 +38,35 @@ fn the_first_pattern_that_fits_answers() {
         ("/rooms/", 404, "404 Not Found\n"),
         ("/rooms/7/", 404, "404 Not Found\n"),
         ("/ROOMS/7", 404, "404 Not Found\n"),
-        ("//", 404, "404 Not Found\n"),
+        ("/files/a/", 200, "a/"),
     ] {
         let reply = client.get(path, "");
         assert_eq!((reply.status, reply.text()), (status, text), "{}", path);
     }
+}
+
+#[test]
+fn a_path_that_a_file_system_or_a_browser_would_take_for_another_place_is_400() {
+    let running = start();
+    for target in [
+        // `root.join("/etc/passwd")` is "/etc/passwd".
+        "/files//etc/passwd",
+        "/files///etc/passwd",
+        "/files/a//b",
+        "/files//",
+        "http://localhost/files//etc/passwd",
+        "http://localhost//files/x",
+        // A Location of `//evil.example/x/` leads to another host, with or without the tab, which
+        // browsers drop (WHATWG URL, 4.4).
+        "//evil.example/x",
+        "/%09/evil.example/x",
+        "/moved//evil.example/x",
+        "//",
+    ] {
+        assert_eq!(Client::connect(running.address).get(target, "").status, 400, "{}", target);
+    }
+    let reply = Client::connect(running.address).get("/moved/x", "");
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/moved/x/")));
 }
 
 #[test]

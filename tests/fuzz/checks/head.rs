@@ -20,6 +20,12 @@ pub fn check(bytes: &[u8]) {
         for segment in head.path.split('/') {
             assert!(segment != "." && segment != "..", "{:?}", head.path);
         }
+        assert!(!head.path.contains("//"), "{:?}", head.path);
+        assert!(
+            !head.path.contains(|c: char| c == '\\' || c.is_ascii_control()),
+            "{:?}",
+            head.path
+        );
         read_again(&head);
     }
     let query = Request::get(&format!("/?{}", String::from_utf8_lossy(bytes))).query("a");
