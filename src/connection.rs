@@ -17,10 +17,10 @@ use crate::controller::Controller;
 use crate::error::Error;
 use crate::http::chunked::Chunked;
 use crate::http::forwarded::{self, is_proxy};
-use crate::http::head::{BodyLength, Head, HeadParser, Method};
+use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
 use crate::http::request::{Live, Request, Settings};
 use crate::http::response::Response;
-use crate::http::target::Authority;
+use crate::http::target::{Authority, TargetError};
 use crate::limits::{Limits, BODY_RATE, LINGER};
 use crate::logger::log_line;
 use crate::outbox::Shared;
@@ -127,7 +127,8 @@ impl Connection<'_> {
         self.check_length(head.body)?;
         if head.expects_continue() && head.body != BodyLength::Known(0) {
             // Without a route the body is not wanted, and whether it comes is not known.
-            if self.site.router.find(&head.path).is_none() {
+            let route = self.site.router.find(&head.path);
+            if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
                 return Err(End::Told(404, "nothing is here".to_string()));
             }
             self.write_bytes(socket, b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -231,9 +232,10 @@ impl Connection<'_> {
     /// Calls the controller. Returns what it answers; `None` is a panic.
     fn call(&self, request: &mut Request) -> Option<Result<Response, Error>> {
         let controller = match self.find(request) {
-            Some(controller) => controller,
-            None if request.path() == "*" => return Some(Ok(Response::new().code(204))),
-            None => return Some(Ok(Response::not_found())),
+            Ok(Some(controller)) => controller,
+            Ok(None) if request.path() == "*" => return Some(Ok(Response::new().code(204))),
+            Ok(None) => return Some(Ok(Response::not_found())),
+            Err(TargetError) => return Some(Ok(Response::bad_request())),
         };
         self.place.entry.running(true);
         let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
@@ -242,11 +244,13 @@ impl Connection<'_> {
     }
 
     #[inline(never)]
-    fn find(&self, request: &mut Request) -> Option<&dyn Controller> {
-        let (controller, parameters) = self.site.router.find(request.path())?;
-        request.set_parameters(parameters);
-        self.place.entry.answering(request.path());
-        Some(controller)
+    fn find(&self, request: &mut Request) -> Result<Option<&dyn Controller>, TargetError> {
+        let found = self.site.router.find(request.path())?;
+        Ok(found.map(|(controller, parameters)| {
+            request.set_parameters(parameters);
+            self.place.entry.answering(request.path());
+            controller
+        }))
     }
 
     /// Writes the answer. Returns the socket if the connection goes on.

@@ -2,12 +2,15 @@
 
 use crate::controller::Controller;
 use crate::error::Error;
+use crate::http::target::{is_reserved_on_windows, TargetError};
+use crate::system::WINDOWS_NAMES;
 
 /// A controller and the pattern of the paths that it answers.
 ///
 /// A pattern is a path of which a segment may be `:name`, for any one segment that is not empty,
 /// and the last may be `*`, for all the rest, be it empty: `/files/*` fits `/files/` and not `/files`.
-/// Of several patterns that fit, the first counts, whatever the method.
+/// Of several patterns that fit, the first counts, whatever the method. What may stand in their
+/// place is listed at [`Request::parameter`](crate::http::Request::parameter).
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -71,6 +74,9 @@ macro_rules! route {
 /// The handlers of a server, in order.
 pub(crate) struct Router {
     routes: Vec<(Vec<Segment>, Box<dyn Controller>)>,
+    /// Whether names that Windows reserves are refused in place of parameters. A field, so that the
+    /// rule is tested on every system; elsewhere it is compiled for the tests alone.
+    pub windows: bool,
 }
 
 enum Segment {
@@ -90,15 +96,27 @@ impl Router {
             Some(segments) => Ok((segments, handler.controller)),
             None => Err(Error::Setting(format!("{:?} is no route pattern", handler.pattern))),
         };
-        Ok(Router { routes: handlers.into_iter().map(route).collect::<Result<_, _>>()? })
+        let routes = handlers.into_iter().map(route).collect::<Result<_, _>>()?;
+        Ok(Router { routes, windows: WINDOWS_NAMES })
     }
 
-    /// Returns the first controller whose pattern fits the decoded path.
-    pub fn find(&self, path: &str) -> Option<(&dyn Controller, Parameters)> {
-        let path = path.strip_prefix('/')?;
-        self.routes
-            .iter()
-            .find_map(|(pattern, controller)| Some((&**controller, fit(pattern, path)?)))
+    /// Returns the first controller whose pattern fits the decoded path. Error: on Windows, a
+    /// segment in place of a parameter is a reserved name.
+    pub fn find(&self, path: &str) -> Result<Option<(&dyn Controller, Parameters)>, TargetError> {
+        let fitting = path.strip_prefix('/').and_then(|path| {
+            self.routes
+                .iter()
+                .find_map(|(pattern, controller)| Some((&**controller, fit(pattern, path)?)))
+        });
+        let windows = self.windows && (WINDOWS_NAMES || cfg!(test));
+        if let (true, Some((_, parameters))) = (windows, &fitting) {
+            // What a handler gets of the path beyond this is the pattern's, so the application's.
+            let mut segments = parameters.iter().flat_map(|(_, value)| value.split('/'));
+            if segments.any(is_reserved_on_windows) {
+                return Err(TargetError);
+            }
+        }
+        Ok(fitting)
     }
 }
 

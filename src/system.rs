@@ -15,6 +15,9 @@ pub(crate) const PIECE: usize = 16 * 1024;
 /// Time that a write to such a socket may hold the sending thread.
 pub(crate) const HOLD: Duration = Duration::from_secs(1);
 
+/// Whether a segment of a path may name a drive, a stream or a device.
+pub(crate) const WINDOWS_NAMES: bool = cfg!(windows);
+
 /// Starts a thread with so many octets of stack that does one job. Error: the system has no room
 /// for it.
 pub(crate) fn start_thread(

@@ -158,8 +158,7 @@ impl Request {
     /// below `root` (for Windows see [`parameter`](Request::parameter)), and
     /// `redirect(&format!("{}/", request.path()))` stays on this host. `%2F` and `%5C` are refused
     /// with 400: a text that may hold a slash travels in the query.
-    ///
-    /// A handler of [`Handler`](crate::http::Handler) never sees the path `*` of `OPTIONS *`.
+    /// The `*` of `OPTIONS *` reaches no handler.
     pub fn path(&self) -> &str {
         &self.head.path
     }
@@ -206,6 +205,18 @@ impl Request {
     /// Returns what the path has in place of `:name`, decoded; for a pattern that ends in `/*`,
     /// `"*"` is the rest of the path. Error: [`Error::Parameter`] when the pattern has no such
     /// name.
+    ///
+    /// The value of `:name` is one segment, never empty, and `"*"` is a relative path: it is empty
+    /// or begins with a segment, and only its last segment may be empty. No segment is `.` or `..`
+    /// or holds a slash, a backslash or a control character, so `root.join(..)` of either is below
+    /// `root`, as long as no symbolic link leads out of it. On Windows this holds too: there a
+    /// request is answered with 400 when a segment in place of `:name` or `*` has a colon (a drive
+    /// or a stream: `C:`, `a:b`), is the name of a device, whatever its ending (`NUL`, `COM1.txt`),
+    /// or ends with a dot or a space, which Windows drops.
+    ///
+    /// A text that may hold a slash travels in the [`query`](Request::query), since `%2F` and `%5C`
+    /// are refused with 400. In a URL, write a slash before a parameter and encode it again:
+    /// elsewhere than on Windows `https:name` is a parameter like any, and a scheme to a browser.
     pub fn parameter(&self, name: &str) -> Result<&str, Error> {
         let found = self.parameters.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).ok_or_else(|| Error::Parameter(name.to_string()))

@@ -35,6 +35,27 @@ pub(crate) fn decode_path(raw: &str) -> Result<String, TargetError> {
     Ok(path)
 }
 
+/// Returns whether Windows reads this name as a drive or a stream (`C:`, `a:b`), as a device,
+/// whatever its ending (`NUL`, `com1.txt`), or as another name (`a.`, which is `a`).
+pub(crate) fn is_reserved_on_windows(segment: &str) -> bool {
+    const DEVICES: [&str; 7] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"];
+    let name = segment.split('.').next().unwrap_or("").trim_matches(' ');
+    segment.contains(':')
+        || segment.ends_with(&['.', ' '][..])
+        || DEVICES.iter().any(|device| name.eq_ignore_ascii_case(device))
+        || is_numbered(name, "COM")
+        || is_numbered(name, "LPT")
+}
+
+/// Returns whether the name is that of a port. Windows takes a superscript for a digit.
+fn is_numbered(name: &str, port: &str) -> bool {
+    let (letters, number) = (name.get(..port.len()), name.get(port.len()..).unwrap_or(""));
+    let mut digits = number.chars();
+    letters.map_or(false, |letters| letters.eq_ignore_ascii_case(port))
+        && matches!(digits.next(), Some('0'..='9' | '\u{b9}' | '\u{b2}' | '\u{b3}'))
+        && digits.next().is_none()
+}
+
 /// Returns the octets that a text stands for in which `%` and two digits are one (RFC 3986, 2.1).
 pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, TargetError> {
     let mut octets = Vec::with_capacity(text.len());

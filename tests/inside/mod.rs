@@ -22,6 +22,8 @@ mod joining;
 #[cfg(test)]
 mod logger;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod places;
 #[cfg(test)]
 mod reads;

@@ -63,11 +63,20 @@ pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
     let echo = Arc::new(Echo::default());
     let body = |request: &Request| Ok(Response::new().body(request.body().to_vec()));
     let routes = vec![Handler::new("/ws", Arc::clone(&echo)), Handler::new("/:any", body)];
+    serve_with(stub, Router::new(routes).expect("good patterns"), limits);
+    let [opened, closed] = [&echo.opened, &echo.closed].map(|count| count.load(Ordering::Relaxed));
+    assert!(opened == closed && opened <= 1, "{} opened, {} closed", opened, closed);
+    assert_eq!(Arc::strong_count(&echo), 1, "no thread keeps the controller");
+    without_chance(&stub.script().output)
+}
+
+/// Serves the stub with these routes until its connection is over.
+pub(super) fn serve_with(stub: &Arc<Stub>, router: Router, limits: Limits) {
     let keys = SessionKeys::new([[7; 32]]).expect("a long key");
     let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
-    let origins = Origins { allowed: Vec::new(), loopback: true };
+    let origins = Origins { loopback: true, ..Origins::default() };
     let site = Site {
-        router: Router::new(routes).expect("good patterns"),
+        router,
         settings: Arc::new(Settings { cookie, origins, proxies: Vec::new() }),
         shared: Shared::new(limits),
         hosts: Some(vec!["h".to_string()]),
@@ -80,10 +89,6 @@ pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
     // As a shutdown does: what waits for its time is dropped.
     site.shared.clock.stop();
     assert_eq!(roster.len(), 0);
-    let [opened, closed] = [&echo.opened, &echo.closed].map(|count| count.load(Ordering::Relaxed));
-    assert!(opened == closed && opened <= 1, "{} opened, {} closed", opened, closed);
-    assert_eq!(Arc::strong_count(&echo), 2, "no thread keeps the controller");
-    without_chance(&stub.script().output)
 }
 
 /// Drops the lines that hold the time or a random number.
