@@ -3,8 +3,10 @@
 //! A browser sends a host's cookies with every request to that host, whichever page made it. So a
 //! request that opens a WebSocket or changes something is checked for where it comes from. Programs
 //! that are no browsers say nothing of an origin, and could say anything; they are let through.
+//!
+//! The method says nothing: a handler that acts on a GET is reached by every link to it.
 
-use super::head::{Head, Method};
+use super::head::Head;
 use super::target::Authority;
 
 /// Which pages may.
@@ -29,20 +31,19 @@ impl Origins {
         }
     }
 
-    /// Returns whether the request changes nothing by its method (RFC 9110, 9.2.1), or its page is
-    /// allowed. What the browser says in Sec-Fetch-Site counts more than Origin: it knows whether
-    /// the page came by https, which is not seen here when a proxy speaks TLS.
+    /// Returns whether the page that made the request may change something, whatever the method.
+    /// What the browser says in Sec-Fetch-Site counts more than Origin: it knows whether the page
+    /// came by https, which is not seen here when a proxy speaks TLS, and it says so with the GET of
+    /// a link, which has no Origin.
     pub fn allow_change(&self, head: &Head) -> bool {
-        if matches!(head.method, Method::Get | Method::Head | Method::Options) {
-            return true;
-        }
-        match (head.headers.get("sec-fetch-site"), origin(head)) {
-            (None, _) => self.allow(head),
-            (Some(b"same-origin" | b"none"), _) => true,
-            (Some(_), Named::One(origin)) => {
+        let mut sites = head.headers.get_all("sec-fetch-site");
+        match (sites.next(), sites.next(), origin(head)) {
+            (None, _, _) => self.allow(head),
+            (Some(b"same-origin" | b"none"), None, _) => true,
+            (Some(_), _, Named::One(origin)) => {
                 self.is_named(origin) || self.loopback && self.allow(head)
             }
-            (Some(_), _) => false,
+            (Some(_), _, _) => false,
         }
     }
 

@@ -228,10 +228,15 @@ impl Request {
     }
 
     /// Checks that no page of another site sent this: for handlers that change something on the
-    /// word of a cookie, which browsers send along whichever page asks. GET, HEAD and OPTIONS pass
-    /// (they should change nothing), and clients that are no browsers. Other requests pass when
-    /// Sec-Fetch-Site is `same-origin` or `none`, or else Origin is the server's own or one of
+    /// word of a cookie, which browsers send along whichever page asks. Whatever the method, a
+    /// request passes when Sec-Fetch-Site is `same-origin` or `none`, or when that field is absent
+    /// and so is Origin, as with clients that are no browsers, or Origin is the server's own. It
+    /// passes too when Origin is one of
     /// [`Server::allowed_origins`](crate::http::Server::allowed_origins).
+    ///
+    /// Check the method as well. To a server that is reached by plain http, browsers send neither
+    /// field with the GET of a link or an image on another site's page, so there only the check of
+    /// the method protects.
     ///
     /// Error: [`Refusal::Origin`], which a handler returns by `?` and the client sees as 403.
     ///
@@ -239,6 +244,9 @@ impl Request {
     /// use sockling::prelude::*;
     ///
     /// fn delete(request: &Request) -> Result<Response, Error> {
+    ///     if request.method() != Method::Post {
+    ///         return Ok(Response::method_not_allowed(&["POST"]));
+    ///     }
     ///     request.check_origin()?;
     ///     Ok(Response::new().text("deleted"))
     /// }
@@ -246,7 +254,8 @@ impl Request {
     /// let foreign = Request::post("http://shop.example/", "").with_header("Origin", "http://evil.example");
     /// assert_eq!(delete(&foreign).unwrap_err().status(), 403);
     /// let own = Request::post("http://shop.example/", "").with_header("Origin", "http://shop.example");
-    /// assert!(delete(&own).is_ok());
+    /// assert_eq!(delete(&own)?.content(), b"deleted");
+    /// assert_eq!(delete(&Request::get("http://shop.example/"))?.status(), 405);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn check_origin(&self) -> Result<(), Error> {
