@@ -99,6 +99,10 @@ impl Server {
 
     /// Says whether browsers may send the session cookie over TLS only, with the prefix
     /// `__Host-`. Default false: the library speaks no TLS itself. Set it behind a proxy that does.
+    ///
+    /// The server's own origin is then its `https://` one alone, for WebSockets and for
+    /// [`check_origin`](crate::http::Request::check_origin), also on a loopback address: anybody
+    /// between a browser and the proxy can write a page of `http://`.
     pub fn secure_cookies(mut self, secure: bool) -> Server {
         self.secure = secure;
         self
@@ -121,7 +125,7 @@ impl Server {
 
     /// Allows pages of other origins, such as `https://example.com`, to open WebSockets; `*`
     /// allows all. Default: only pages of the host and port that the client asks for (RFC 6455,
-    /// 10.2).
+    /// 10.2), with [`secure_cookies`](Server::secure_cookies) by https.
     pub fn allowed_origins<O: Into<String>>(
         mut self,
         origins: impl IntoIterator<Item = O>,
@@ -184,7 +188,7 @@ impl Server {
         };
         let keys = self.keys.map_or_else(process_keys, Ok)?;
         let cookie = SessionCookie { name: self.cookie_name, secure: self.secure, keys };
-        let origins = Origins { allowed: self.origins, loopback };
+        let origins = Origins { allowed: self.origins, loopback, https_only: self.secure };
         let settings = Settings { cookie, origins, proxies: self.proxies };
         let site =
             Site { router, settings: Arc::new(settings), shared: Shared::new(self.limits), hosts };

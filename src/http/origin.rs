@@ -16,6 +16,9 @@ pub(crate) struct Origins {
     pub allowed: Vec<String>,
     /// Whether the server listens on the loopback interface, whose names are then one host.
     pub loopback: bool,
+    /// Whether browsers reach the server by TLS alone, so that no page of plain http is its own:
+    /// anybody on the way could have written that one.
+    pub https_only: bool,
 }
 
 impl Origins {
@@ -52,9 +55,10 @@ impl Origins {
     }
 
     fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
-        let (rest, default_port) = match origin.strip_prefix("http://") {
-            Some(rest) => (rest, 80),
-            None => (origin.strip_prefix("https://")?, 443),
+        let (rest, default_port) = match origin.strip_prefix("https://") {
+            Some(rest) => (rest, 443),
+            None if self.https_only => return None,
+            None => (origin.strip_prefix("http://")?, 80),
         };
         let (page, own) = (Authority::parse(rest)?, authority?);
         let one_host =

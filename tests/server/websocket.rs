@@ -458,6 +458,45 @@ fn a_page_of_another_origin_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
+fn with_secure_cookies_a_page_of_plain_http_is_another_origin() {
+    let (told, _events) = Told::new();
+    let change = |request: &Request| {
+        request.check_origin()?;
+        Ok(Response::new().text("changed"))
+    };
+    let routes = vec![Handler::new("/ws", told), Handler::new("/", change)];
+    let server = Server::new(routes).secure_cookies(true);
+    let running = Running::start(server.allowed_origins(["http://old.example"]));
+    for (fields, allowed) in [
+        ("", true),
+        ("Origin: https://localhost\r\n", true),
+        ("Origin: https://localhost:443\r\n", true),
+        ("Origin: https://127.0.0.1\r\n", true),
+        ("Origin: http://localhost\r\n", false),
+        ("Origin: HTTP://localhost\r\n", false),
+        ("Origin: http://localhost:80\r\n", false),
+        ("Origin: http://127.0.0.1\r\n", false),
+        // What the application names is allowed as it is named.
+        ("Origin: http://old.example\r\n", true),
+    ] {
+        let (_, reply) = Client::upgrade(running.address, "/ws", fields);
+        assert_eq!(reply.status, if allowed { 101 } else { 403 }, "{}", fields);
+        let sites =
+            if fields.is_empty() { &[""][..] } else { &["", "Sec-Fetch-Site: cross-site\r\n"] };
+        for site in sites {
+            let fields = [fields, site].concat();
+            for method in ["GET", "POST"] {
+                let mut client = Client::connect(running.address);
+                let head = format!("{} / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", method, fields);
+                client.send(head.as_bytes());
+                let status = if allowed { 200 } else { 403 };
+                assert_eq!(client.reply().status, status, "{} {}", method, fields);
+            }
+        }
+    }
+}
+
+#[test]
 fn one_websocket_more_than_a_session_may_have_is_429() {
     let (running, _events) = start(Limits { connections_per_session: 2, ..Limits::default() });
     let (first, reply) = Client::upgrade(running.address, "/ws", "");
