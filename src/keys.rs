@@ -6,7 +6,9 @@
 use crate::error::Error;
 use crate::system;
 use sha1_smol::Sha1;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Octets of a signature.
 pub(crate) const SIGNATURE: usize = 20;
@@ -29,10 +31,11 @@ pub struct SessionKeys(Arc<Secrets>);
 
 struct Secrets {
     keys: Vec<Vec<u8>>,
-    /// Key and counter of the random numbers: HMAC of a counter, under a key that nobody knows.
+    /// Key and counter of the random numbers: the HMAC of a counter and of the moment, under a key
+    /// that nobody knows.
     seed: [u8; 32],
-    /// 64 bits also on processors that cannot count so far in one step.
-    drawn: Mutex<u64>,
+    /// Not behind a lock, which a fork could copy while another thread holds it.
+    drawn: AtomicUsize,
 }
 
 impl SessionKeys {
@@ -65,18 +68,24 @@ impl SessionKeys {
     }
 
     fn with_seed(keys: Vec<Vec<u8>>, seed: [u8; 32]) -> SessionKeys {
-        SessionKeys(Arc::new(Secrets { keys, seed, drawn: Mutex::new(0) }))
+        SessionKeys(Arc::new(Secrets { keys, seed, drawn: AtomicUsize::new(0) }))
     }
 
     /// Returns 128 random bits. Cannot fail: the system was asked when the keys were made.
     pub(crate) fn draw(&self) -> [u8; 16] {
-        let count = {
-            let mut drawn = self.0.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-            *drawn += 1;
-            *drawn
-        };
+        let count = self.0.drawn.fetch_add(1, Ordering::Relaxed) as u64;
+        // A process that forks leaves its child the seed and the count. The process id tells the
+        // two apart; the time, two children that had the same id one after the other, and a count
+        // that began again after 32 bits.
+        let process = std::process::id();
+        let time = SystemTime::now().duration_since(UNIX_EPOCH);
+        let time = time.unwrap_or_else(|before| before.duration()).as_nanos();
+        let mut text = [0; 28];
+        text[..8].copy_from_slice(&count.to_be_bytes());
+        text[8..12].copy_from_slice(&process.to_be_bytes());
+        text[12..].copy_from_slice(&time.to_be_bytes());
         let mut bits = [0; 16];
-        bits.copy_from_slice(&hmac_sha1(&self.0.seed, &count.to_be_bytes())[..16]);
+        bits.copy_from_slice(&hmac_sha1(&self.0.seed, &text)[..16]);
         bits
     }
 
