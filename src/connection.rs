@@ -335,15 +335,15 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
 }
 
 /// Adds the session's cookie to an answer that the controller meant: one that failed on its way
-/// does not log anybody in.
-fn for_session(request: &Request, mut response: Response) -> Response {
-    if let Some(cookie) = request.set_cookie() {
-        response = response.header("Set-Cookie", &cookie);
+/// does not log anybody in. A shared cache that kept it would hand one client's session to another.
+fn for_session(request: &Request, response: Response) -> Response {
+    match request.set_cookie() {
+        Some(cookie) => response.header("Set-Cookie", &cookie).for_one_client(),
+        None if request.is_private() && response.headers().get("cache-control").is_none() => {
+            response.header("Cache-Control", "private")
+        }
+        None => response,
     }
-    if request.is_private() && response.headers().get("cache-control").is_none() {
-        response = response.header("Cache-Control", "private");
-    }
-    response
 }
 
 fn late(error: std::io::Error, why: &str) -> End {

@@ -267,6 +267,12 @@ impl Request {
 
     /// Returns the client's session: that of its cookie, or a new one. The answer then sets the
     /// cookie if the client has none, or one that expires soon.
+    ///
+    /// An answer that sets the cookie is kept out of shared caches (RFC 9111): its Cache-Control
+    /// becomes `private`, in place of `public`, `s-maxage` and `private` with names of fields, and
+    /// other directives of the handler stay. Fields that only such caches read, as
+    /// CDN-Cache-Control (RFC 9213), Surrogate-Control and X-Accel-Expires, are left out. Other
+    /// answers are `private` if the handler says nothing of caches.
     pub fn session_id(&self) -> SessionId {
         self.session().id
     }

@@ -4,7 +4,7 @@
 //! are written here and nowhere else. A name or value that could end its line early is refused, so
 //! no text of an application becomes a second response.
 
-use super::headers::{is_field_value, is_token, Headers};
+use super::headers::{is_field_value, is_token, trim, Headers};
 use std::fmt::{self, Write};
 
 /// A response. The methods take and return it, so that it is built in one expression.
@@ -154,6 +154,22 @@ impl Response {
         }
     }
 
+    /// Keeps the response out of shared caches (RFC 9111, 5.2.2.7). What the application tells the
+    /// client's own cache stays.
+    pub(crate) fn for_one_client(mut self) -> Response {
+        let (mut headers, mut told) = (Headers::new(), b"private".to_vec());
+        for (name, value) in self.headers.iter() {
+            if name.eq_ignore_ascii_case("cache-control") {
+                add_own_directives(&mut told, value);
+            } else if !is_for_shared_caches(name) {
+                headers.push(name, value);
+            }
+        }
+        headers.push("Cache-Control", &told);
+        self.headers = headers;
+        self
+    }
+
     /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.status
@@ -229,6 +245,49 @@ impl Response {
         }
         Ok(bytes)
     }
+}
+
+/// Appends those directives of a Cache-Control value that do not say that others than the client may
+/// store the response. What begins with a quote that has no end is no directive, and left out: some
+/// caches look for commas alone.
+fn add_own_directives(told: &mut Vec<u8>, mut value: &[u8]) {
+    while let Some(end) = member_end(value) {
+        let (member, rest) = value.split_at(end);
+        value = rest.get(1..).unwrap_or(&[]);
+        let name = trim(member.split(|&byte| byte == b'=').next().unwrap_or(member));
+        let others = [&b"public"[..], b"s-maxage", b"private", b""];
+        if !others.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            told.extend_from_slice(b", ");
+            told.extend_from_slice(trim(member));
+        }
+    }
+}
+
+/// Returns where the first member of a list ends: at a comma that is not in quotes, or with the list
+/// (RFC 9110, 5.6.1 and 5.6.4). `None` for an empty list, and for quotes without an end.
+fn member_end(list: &[u8]) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in list.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    (!quoted && !list.is_empty()).then_some(list.len())
+}
+
+/// Returns whether the field is read by shared caches in place of Cache-Control: one of RFC 9213, or
+/// an older one.
+fn is_for_shared_caches(name: &str) -> bool {
+    const TARGETED: &str = "-cache-control";
+    let end = name.len().checked_sub(TARGETED.len()).and_then(|start| name.get(start..));
+    end.map_or(false, |end| end.eq_ignore_ascii_case(TARGETED))
+        || ["surrogate-control", "edge-control", "x-accel-expires"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 const OWNED: [&str; 5] = ["content-length", "transfer-encoding", "connection", "upgrade", "date"];

@@ -19,6 +19,11 @@ fn routes() -> Vec<Handler> {
             request.session_id();
             Ok(Response::new().header("Cache-Control", "no-store"))
         }),
+        route!("/cached" => |request: &Request| {
+            request.session_id();
+            Ok(cached(request))
+        }),
+        route!("/cached-by-anyone" => |request: &Request| Ok(cached(request))),
         route!("/push" => |request: &Request| {
             let sent = Comms::websocket(request.session_id()).send("pushed")?;
             Ok(Response::new().text(sent.to_string()))
@@ -34,6 +39,13 @@ fn routes() -> Vec<Handler> {
         route!("/logout" => |request: &Request| Ok(request.logout().text("out"))),
         route!("/rotate" => |request: &Request| Ok(request.rotate().text("new"))),
     ]
+}
+
+/// Returns an answer with the fields of the query, lines of `name: value`.
+fn cached(request: &Request) -> Response {
+    let fields = request.query("fields").unwrap_or_default();
+    let fields = fields.lines().filter_map(|line| line.split_once(": "));
+    fields.fold(Response::new(), |response, (name, value)| response.header(name, value))
 }
 
 const KEY: &str = "a key that the tests know";
@@ -72,7 +84,82 @@ fn the_cookie_is_set_when_a_handler_asks_for_the_session_and_not_otherwise() {
     assert!(pair.starts_with("sockling_session=v2.g."), "{}", pair);
     // Who has it is the same, and does not get it again.
     assert_eq!(ask(&running, "/who", pair), (reply.text().to_string(), None));
-    assert_eq!(client.get("/mine", "").header("cache-control"), Some("no-store"));
+    assert_eq!(client.get("/mine", "").header("cache-control"), Some("private, no-store"));
+    let cookie = format!("Cookie: {}\r\n", pair);
+    assert_eq!(client.get("/mine", &cookie).header("cache-control"), Some("no-store"));
+}
+
+/// What the row shows; what the application says to caches; what leaves with a session's cookie.
+const CACHED: &[(&str, &str, &str)] = &[
+    ("nothing", "", "Cache-Control: private"),
+    ("public", "Cache-Control: public", "Cache-Control: private"),
+    ("any case", "cache-control: PUBLIC", "Cache-Control: private"),
+    (
+        "what the client's own cache is told",
+        "Cache-Control: max-age=60, public, must-revalidate",
+        "Cache-Control: private, max-age=60, must-revalidate",
+    ),
+    ("a time alone", "Cache-Control: max-age=60", "Cache-Control: private, max-age=60"),
+    (
+        "a time for shared caches",
+        "Cache-Control: s-maxage=600,max-age=60",
+        "Cache-Control: private, max-age=60",
+    ),
+    ("the same in any case", "Cache-Control: S-MaxAge = 600", "Cache-Control: private"),
+    ("private already", "Cache-Control: private, max-age=5", "Cache-Control: private, max-age=5"),
+    ("some fields alone", "Cache-Control: private=\"x, y\"", "Cache-Control: private"),
+    ("never", "Cache-Control: no-store", "Cache-Control: private, no-store"),
+    (
+        "several lines",
+        "Cache-Control: max-age=60\nX-Other: public\nCACHE-CONTROL: public, immutable",
+        "X-Other: public\nCache-Control: private, max-age=60, immutable",
+    ),
+    (
+        "a comma and a quote in quotes",
+        "Cache-Control: no-cache=\"a, \\\"public, b\", public",
+        "Cache-Control: private, no-cache=\"a, \\\"public, b\"",
+    ),
+    (
+        "quotes without an end, and what they would hide",
+        "Cache-Control: max-age=60, no-cache=\"a, public",
+        "Cache-Control: private, max-age=60",
+    ),
+    ("empty members", "Cache-Control: , public,, ", "Cache-Control: private"),
+    ("a longer word", "Cache-Control: publicity", "Cache-Control: private, publicity"),
+    (
+        "what a shared cache reads in place of it (RFC 9213)",
+        "CDN-Cache-Control: max-age=60\nexample-cdn-cache-control: public\nCache-Control: no-cache",
+        "Cache-Control: private, no-cache",
+    ),
+    (
+        "older names of the same",
+        "Surrogate-Control: max-age=60\nX-Accel-Expires: 60\nEdge-Control: max-age=60",
+        "Cache-Control: private",
+    ),
+];
+
+#[test]
+fn an_answer_that_sets_the_sessions_cookie_is_for_no_shared_cache() {
+    let running = Running::start(Server::new(routes()));
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{:02x}", byte)).collect::<String>();
+    let others = ["HTTP/1.1 ", "Date: ", "Set-Cookie: ", "Content-Length: "];
+    let told = |head: &str| {
+        let lines = head.lines().filter(|line| !line.is_empty());
+        let lines = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let mut client = Client::connect(running.address);
+    for (gloss, said, expected) in CACHED {
+        let reply = client.get(&format!("/cached?fields={}", encode(said)), "");
+        assert!(reply.status == 200 && reply.cookie().is_some(), "{}: {}", gloss, reply.head);
+        assert_eq!(told(&reply.head), *expected, "{}", gloss);
+        // Without the cookie the application knows best.
+        let reply = client.get(&format!("/cached-by-anyone?fields={}", encode(said)), "");
+        assert_eq!(told(&reply.head), *said, "{}", gloss);
+    }
+    // What may not be sent stays a fault of the application.
+    let reply = client.get("/cached?fields=Cache-Control:%20public,%20a%01", "");
+    assert_eq!((reply.status, reply.cookie()), (500, None));
 }
 
 #[test]
