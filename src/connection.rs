@@ -131,7 +131,7 @@ impl Connection<'_> {
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
                 return Err(End::Told(404, "nothing is here".to_string()));
             }
-            self.write_bytes(socket, b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
         }
         self.read_body(socket, head.body)
     }
@@ -284,16 +284,25 @@ impl Connection<'_> {
         head_only: bool,
         close: bool,
     ) -> Result<(), End> {
-        let bytes = response.encode(head_only, close, unix_seconds()).or_else(|error| {
-            log_line!(Error, "{}; {} is told 500", error, self.place.entry.peer);
-            Response::internal_error().encode(head_only, close, unix_seconds())
-        });
-        self.write_bytes(socket, &bytes.map_err(Error::Response)?)
+        let failed;
+        let parts = match response.encode(head_only, close, unix_seconds()) {
+            Ok(parts) => parts,
+            Err(error) => {
+                log_line!(Error, "{}; {} is told 500", error, self.place.entry.peer);
+                failed = Response::internal_error();
+                failed.encode(head_only, close, unix_seconds()).map_err(Error::Response)?
+            }
+        };
+        self.write_bytes(socket, [&parts.0, parts.1])
     }
 
-    fn write_bytes(&self, socket: &Socket, bytes: &[u8]) -> Result<(), End> {
-        let deadline = write_deadline(self.limits.write_timeout, bytes.len());
-        write_all(&**socket.stream(), bytes, deadline).map_err(|_| End::Lost)
+    fn write_bytes(&self, socket: &Socket, parts: [&[u8]; 2]) -> Result<(), End> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        let deadline = write_deadline(self.limits.write_timeout, length);
+        let mut parts = parts.iter().filter(|part| !part.is_empty());
+        parts
+            .try_for_each(|part| write_all(&**socket.stream(), part, deadline))
+            .map_err(|_| End::Lost)
     }
 
     fn end(&self, socket: &mut Socket, end: End, head_only: bool) {

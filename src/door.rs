@@ -201,7 +201,8 @@ impl Door {
 
     #[inline(never)]
     fn refuse(&self, stream: &dyn Stream) {
-        if let Ok(bytes) = Response::of_status(503).encode(false, true, unix_seconds()) {
+        let full = Response::of_status(503);
+        if let Ok((bytes, _)) = full.encode(false, true, unix_seconds()) {
             // Fails when the client has gone; there is nobody else to tell.
             let _ = write_all(stream, &bytes, after(REFUSAL));
         }

@@ -193,7 +193,7 @@ impl Limits {
     /// ```
     /// use sockling::limits::Limits;
     ///
-    /// let limits = Limits { connections: 64, ..Limits::small() };
+    /// let limits = Limits { connections: 50, ..Limits::small() };
     /// assert!(limits.most_memory().unwrap() < 16 * 1024 * 1024);
     /// ```
     pub fn small() -> Limits {

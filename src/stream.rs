@@ -38,8 +38,8 @@ impl Stream for TcpStream {
 
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
         if self.is_brittle() {
-            let all = parts.concat();
-            return Write::write(&mut &*self, &all[..all.len().min(PIECE)]);
+            let part = if parts[0].is_empty() { parts[1] } else { parts[0] };
+            return Write::write(&mut &*self, &part[..part.len().min(PIECE)]);
         }
         write_parts(parts, |octets| Write::write(&mut &*self, octets))
     }

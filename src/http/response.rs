@@ -5,6 +5,7 @@
 //! no text of an application becomes a second response.
 
 use super::headers::{is_field_value, is_token, trim, Headers};
+use crate::limits::JOINED;
 use std::fmt::{self, Write};
 
 /// A response. The methods take and return it, so that it is built in one expression.
@@ -185,14 +186,16 @@ impl Response {
         &self.body
     }
 
-    /// Returns the bytes of the response, or why it may not be sent. `head_only` is for answers
-    /// to HEAD: the same fields without the body (RFC 9110, 9.3.2).
+    /// Returns the bytes of the response in two parts, or why it may not be sent: the head, which has a
+    /// short body behind it, and a long body where the application put it. So an answer is in memory
+    /// once, however slowly the client reads it. `head_only` is for answers to HEAD: the same fields
+    /// without the body (RFC 9110, 9.3.2).
     pub(crate) fn encode(
         &self,
         head_only: bool,
         close: bool,
         unix_seconds: u64,
-    ) -> Result<Vec<u8>, ResponseError> {
+    ) -> Result<(Vec<u8>, &[u8]), ResponseError> {
         if !(200..600).contains(&self.status) {
             return Err(ResponseError::Status(self.status));
         }
@@ -214,10 +217,14 @@ impl Response {
             (false, false) => {}
         }
         bytes.extend_from_slice(b"\r\n");
-        if !bodiless && !head_only {
-            bytes.extend_from_slice(&self.body);
+        if bodiless || head_only {
+            return Ok((bytes, &[]));
         }
-        Ok(bytes)
+        if bytes.len() + self.body.len() > JOINED {
+            return Ok((bytes, &self.body));
+        }
+        bytes.extend_from_slice(&self.body);
+        Ok((bytes, &[]))
     }
 
     /// Returns the bytes of a 101 that opens a WebSocket (RFC 6455, 4.2.2).
@@ -228,7 +235,8 @@ impl Response {
     }
 
     fn start(&self, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
-        let mut head = String::with_capacity(512 + self.body.len());
+        let body = Some(self.body.len()).filter(|length| *length <= JOINED);
+        let mut head = String::with_capacity(512 + body.unwrap_or(0));
         // Writing to a string does not fail.
         let _ = write!(head, "HTTP/1.1 {} {}\r\nDate: ", self.status, reason(self.status));
         let _ = http_date(&mut head, unix_seconds);

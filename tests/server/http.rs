@@ -365,3 +365,24 @@ fn a_request_with_a_body_that_asks_for_a_websocket_is_answered_and_ends_the_conn
     assert_eq!(client.reply().header("connection"), None);
     assert_eq!(client.get("/hello", "").text(), "hello");
 }
+
+#[test]
+fn an_answer_is_whole_whether_its_body_is_joined_with_its_head_or_not() {
+    use sockling::limits::JOINED;
+    let sized = |request: &Request| {
+        let size = request.query("size").unwrap_or_default().parse().map_err(Error::other)?;
+        let body: Vec<u8> = (0..=255).cycle().take(size).collect();
+        Ok(Response::new().body(body))
+    };
+    let running = Running::start(Server::new(vec![Handler::new("/sized", sized)]));
+    let mut client = Client::connect(running.address);
+    for size in [0, 1, JOINED - 300, JOINED - 100, JOINED - 1, JOINED, JOINED + 1, 3_000_000] {
+        let target = format!("/sized?size={}", size);
+        let reply = client.get(&target, "");
+        assert_eq!(reply.header("content-length"), Some(&*size.to_string()));
+        assert!(reply.body.iter().zip((0..=255).cycle()).all(|(is, was)| *is == was));
+        client.send(format!("HEAD {} HTTP/1.1\r\nHost: localhost\r\n\r\n", target).as_bytes());
+        let reply = client.reply_to("HEAD");
+        assert_eq!(reply.header("content-length"), Some(&*size.to_string()));
+    }
+}

@@ -24,6 +24,9 @@ fn the_small_limits_stay_under_24_mib_by_the_sum_of_their_parts() {
         Limits { buffer: limits.buffer + 1, ..limits.clone() },
         Limits { total_backlog: limits.total_backlog + 1, ..limits.clone() },
         Limits { connections: limits.connections + 1, ..limits.clone() },
+        Limits { topics_per_session: limits.topics_per_session + 1, ..limits.clone() },
+        Limits { topic_name: limits.topic_name + 1, ..limits.clone() },
+        Limits { topics_keep: limits.topics_keep + 1, ..limits.clone() },
     ];
     for more in all {
         assert!(more.most_memory() > Some(sum), "{:?}", more);

@@ -9,11 +9,18 @@ use sockling::prelude::*;
 use std::io::Read;
 use std::process::Stdio;
 
-/// Uses much of its stack, and does as it is told by a text.
+/// Uses much of its stack, and does as it is told by a text: `topics 7` gets into as many topics as it
+/// may, of which nobody else is in.
 struct Deep;
 
 impl WebsocketController for Deep {
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        if let Some(own) = message.as_text().and_then(|text| text.strip_prefix("topics ")) {
+            let name = |number: usize| format!("{}/{}{}", number, "x".repeat(240), own);
+            let inside = (0..1000).take_while(|number| topic(name(*number)).join_here()).count();
+            Comms::websocket(client).send(format!("in {} topics", inside))?;
+            return Ok(());
+        }
         let mut local = [0u8; 24 * 1024];
         local.iter_mut().zip(message.as_bytes().iter().cycle()).for_each(|(to, from)| *to = *from);
         match message.as_text() {
@@ -34,15 +41,29 @@ impl Controller for Deep {
     }
 }
 
+/// Returns a topic that keeps what it may.
+fn topic(name: String) -> sockling::Topic {
+    Comms::topic(name).keep(1000)
+}
+
 fn listen(limits: Limits, routes: Vec<Handler>) {
     let listening = Server::new(routes).limits(limits).bind("127.0.0.1:0").expect("a port");
     println!("\nlistening on {}", listening.address());
     listening.serve().expect("a thread");
 }
 
-/// Sends to everybody until no more may wait. Answers with the octets that wait.
+/// Fills what topics keep and a receiver, and sends to everybody until no more may wait. Answers with
+/// the bytes that wait.
 fn fill(_: &Request) -> Result<Response, Error> {
     let message = vec![7; 16 * 1024];
+    let receiver = Comms::receiver(7);
+    for number in 0..200 {
+        let name = format!("kept/{}", number % 20);
+        assert!(topic(name.clone()).subscribe(&7.into()));
+        topic(name).send(&message[..])?;
+    }
+    assert!(receiver.missed() > 0, "it is full");
+    std::mem::forget(receiver);
     let mut before = 0;
     // A round that changes nothing, while much waits, is the last.
     loop {
@@ -79,6 +100,8 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
         // As much stack as the handler takes, and a message of which the last octet does not come.
         client.text("deep");
         assert_eq!(client.next_text(), "24576 octets");
+        client.text(&format!("topics {}", client.stream.local_addr().expect("a port").port()));
+        assert_eq!(client.next_text(), format!("in {} topics", limits.topics_per_session));
         client.send(b"\x82\xfe\x40\x00\0\0\0\0");
         client.send(&vec![7; limits.message - 1]);
     }
@@ -89,6 +112,7 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
     assert!(waiting >= limits.total_backlog / 2, "{} octets wait", waiting);
     let taken = (server.status("VmHWM") - before) * 1024;
     let promised = limits.most_memory().expect("a ceiling");
+    println!("{} KiB taken, {} KiB promised", taken / 1024, promised / 1024);
     assert!(taken <= promised, "{} octets taken, {} promised", taken, promised);
     assert!(taken >= promised / 3, "{} octets taken: it was not full", taken);
 
@@ -104,6 +128,36 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
     assert_eq!((refusal.status, refusal.header("retry-after")), (503, Some("1")));
     last.text("still here");
     assert_eq!(last.next_text(), "24576 octets");
+}
+
+const LARGE: usize = 8 * MIB;
+
+/// Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_with_large_answers() {
+    let large = |_: &Request| Ok(Response::new().body(vec![7; LARGE]));
+    listen(Limits::default(), vec![Handler::new("/large", large)]);
+}
+
+#[test]
+fn an_answer_that_a_client_does_not_read_is_in_memory_once() {
+    const CLIENTS: usize = 12;
+    let server = Child::start(&mut limited("-c 0", "measured::child_with_large_answers"));
+    let before = server.status("VmRSS");
+    let clients: Vec<Client> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = Client::connect(server.address);
+            client.send(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(client.octets(15), b"HTTP/1.1 200 OK");
+            client
+        })
+        .collect();
+    let taken = (server.status("VmHWM") - before) * 1024;
+    println!("{} answers of {} KiB take {} KiB", CLIENTS, LARGE / 1024, taken / 1024);
+    let most = CLIENTS * (LARGE + MIB);
+    assert!((CLIENTS * LARGE..=most).contains(&taken), "{} bytes", taken);
+    drop(clients);
 }
 
 #[test]

@@ -149,7 +149,8 @@ impl Child {
     pub fn end(&mut self, report: &mut Report) -> String {
         let stuck = self.ask("end");
         assert_eq!(stuck, "0", "connections had to be cut off");
-        wait_until("its threads have ended", || self.count("task") == 1);
+        // The first thread, and the log's, which outlasts every server.
+        wait_until("its threads have ended", || self.count("task") == 2);
         wait_until("its sockets are closed", || self.count("fd") == self.descriptors - 2 * DOORS);
         self.stdin = None;
         let mut status = None;
