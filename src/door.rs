@@ -5,7 +5,7 @@
 //! costs no thread start. What is rare is not inlined: the stack beneath a connection is small.
 
 use crate::connection::{serve, Site};
-use crate::http::forwarded::is_proxy;
+use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
 use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
 use crate::logger::log_line;
@@ -95,7 +95,7 @@ impl Door {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = PAUSE.0;
-                    self.leave_door_and_serve(stream, peer);
+                    self.leave_door_and_serve(stream, canonical_socket(peer));
                     let mut crowd = self.crowd();
                     if crowd.pausing {
                         self.changed.notify_all(); // here is a descriptor

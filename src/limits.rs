@@ -60,8 +60,9 @@ pub struct Limits {
     /// descriptors is 1,024. 0 is no ceiling. Each has a thread, and one more while it does not read
     /// what it is sent.
     pub connections: usize,
-    /// Most connections at a time from one IP address; one more gets 503. Default 0, no ceiling:
-    /// behind a proxy all clients have one address.
+    /// Most connections at a time from one IPv4 address or one IPv6 /64, which is the least that a
+    /// subscriber is given; one more gets 503. Default 0, no ceiling: behind a proxy all clients
+    /// have one address.
     pub connections_per_address: usize,
     /// Most WebSockets of one session (a browser's tabs); one more gets 429. Default 16. 0 is no
     /// ceiling.

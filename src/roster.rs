@@ -7,7 +7,7 @@ use crate::stream::Stream;
 use crate::websocket::close::CloseFrame;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -26,6 +26,7 @@ struct State {
     closing: bool,
     count: u64,
     entries: HashMap<u64, Arc<Entry>>,
+    /// Connections by address, as [`network`] has it.
     addresses: HashMap<IpAddr, usize>,
     /// Threads that wait for the others to end.
     ending: Vec<ThreadId>,
@@ -98,7 +99,7 @@ impl Roster {
         proxy: bool,
     ) -> Option<Place> {
         let mut state = self.lock();
-        let counts_for = Some(peer.ip()).filter(|_| !proxy);
+        let counts_for = Some(network(peer.ip())).filter(|_| !proxy);
         if state.closing
             || !has_room(limits.connections, state.entries.len())
             || !counts_for.map_or(true, |ip| state.count_for(ip, limits))
@@ -197,12 +198,12 @@ impl Place {
     #[inline(never)]
     pub fn speaks_for(&self, client: SocketAddr, limits: &Limits) -> bool {
         self.entry.doing().client = client;
-        let (old, new) = (self.counts_for.get(), Some(client.ip()));
-        if old != new {
+        let (old, new) = (self.counts_for.get(), network(client.ip()));
+        if old != Some(new) {
             let mut state = self.roster.lock();
             old.into_iter().for_each(|ip| state.count_no_more(ip));
-            let counted = state.count_for(client.ip(), limits);
-            self.counts_for.set(new.filter(|_| counted));
+            let counted = state.count_for(new, limits);
+            self.counts_for.set(Some(new).filter(|_| counted));
         }
         self.counts_for.get().is_some()
     }
@@ -241,6 +242,21 @@ impl Entry {
 
     fn doing(&self) -> MutexGuard<'_, Doing> {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the address under which a client's connections are counted. An IPv6 address counts as its
+/// /64: a subscriber is given at least that much, and may use another address of it each time.
+fn network(ip: IpAddr) -> IpAddr {
+    // The prefix of translators (RFC 6052, 2.1) puts all IPv4 clients into one /64, so such an
+    // address counts alone.
+    const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+    match ip {
+        IpAddr::V6(v6) if v6.segments()[..6] != NAT64 => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        ip => ip,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::connection::Site;
 use crate::door::Door;
 use crate::error::Error;
+use crate::http::forwarded::{canonical, canonical_socket};
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::http::request::Settings;
@@ -137,7 +138,8 @@ impl Server {
     /// Believes a reverse proxy at this address when it says, in X-Forwarded-For, for whom it speaks:
     /// then [`Request::peer`] and [`Limits::connections_per_address`] mean the client. The last
     /// address of the field that is not a proxy's counts; what a client writes there itself is before
-    /// that. From other addresses the field means nothing. Called again it adds a proxy.
+    /// that. From other addresses the field means nothing. Called again it adds a proxy. An IPv4 address
+    /// and its IPv4-mapped IPv6 form (`::ffff:192.0.2.7`) are the same address.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -161,7 +163,7 @@ impl Server {
     ///
     /// [`Request::peer`]: crate::http::Request::peer
     pub fn trusted_proxy(mut self, address: impl Into<IpAddr>) -> Server {
-        self.proxies.push(address.into());
+        self.proxies.push(canonical(address.into()));
         self
     }
 
@@ -179,7 +181,8 @@ impl Server {
         let listener = listen(address)?;
         registry::bind(self.keys.is_some(), &self.limits)?;
         logger::start();
-        let address = listener.local_addr()?;
+        // `::ffff:127.0.0.1` is a loopback address, and std does not say so.
+        let address = canonical_socket(listener.local_addr()?);
         let loopback = address.ip().is_loopback();
         let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_string);
         let hosts = match self.hosts {

@@ -1,6 +1,6 @@
 //! Who speaks through a proxy.
 
-use crate::http::forwarded::client;
+use crate::http::forwarded::{canonical_socket, client};
 use crate::http::Headers;
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,7 +20,10 @@ const ROWS: &[(&[&str], &str, &str)] = &[
     (&["198.51.100.7, 2001:db8::1"], "198.51.100.7:0", "behind two proxies"),
     (&["198.51.100.7", "2001:db8::1"], "198.51.100.7:0", "behind two proxies, in two lines"),
     (&["203.0.113.9, 198.51.100.7, 192.0.2.1"], "198.51.100.7:0", "the proxy names itself too"),
-    (&["::ffff:192.0.2.1"], "[::ffff:192.0.2.1]:0", "the proxy itself, as IPv6 writes it"),
+    (&["::ffff:192.0.2.1"], "192.0.2.1:0", "the proxy itself, as IPv6 writes it"),
+    (&["::ffff:198.51.100.7"], "198.51.100.7:0", "IPv4, as IPv6 writes it"),
+    (&["[::ffff:c633:6407]:4711"], "198.51.100.7:4711", "with its port"),
+    (&["::198.51.100.7"], "[::198.51.100.7]:0", "which this is not"),
     (&["198.51.100.7, ::ffff:192.0.2.1"], "198.51.100.7:0", "and for another"),
     (&["198.51.100.7, unknown"], "192.0.2.1:80", "what is no address ends the list"),
     (&["198.51.100.7, "], "192.0.2.1:80", "and so does nothing"),
@@ -43,12 +46,9 @@ fn the_client_is_the_last_address_that_is_not_a_proxys() {
     let proxies = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().expect("an address"));
     for (fields, expected, gloss) in ROWS {
         // An IPv4 connection to a listener of both kinds has an address of IPv6.
-        for (from, mapped) in [("192.0.2.1:80", false), ("[::ffff:192.0.2.1]:80", true)] {
-            let from: SocketAddr = from.parse().expect("an address");
-            let mut expected: SocketAddr = expected.parse().expect("an address");
-            if mapped && expected.port() == 80 {
-                expected = from;
-            }
+        for from in ["192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
+            let from = canonical_socket(from.parse().expect("an address"));
+            let expected: SocketAddr = expected.parse().expect("an address");
             assert_eq!(client(&headers(fields), from, &proxies), expected, "{}", gloss);
         }
     }
@@ -60,5 +60,22 @@ fn from_anybody_else_the_field_means_nothing() {
     let proxy = ["192.0.2.1".parse().expect("an address")];
     for proxies in [&proxy[..], &[]] {
         assert_eq!(client(&headers(&["198.51.100.7"]), from, proxies), from);
+    }
+}
+
+#[test]
+fn an_address_keeps_its_port_and_one_of_ipv6_its_scope() {
+    for (came, canonical) in [
+        ("192.0.2.1:80", "192.0.2.1:80"),
+        ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+        ("[::ffff:192.0.2.1%7]:80", "192.0.2.1:80"),
+        ("[fe80::1%7]:80", "[fe80::1%7]:80"),
+        ("[::1]:80", "[::1]:80"),
+        ("[::192.0.2.1]:80", "[::192.0.2.1]:80"),
+        ("[64:ff9b::192.0.2.1]:80", "[64:ff9b::192.0.2.1]:80"),
+    ] {
+        let [came, canonical] =
+            [came, canonical].map(|text| text.parse::<SocketAddr>().expect("an address"));
+        assert_eq!(canonical_socket(came), canonical);
     }
 }

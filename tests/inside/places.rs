@@ -38,6 +38,29 @@ fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
 }
 
 #[test]
+fn the_addresses_of_one_ipv6_network_count_as_one_and_translated_ones_do_not() {
+    let roster = Arc::new(Roster::default());
+    let limits = Limits { connections_per_address: 1, ..Limits::default() };
+    let admit = |ip: &str| admit(&roster, ip.parse::<IpAddr>().expect("an address"), &limits);
+    for (one, same) in [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+        ("fe80::1", "fe80::2"),
+        ("::1", "::127.0.0.1"), // an address of IPv6, whatever it looks like
+    ] {
+        let _place = admit(one).expect("room");
+        assert!(admit(same).is_none(), "{} counts with {}", same, one);
+    }
+    for (one, other) in [
+        ("2001:db8:1:2::1", "2001:db8:1:3::1"),
+        ("192.0.2.1", "192.0.2.2"),
+        ("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"),
+    ] {
+        let _place = admit(one).expect("room");
+        assert!(admit(other).is_some(), "{} does not count with {}", other, one);
+    }
+}
+
+#[test]
 fn one_ceiling_holds_for_all_addresses_together_and_0_is_none() {
     let roster = Arc::new(Roster::default());
     let of = |connections, connections_per_address| Limits {
@@ -45,7 +68,7 @@ fn one_ceiling_holds_for_all_addresses_together_and_0_is_none() {
         connections_per_address,
         ..Limits::default()
     };
-    let ips = || (1..=40).map(|last| Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last));
+    let ips = || (1..=40).map(|network| Ipv6Addr::new(0xfd00, 0, 0, network, 0, 0, 0, 1));
     let (three, none) = (of(3, 2), of(0, 0));
     let mut places: Vec<Place> = ips().filter_map(|ip| admit(&roster, ip, &three)).collect();
     assert_eq!((places.len(), roster.len()), (3, 3));

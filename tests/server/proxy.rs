@@ -1,9 +1,11 @@
 //! Behind a reverse proxy, which here is the test: a client at 127.0.0.1 that says for whom it speaks.
 
-use super::loopback::{wait_until, Client, Running};
+use super::loopback::{upgrade_request, wait_until, Client, Running};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 fn routes() -> Vec<Handler> {
     let peer = |request: &Request| Ok(Response::new().text(request.peer().to_string()));
@@ -23,6 +25,8 @@ fn a_trusted_proxy_tells_for_each_request_who_it_is_and_another_one_tells_nothin
     for (field, expected) in [
         (forwarded("192.0.2.7"), "192.0.2.7:0"),
         (forwarded("203.0.113.9, 192.0.2.8:4711"), "192.0.2.8:4711"),
+        (forwarded("::ffff:6.6.6.6"), "6.6.6.6:0"),
+        (forwarded("[::ffff:606:606]:4711"), "6.6.6.6:4711"),
         (String::new(), &own),
         (forwarded("nonsense"), &own),
     ] {
@@ -69,4 +73,73 @@ fn a_connection_that_speaks_for_others_counts_for_the_last_of_them() {
     other.assert_end();
     // The connection has ended, and with it what it counted for.
     assert_eq!(one.get("/peer", &forwarded("192.0.2.1")).status, 200);
+}
+
+#[test]
+fn one_network_of_ipv6_and_both_forms_of_one_ipv4_address_count_as_one() {
+    let limits = Limits { connections_per_address: 2, ..Limits::default() };
+    let server = Server::new(routes()).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let running = Running::start(server);
+    for (first, second, third, other) in [
+        ("2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2:ffff::3", "2001:db8:1:3::1"),
+        ("6.6.6.6", "::ffff:6.6.6.6", "[::ffff:606:606]:80", "::ffff:6.6.6.7"),
+    ] {
+        let open = |client: &str| Client::upgrade(running.address, "/ws", &forwarded(client));
+        let _inside = [first, second, other].map(open).map(|(client, reply)| {
+            assert_eq!(reply.status, 101);
+            client
+        });
+        assert_eq!(open(third).1.status, 503, "{} counts with {}", third, first);
+    }
+}
+
+/// Returns a server on an address of IPv6 at which it is reached by IPv4, and how; `None` where the
+/// system has no such thing.
+fn both_kinds(server: Server, address: &str) -> Option<(Running, SocketAddr)> {
+    let listening = server.bind(address).ok()?;
+    let reached = SocketAddr::from((Ipv4Addr::LOCALHOST, listening.address().port()));
+    let running = Running::serve(listening);
+    TcpStream::connect(reached).ok()?;
+    Some((running, reached))
+}
+
+#[test]
+fn a_client_of_ipv4_has_its_ipv4_address_also_on_a_listener_of_ipv6() {
+    let limits = Limits { drain_timeout: Duration::from_millis(50), ..Limits::default() };
+    let plain = Server::new(routes()).limits(limits);
+    let (running, address) = match both_kinds(plain, "[::]:0") {
+        Some(both) => both,
+        None => return,
+    };
+    let mut client = Client::connect(address);
+    let own = client.stream.local_addr().expect("an address");
+    assert_eq!(client.get("/peer", "").text(), own.to_string());
+    client.send(upgrade_request("/ws", "").as_bytes());
+    assert_eq!(client.reply().status, 101);
+    // It does not answer the Close frame.
+    let stuck: Vec<SocketAddr> = running.handle.shutdown().iter().map(|left| left.peer).collect();
+    assert_eq!(stuck, [own]);
+
+    // However the proxy is written, it is the same.
+    for proxy in ["127.0.0.1", "::ffff:127.0.0.1"] {
+        let proxy: IpAddr = proxy.parse().expect("an address");
+        let trusting = Server::new(routes()).trusted_proxy(proxy);
+        let (running, address) = both_kinds(trusting, "[::]:0").expect("it was so before");
+        let mut client = Client::connect(address);
+        assert_eq!(client.get("/peer", &forwarded("192.0.2.7")).text(), "192.0.2.7:0");
+        let own = client.stream.local_addr().expect("an address").to_string();
+        assert_eq!(client.get("/peer", "").text(), own);
+        drop(running);
+    }
+}
+
+#[test]
+fn loopback_in_the_notation_of_ipv6_is_loopback() {
+    let server = Server::new(routes());
+    if let Some((running, address)) = both_kinds(server, "[::ffff:127.0.0.1]:0") {
+        let mut client = Client::connect(address);
+        client.send(b"GET /peer HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
+        assert_eq!(client.reply().status, 421, "a name that was made to mean 127.0.0.1");
+        assert_eq!(running.address, address);
+    }
 }
