@@ -16,12 +16,12 @@
 use crate::controller::Controller;
 use crate::error::Error;
 use crate::http::chunked::Chunked;
-use crate::http::forwarded::{self, is_proxy};
+use crate::http::forwarded;
 use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
 use crate::http::request::{Live, Request, Settings};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
-use crate::limits::{Limits, BODY_RATE, LINGER};
+use crate::limits::{Limits, BODY_RATE, CROSSING, LINGER};
 use crate::logger::log_line;
 use crate::outbox::Shared;
 use crate::roster::Place;
@@ -29,11 +29,13 @@ use crate::router::Router;
 use crate::session::unix_seconds;
 use crate::socket::Socket;
 use crate::stream::{after, write_all, write_deadline};
-use std::io::ErrorKind;
+use crate::websocket::handshake::asks_upgrade;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What all connections of a server are served with.
 pub(crate) struct Site {
@@ -111,12 +113,12 @@ impl Connection<'_> {
     /// Returns whose request it is: behind a proxy, another client's each time. An address has as
     /// many connections as it may, whoever speaks for it.
     fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
-        let (peer, proxies) = (self.place.entry.peer, &self.site.settings.proxies);
-        if !is_proxy(peer.ip(), proxies) {
+        let peer = self.place.entry.peer;
+        if !self.place.entry.proxy {
             return Ok(peer);
         }
-        let client = forwarded::client(&head.headers, peer, proxies);
-        match self.place.speaks_for(client, self.limits) {
+        let client = forwarded::client(&head.headers, peer, &self.site.settings.proxies);
+        match self.place.speaks_for(client) {
             true => Ok(client),
             false => Err(End::Told(503, format!("{} has too many connections", client.ip()))),
         }
@@ -140,27 +142,56 @@ impl Connection<'_> {
     /// octet now and then gains nothing.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
         let mut parser = HeadParser::default();
-        let mut begun = first || !socket.unread().is_empty();
+        let mut idle = socket.unread().is_empty();
+        let mut closing = false;
         let mut deadline =
-            after(if begun { self.limits.head_timeout } else { self.limits.idle_timeout });
+            after(if first || !idle { self.limits.head_timeout } else { self.limits.idle_timeout });
+        if idle {
+            self.place.is_idle(first);
+        }
         loop {
             if let Some((head, used)) =
                 parser.advance(socket.unread(), self.limits).map_err(Error::Head)?
             {
                 socket.consume(used);
+                // Frames could not be read: the receiving side is shut.
+                if closing && asks_upgrade(&head) {
+                    let why = "this connection is about to end; another one may have room";
+                    return Err(End::Told(503, why.to_string()));
+                }
                 return Ok(head);
             }
             let nothing = socket.unread().is_empty();
-            match socket.fill(deadline) {
+            let read = self.fill(socket, deadline);
+            if idle {
+                idle = false;
+                closing = self.place.is_busy();
+                if !first {
+                    deadline = after(self.limits.head_timeout);
+                }
+            }
+            match read {
                 Ok(0) | Err(_) if nothing => return Err(End::Quiet),
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request head took too long")),
             }
-            if !begun {
-                begun = true;
-                deadline = after(self.limits.head_timeout);
+        }
+    }
+
+    /// Reads once, as [`Socket::fill`] does. A connection that was asked to end finds its receiving
+    /// side shut, but its client may not know that yet and send a request that crosses. Linux still
+    /// delivers what arrives then, so the first end of input is not believed: the thread waits a
+    /// moment and reads once more. Other systems may drop it. There the client sees the end, as
+    /// with any server that closes an idle connection, and asks again on a new one (RFC 9112,
+    /// 9.3.1).
+    fn fill(&self, socket: &mut Socket, deadline: Instant) -> io::Result<usize> {
+        match socket.fill(deadline) {
+            Ok(0) if self.place.entry.is_closing() => {
+                thread::sleep(CROSSING);
+                socket.fill(deadline)
             }
+            read => read,
         }
     }
 
@@ -221,7 +252,7 @@ impl Connection<'_> {
                 return Ok(body);
             }
             let earned = Duration::from_secs(received / BODY_RATE);
-            match socket.fill(started.checked_add(earned).unwrap_or(started)) {
+            match self.fill(socket, started.checked_add(earned).unwrap_or(started)) {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request body took too long")),

@@ -60,7 +60,8 @@ impl Door {
     pub fn new(listener: TcpListener, address: SocketAddr, site: Site) -> io::Result<Arc<Door>> {
         let waker = waker(&listener)?;
         let crowd = Crowd { listener: Some(Arc::new(listener)), waker, ..Crowd::default() };
-        let (roster, crowd, changed) = (Arc::default(), Mutex::new(crowd), Condvar::new());
+        let roster = Roster::new(&site.shared.limits);
+        let (crowd, changed) = (Mutex::new(crowd), Condvar::new());
         Ok(Arc::new(Door { address, site, roster, crowd, changed }))
     }
 
@@ -171,7 +172,7 @@ impl Door {
         let stream: Arc<dyn Stream> = Arc::new(stream);
         let limits = &self.site.shared.limits;
         let proxy = is_proxy(peer.ip(), &self.site.settings.proxies);
-        match self.roster.admit(Arc::clone(&stream), peer, limits, proxy) {
+        match self.roster.admit(Arc::clone(&stream), peer, proxy) {
             Some(place) => serve(&self.site, Socket::new(stream, limits.buffer), &place),
             None => self.turn_away(stream, peer),
         }

@@ -56,13 +56,16 @@ pub struct Limits {
     /// Stack of a connection's thread, in octets. Default 1 MiB; only pages that were touched
     /// take memory.
     pub stack: usize,
-    /// Most connections at a time; one more gets 503. Default 1,000: the usual soft limit of
-    /// descriptors is 1,024. 0 is no ceiling. Each has a thread, and one more while it does not read
-    /// what it is sent.
+    /// Most connections at a time. For one more, the connection that has been idle longest makes
+    /// room, one of the same address first: one that waits for its next request, or that has sent
+    /// nothing for a second after the accept. When none does within 100 ms, it gets 503. Default
+    /// 1,000: the usual soft limit of descriptors is 1,024. 0 is no ceiling. Each has a thread, and
+    /// one more while it does not read what it is sent.
     pub connections: usize,
     /// Most connections at a time from one IPv4 address or one IPv6 /64, which is the least that a
-    /// subscriber is given; one more gets 503. Default 0, no ceiling: behind a proxy all clients
-    /// have one address.
+    /// subscriber is given. For one more, an idle one of the same address makes room, or it gets
+    /// 503, as with `connections`. Default 0, no ceiling: behind a proxy all clients have one
+    /// address.
     pub connections_per_address: usize,
     /// Most WebSockets of one session (a browser's tabs); one more gets 429. Default 16. 0 is no
     /// ceiling.
@@ -95,7 +98,8 @@ pub struct Limits {
     /// gets the time that its size takes at [`WRITE_RATE`]. Over it the socket is shut.
     /// Default 30 s.
     pub write_timeout: Duration,
-    /// Longest wait for the next request on a connection that is kept alive. Default 15 s.
+    /// Longest wait for the next request on a connection that is kept alive. Default 15 s. On a
+    /// full server it may end sooner: see `connections`.
     pub idle_timeout: Duration,
     /// Longest wait for the peer's Close frame after the server's own. Then the socket is shut.
     /// Default 5 s.
@@ -280,10 +284,19 @@ pub const LINGER_QUIET: Duration = Duration::from_millis(500);
 /// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
 /// own takes the write over.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
+/// Longest that a newcomer waits for a place when all are taken. Then it gets 503.
+pub const WAIT_FOR_PLACE: Duration = Duration::from_millis(100);
+/// Silence after the accept from which on a connection that has sent nothing may have to make room.
+/// A request that is on its way arrives in less, even if its first packet is lost.
+pub const SILENT: Duration = Duration::from_secs(1);
+/// Time between the shutting of a connection's receiving side and the last look for a request that
+/// crosses. A newcomer waits for it, so it is a small part of `WAIT_FOR_PLACE`.
+pub const CROSSING: Duration = Duration::from_millis(10);
 /// First read buffer of a connection, and what a quiet one has, in octets.
 pub const READ_BUFFER: usize = 2 * 1024;
-/// Threads that wait in `accept` at a time, and connections over the ceiling that are told so at
-/// a time; the rest of those is dropped.
+/// Threads that wait in `accept` at a time; newcomers to a full server that wait at a time although
+/// no connection is idle (further ones are refused at once); and refused connections that are
+/// told so at a time (further ones are dropped).
 pub const AT_THE_DOOR: usize = 8;
 /// Life of a session cookie without a request, in seconds: four weeks.
 pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;

@@ -1,53 +1,142 @@
 //! Who is connected to one server: how many may be, what each is doing, and how to end them all.
+//!
+//! On a full server the connection that has been idle longest makes room for a newcomer:
+//!
+//! ```text
+//! the newcomer's thread   admit: full ── queues, picks the idle one ── waits ─────── has the place
+//!                                                    │ shuts its receiving side         ▲
+//!                                                    ▼                                  │ hand_on
+//! the other's thread      reads ───────────── the end of input ── a moment ── reads ── leaves
+//!                                                    a request has crossed: ──┘
+//!                                                    answers it with Connection: close
+//! ```
+//!
+//! A place that becomes free is given to the newcomer that has waited longest, under the lock, so
+//! that one that comes later cannot take it.
 
 use crate::delivery::close_all;
-use crate::limits::{has_room, Limits};
+use crate::limits::{has_room, Limits, AT_THE_DOOR, SILENT, WAIT_FOR_PLACE};
 use crate::outbox::Outbox;
-use crate::stream::Stream;
+use crate::stream::{after, Stream};
 use crate::websocket::close::CloseFrame;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The connections of a server.
-#[derive(Default)]
 pub(crate) struct Roster {
     /// Held to count, to list and to clone `Arc`s, never while anything is written.
     state: Mutex<State>,
     changed: Condvar,
+    /// There is a ceiling for one address.
+    counts: bool,
+    /// Newcomers that wait and have found no idle connection. Written under the lock, and read
+    /// without it after each answer, where a lock that all connections share would cost too much.
+    seeking: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
+    /// Most connections, in all and from one address; 0 is no ceiling.
+    most: usize,
+    most_of_one: usize,
     closing: bool,
     count: u64,
     entries: HashMap<u64, Arc<Entry>>,
+    /// Places that were given to newcomers and are not in `entries` yet.
+    given: usize,
+    /// Newcomers that wait for a place, the first to come first.
+    waiting: Vec<Arc<Newcomer>>,
     /// Connections by address, as [`network`] has it.
     addresses: HashMap<IpAddr, usize>,
     /// Threads that wait for the others to end.
     ending: Vec<ThreadId>,
 }
 
+/// A connection that waits for a place.
+struct Newcomer {
+    network: IpAddr,
+    /// It counts for its network: there is a ceiling for one, and it does not come from a proxy.
+    counts: bool,
+    /// No connection has been asked to make room for it.
+    seeking: AtomicBool,
+    /// Notified when it is given a place, may find an idle connection, or the server closes.
+    wake: Condvar,
+}
+
 impl State {
     /// Counts one connection more for an address. Returns false when it has as many as it may.
-    fn count_for(&mut self, ip: IpAddr, limits: &Limits) -> bool {
-        let count = self.addresses.get(&ip).copied().unwrap_or(0);
-        let room = has_room(limits.connections_per_address, count);
+    fn count_for(&mut self, network: IpAddr) -> bool {
+        let room = self.has_room_for(network);
         if room {
-            self.addresses.insert(ip, count + 1);
+            *self.addresses.entry(network).or_insert(0) += 1;
         }
         room
     }
 
+    fn has_room_for(&self, network: IpAddr) -> bool {
+        has_room(self.most_of_one, self.addresses.get(&network).copied().unwrap_or(0))
+    }
+
     /// Counts one connection less for an address.
-    fn count_no_more(&mut self, ip: IpAddr) {
-        match self.addresses.get_mut(&ip) {
+    fn count_no_more(&mut self, network: IpAddr) {
+        match self.addresses.get_mut(&network) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.addresses.remove(&ip)),
+            _ => drop(self.addresses.remove(&network)),
+        }
+    }
+
+    /// Gives a place if there is one, and counts it.
+    fn give(&mut self, newcomer: &Newcomer) -> bool {
+        let given = has_room(self.most, self.entries.len() + self.given)
+            && (!newcomer.counts || self.count_for(newcomer.network));
+        self.given += usize::from(given);
+        given
+    }
+
+    /// Gives what has become free to those that wait.
+    fn hand_on(&mut self) {
+        // Most often nobody waits, and waking nobody costs a system call.
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|newcomer| {
+            let given = self.give(newcomer);
+            if given {
+                newcomer.wake.notify_one();
+            }
+            !given
+        });
+        self.waiting = waiting;
+    }
+
+    /// Returns whether the end of this connection gives the newcomer a place. Where its address has
+    /// all that it may have, only the end of one that counts for that address does.
+    fn would_help(&self, entry: &Entry, newcomer: &Newcomer) -> bool {
+        let own = entry.network == newcomer.network && !entry.proxy;
+        own || !newcomer.counts || self.has_room_for(newcomer.network)
+    }
+
+    /// Asks the connection that has been idle longest to end, one of the newcomer's own address
+    /// first, and returns it. Its receiving side is the caller's to shut, without the lock.
+    fn make_room(&self, newcomer: &Newcomer) -> Option<Arc<Entry>> {
+        let now = Instant::now();
+        loop {
+            let helpful = self.entries.values().filter(|entry| self.would_help(entry, newcomer));
+            let idle = helpful.filter_map(|entry| {
+                let since = entry.doing().idle.filter(|since| *since <= now)?;
+                Some((entry.network != newcomer.network, since, entry))
+            });
+            let (_, _, entry) = idle.min_by_key(|(foreign, since, _)| (*foreign, *since))?;
+            // Its request may have come since; then another one is looked for.
+            if entry.makes_room() {
+                return Some(Arc::clone(entry));
+            }
         }
     }
 
@@ -60,6 +149,10 @@ impl State {
 pub(crate) struct Entry {
     pub stream: Arc<dyn Stream>,
     pub peer: SocketAddr,
+    /// The peer is a proxy, and counts for those for whom it speaks.
+    pub proxy: bool,
+    /// The peer's address, as it is counted.
+    network: IpAddr,
     thread: ThreadId,
     /// A handler is running.
     running: AtomicBool,
@@ -69,7 +162,11 @@ pub(crate) struct Entry {
 }
 
 struct Doing {
+    /// It was asked to end: the server closes, or a newcomer needs the place.
     closing: bool,
+    /// It waits for a request of which nothing has come, and may be asked to make room from this
+    /// point in time on.
+    idle: Option<Instant>,
     /// Who sent the request that is being answered.
     client: SocketAddr,
     /// The path of the request that is being answered.
@@ -87,46 +184,130 @@ pub(crate) struct Place {
 }
 
 impl Roster {
-    /// Takes a connection in, or returns `None` when there are as many as may be, in all or from
-    /// its address, or the server is closing. One from a proxy counts for nobody yet. Called on the
-    /// thread that will serve it, whose stack is kept small: so not inlined.
+    /// Returns the roster of a server with these limits.
+    pub fn new(limits: &Limits) -> Arc<Roster> {
+        let (most, most_of_one) = (limits.connections, limits.connections_per_address);
+        let state = Mutex::new(State { most, most_of_one, ..State::default() });
+        let (changed, seeking, counts) = (Condvar::new(), AtomicUsize::new(0), most_of_one > 0);
+        Arc::new(Roster { state, changed, counts, seeking })
+    }
+
+    /// Takes a connection in, or returns `None` when the server is closing, or has as many as it
+    /// may, in all or from this address, and no place becomes free in time. One from a proxy counts
+    /// for no client yet. Called on the thread that will serve the connection: it may wait here,
+    /// and its stack is kept small, so this is not inlined.
     #[inline(never)]
     pub fn admit(
         self: &Arc<Roster>,
         stream: Arc<dyn Stream>,
         peer: SocketAddr,
-        limits: &Limits,
         proxy: bool,
     ) -> Option<Place> {
+        let network = network(peer.ip());
+        let counts = self.counts && !proxy;
+        let newcomer = Newcomer { network, counts, seeking: true.into(), wake: Condvar::new() };
         let mut state = self.lock();
-        let counts_for = Some(network(peer.ip())).filter(|_| !proxy);
-        if state.closing
-            || !has_room(limits.connections, state.entries.len())
-            || !counts_for.map_or(true, |ip| state.count_for(ip, limits))
-        {
+        if state.closing {
             return None;
         }
-        let doing = Mutex::new(Doing { closing: false, client: peer, path: None, websocket: None });
+        if !state.give(&newcomer) {
+            state = self.wait_for_place(state, newcomer)?;
+        }
+        state.given -= 1;
+        let (client, websocket) = (peer, None);
+        let doing = Doing { closing: false, idle: None, client, path: None, websocket };
         let (thread, running, abandoned) = (thread::current().id(), false.into(), false.into());
-        let entry = Arc::new(Entry { stream, peer, thread, running, abandoned, doing });
+        let doing = Mutex::new(doing);
+        let entry = Entry { stream, peer, proxy, network, thread, running, abandoned, doing };
+        let entry = Arc::new(entry);
         state.count += 1;
         let number = state.count;
         state.entries.insert(number, Arc::clone(&entry));
-        Some(Place { roster: Arc::clone(self), number, counts_for: Cell::new(counts_for), entry })
+        let counts_for = Cell::new(Some(network).filter(|_| counts));
+        Some(Place { roster: Arc::clone(self), number, counts_for, entry })
+    }
+
+    /// Waits until the newcomer is given a place. It asks one connection at most to end, so no more
+    /// end than there are newcomers. Where none is idle it waits as well, for one may end by itself
+    /// or become idle; only a few may do so, since each holds a thread. Those that have asked one
+    /// are no more than there were idle connections.
+    #[inline(never)]
+    fn wait_for_place<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        newcomer: Newcomer,
+    ) -> Option<MutexGuard<'a, State>> {
+        let deadline = after(WAIT_FOR_PLACE);
+        let newcomer = Arc::new(newcomer);
+        let is_it = |other: &Arc<Newcomer>| Arc::ptr_eq(other, &newcomer);
+        state.waiting.push(Arc::clone(&newcomer));
+        // Before the search: a connection that becomes idle after it sees this.
+        let others_seek = self.seeking.fetch_add(1, Ordering::Relaxed);
+        let seeks = || newcomer.seeking.load(Ordering::Relaxed);
+        let found = || {
+            newcomer.seeking.store(false, Ordering::Relaxed);
+            self.seeking.fetch_sub(1, Ordering::Relaxed);
+        };
+        while !state.closing && state.waiting.iter().any(is_it) {
+            if seeks() {
+                if let Some(entry) = state.make_room(&newcomer) {
+                    found();
+                    drop(state);
+                    entry.ends_receiving();
+                    // Or the socket would stay open until this thread has waited.
+                    drop(entry);
+                    state = self.lock();
+                    continue;
+                }
+                if others_seek >= AT_THE_DOOR {
+                    break;
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = newcomer.wake.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if seeks() {
+            found();
+        }
+        let given = !state.waiting.iter().any(is_it);
+        state.waiting.retain(|other| !is_it(other));
+        if given && state.closing {
+            state.given -= 1; // for nobody: no newcomer is admitted any more
+        }
+        (given && !state.closing).then_some(state)
+    }
+
+    /// Has a newcomer that found no idle connection look again, now that this one is idle.
+    #[inline(never)]
+    fn tell_a_newcomer(&self, idle: &Entry) {
+        let state = self.lock();
+        let seeks = |newcomer: &&Arc<Newcomer>| {
+            newcomer.seeking.load(Ordering::Relaxed) && state.would_help(idle, newcomer)
+        };
+        if let Some(newcomer) = state.waiting.iter().find(seeks) {
+            newcomer.wake.notify_one();
+        }
     }
 
     /// Takes nobody in from here on, and asks everybody to end: WebSockets by a Close frame,
     /// others by ending what they read. A handler that is running finishes.
     pub fn close(&self, close: &CloseFrame) {
-        self.lock().closing = true;
+        {
+            let mut state = self.lock();
+            state.closing = true;
+            state.waiting.iter().for_each(|newcomer| newcomer.wake.notify_one());
+        }
         let mut websockets = Vec::new();
         for entry in self.entries() {
             let mut doing = entry.doing();
             doing.closing = true;
             match &doing.websocket {
                 Some(outbox) => websockets.push(Arc::clone(outbox)),
-                // Fails when the peer has gone already.
-                None => drop(entry.stream.shutdown(Shutdown::Read)),
+                None => entry.ends_receiving(),
             }
         }
         close_all(websockets.iter(), close);
@@ -193,19 +374,48 @@ impl Roster {
 }
 
 impl Place {
+    /// Notes that the connection waits for a request, the first or the next one, of which nothing
+    /// has come: it may be asked to make room. A client that has just connected gets a second to
+    /// begin.
+    #[inline(never)]
+    pub fn is_idle(&self, first: bool) {
+        self.entry.doing().idle = Some(if first { after(SILENT) } else { Instant::now() });
+        // Read after the entry's lock was held, and written before a newcomer takes that lock:
+        // either the newcomer sees that this connection is idle, or this thread sees the newcomer.
+        if self.roster.seeking.load(Ordering::Relaxed) > 0 {
+            self.roster.tell_a_newcomer(&self.entry);
+        }
+    }
+
+    /// Notes that the connection is not idle any more. Returns whether it was asked to end.
+    pub fn is_busy(&self) -> bool {
+        let mut doing = self.entry.doing();
+        doing.idle = None;
+        doing.closing
+    }
+
     /// Notes for whom a proxy speaks from here on. Returns false when the client's address has as
     /// many connections as it may.
     #[inline(never)]
-    pub fn speaks_for(&self, client: SocketAddr, limits: &Limits) -> bool {
+    pub fn speaks_for(&self, client: SocketAddr) -> bool {
         self.entry.doing().client = client;
-        let (old, new) = (self.counts_for.get(), network(client.ip()));
-        if old != Some(new) {
-            let mut state = self.roster.lock();
-            old.into_iter().for_each(|ip| state.count_no_more(ip));
-            let counted = state.count_for(new, limits);
-            self.counts_for.set(Some(new).filter(|_| counted));
+        self.speaks_for_nobody();
+        if !self.roster.counts {
+            return true;
         }
-        self.counts_for.get().is_some()
+        let client = network(client.ip());
+        let counted = self.roster.lock().count_for(client);
+        self.counts_for.set(Some(client).filter(|_| counted));
+        counted
+    }
+
+    /// Notes that a proxy's connection speaks for nobody until its next request.
+    pub fn speaks_for_nobody(&self) {
+        if let Some(client) = self.counts_for.take() {
+            let mut state = self.roster.lock();
+            state.count_no_more(client);
+            state.hand_on();
+        }
     }
 }
 
@@ -235,7 +445,21 @@ impl Entry {
         doing.closing
     }
 
-    /// Returns whether the server is closing.
+    /// Asks the connection to end. Returns false if it is not idle any more, and is left alone.
+    fn makes_room(&self) -> bool {
+        let mut doing = self.doing();
+        let idle = doing.idle.take().is_some();
+        doing.closing |= idle;
+        idle
+    }
+
+    /// Shuts the receiving side, which wakes the thread that reads. An answer can still be written.
+    fn ends_receiving(&self) {
+        // Fails when the peer has gone already.
+        let _ = self.stream.shutdown(Shutdown::Read);
+    }
+
+    /// Returns whether the connection was asked to end.
     pub fn is_closing(&self) -> bool {
         self.doing().closing
     }
@@ -245,8 +469,8 @@ impl Entry {
     }
 }
 
-/// Returns the address under which a client's connections are counted. An IPv6 address counts as its
-/// /64: a subscriber is given at least that much, and may use another address of it each time.
+/// Returns the address under which a client's connections are counted. An IPv6 address counts as
+/// its /64: a subscriber is given at least that much, and may use another address of it each time.
 fn network(ip: IpAddr) -> IpAddr {
     // The prefix of translators (RFC 6052, 2.1) puts all IPv4 clients into one /64, so such an
     // address counts alone.
@@ -264,9 +488,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.roster.lock();
         state.entries.remove(&self.number);
-        if let Some(ip) = self.counts_for.get() {
-            state.count_no_more(ip);
+        if let Some(network) = self.counts_for.get() {
+            state.count_no_more(network);
         }
+        state.hand_on();
         // Nobody waits before, and waking nobody costs a system call.
         if state.closing {
             self.roster.changed.notify_all();

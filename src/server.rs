@@ -138,8 +138,8 @@ impl Server {
     /// Believes a reverse proxy at this address when it says, in X-Forwarded-For, for whom it speaks:
     /// then [`Request::peer`] and [`Limits::connections_per_address`] mean the client. The last
     /// address of the field that is not a proxy's counts; what a client writes there itself is before
-    /// that. From other addresses the field means nothing. Called again it adds a proxy. An IPv4 address
-    /// and its IPv4-mapped IPv6 form (`::ffff:192.0.2.7`) are the same address.
+    /// that. From other addresses the field means nothing. Called again it adds a proxy. An IPv4
+    /// address and its IPv4-mapped IPv6 form (`::ffff:192.0.2.7`) are the same proxy.
     ///
     /// ```
     /// use sockling::prelude::*;

@@ -36,10 +36,10 @@ pub(crate) fn is_proxy(ip: IpAddr, proxies: &[IpAddr]) -> bool {
     proxies.contains(&ip)
 }
 
-/// Returns the IPv4 address that an IPv4-mapped IPv6 address stands for (`::ffff:a.b.c.d`; RFC 4291,
-/// 2.5.5.2), and any other address unchanged. A listener on `[::]` sees its IPv4 clients under
-/// mapped addresses, and a comparison with the IPv4 address, or a handler's list of those, would
-/// miss them. So every address is made canonical where it enters the server.
+/// Returns the IPv4 address that an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) stands for (RFC
+/// 4291, 2.5.5.2), and any other address unchanged. A listener on `[::]` sees its IPv4 clients
+/// under mapped addresses, and a comparison with the IPv4 address, or a handler's list of those,
+/// would miss them. So every address is made canonical where it enters the server.
 ///
 /// The deprecated form `::a.b.c.d` is not converted: `::1` would be `0.0.0.1`. Neither is
 /// `64:ff9b::a.b.c.d`: the connection comes from a translator.
@@ -50,8 +50,8 @@ pub(crate) fn canonical(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Returns the socket address with its IP address made [`canonical`]. The scope of a link-local IPv6
-/// address is kept.
+/// Returns the socket address with its IP address made [`canonical`]. A link-local IPv6 address
+/// keeps its scope.
 pub(crate) fn canonical_socket(address: SocketAddr) -> SocketAddr {
     match canonical(address.ip()) {
         IpAddr::V6(_) => address,

@@ -54,8 +54,8 @@ fn served(controller: impl Controller + 'static, input: Vec<u8>) -> String {
     };
     let stub = Stub::new(Script { input: input.into(), ..Script::default() });
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let roster = Arc::new(Roster::default());
-    let place = roster.admit(stub.clone(), peer, &site.shared.limits, false).expect("room");
+    let roster = Roster::new(&site.shared.limits);
+    let place = roster.admit(stub.clone(), peer, false).expect("room");
     serve(&site, Socket::new(stub.clone(), 64 * 1024), &place);
     let output = stub.script().output.escape_ascii().to_string();
     output

@@ -30,6 +30,8 @@ mod reads;
 #[cfg(test)]
 mod revoked;
 #[cfg(test)]
+mod room;
+#[cfg(test)]
 mod sending;
 #[cfg(test)]
 mod threads;
@@ -68,6 +70,10 @@ struct Script {
     /// What was written.
     output: Vec<u8>,
     shut: bool,
+    /// The receiving side was shut: a read finds what there is, and then the end.
+    receives_no_more: bool,
+    /// What arrives even so: a piece after each end that a read has found.
+    crosses: VecDeque<&'static [u8]>,
     /// As on a system where a write that gave up is the last.
     brittle: bool,
     /// Calls so far, and the one from which on all fail in this way; a shutdown still works.
@@ -134,9 +140,15 @@ impl Stream for Stub {
         let mut script = self.call(|script| script.timeouts[0])?;
         script.asked.push(buffer.len());
         let timeout = script.timeouts[0];
-        script =
-            self.wait(script, timeout, |script, _| !script.stays || !script.input.is_empty())?;
+        script = self.wait(script, timeout, |script, _| {
+            !script.stays || script.receives_no_more || !script.input.is_empty()
+        })?;
         if script.shut {
+            return Ok(0);
+        }
+        if script.receives_no_more && script.input.is_empty() {
+            let crosses = script.crosses.pop_front().unwrap_or_default();
+            script.input.extend(crosses);
             return Ok(0);
         }
         let most = script.reads.pop_front().unwrap_or(Ok(buffer.len()))?;
@@ -170,7 +182,9 @@ impl Stream for Stub {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.script().shut |= how == Shutdown::Both;
+        let mut script = self.script();
+        script.shut |= how == Shutdown::Both;
+        script.receives_no_more |= how == Shutdown::Read;
         Ok(())
     }
 

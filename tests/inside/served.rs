@@ -57,34 +57,48 @@ impl Controller for Echo {
     }
 }
 
-/// Serves the stub until its connection is over. Returns what was written, without the values that
-/// differ each time.
-pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
+/// Returns what a connection is served with: an echo at `/ws`, whose count of events it returns as
+/// well, and elsewhere the request's own body.
+pub(super) fn site(limits: Limits) -> (Site, Arc<Echo>) {
     let echo = Arc::new(Echo::default());
     let body = |request: &Request| Ok(Response::new().body(request.body().to_vec()));
     let routes = vec![Handler::new("/ws", Arc::clone(&echo)), Handler::new("/:any", body)];
-    serve_with(stub, Router::new(routes).expect("good patterns"), limits);
+    (site_of(Router::new(routes).expect("good patterns"), limits), echo)
+}
+
+fn site_of(router: Router, limits: Limits) -> Site {
+    let keys = SessionKeys::new([[7; 32]]).expect("a long key");
+    let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
+    let origins = Origins { loopback: true, ..Origins::default() };
+    Site {
+        router,
+        settings: Arc::new(Settings { cookie, origins, proxies: Vec::new() }),
+        shared: Shared::new(limits),
+        hosts: Some(vec!["h".to_string()]),
+    }
+}
+
+/// Serves the stub until its connection is over. Returns what was written, without the values that
+/// differ each time.
+pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
+    let (site, echo) = site(limits);
+    serve_one(stub, &site);
     let [opened, closed] = [&echo.opened, &echo.closed].map(|count| count.load(Ordering::Relaxed));
     assert!(opened == closed && opened <= 1, "{} opened, {} closed", opened, closed);
-    assert_eq!(Arc::strong_count(&echo), 1, "no thread keeps the controller");
+    assert_eq!(Arc::strong_count(&echo), 2, "no thread keeps the controller");
     without_chance(&stub.script().output)
 }
 
 /// Serves the stub with these routes until its connection is over.
 pub(super) fn serve_with(stub: &Arc<Stub>, router: Router, limits: Limits) {
-    let keys = SessionKeys::new([[7; 32]]).expect("a long key");
-    let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
-    let origins = Origins { loopback: true, ..Origins::default() };
-    let site = Site {
-        router,
-        settings: Arc::new(Settings { cookie, origins, proxies: Vec::new() }),
-        shared: Shared::new(limits),
-        hosts: Some(vec!["h".to_string()]),
-    };
+    serve_one(stub, &site_of(router, limits));
+}
+
+fn serve_one(stub: &Arc<Stub>, site: &Site) {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let roster = Arc::new(Roster::default());
-    let place = roster.admit(stub.clone(), peer, &site.shared.limits, false).expect("room");
-    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place);
+    let roster = Roster::new(&site.shared.limits);
+    let place = roster.admit(stub.clone(), peer, false).expect("room");
+    serve(site, Socket::new(stub.clone(), 64 * 1024), &place);
     drop(place);
     // As a shutdown does: what waits for its time is dropped.
     site.shared.clock.stop();

@@ -8,6 +8,7 @@ mod deadlines;
 mod exhaustion;
 mod http;
 mod proxy;
+mod room;
 mod routes;
 mod sessions;
 mod shutdown;

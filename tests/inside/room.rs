@@ -1,0 +1,240 @@
+//! Which connection makes room for a newcomer, which newcomer is given the place, and what becomes
+//! of a request that crosses.
+
+use super::checks::conversation::HANDSHAKE;
+use super::served::site;
+use super::{Script, Stub};
+use crate::connection::serve;
+use crate::limits::{Limits, SILENT};
+use crate::roster::{Place, Roster};
+use crate::socket::Socket;
+use crate::websocket::close::{CloseCode, CloseFrame};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn roster(connections: usize, connections_per_address: usize) -> Arc<Roster> {
+    Roster::new(&Limits { connections, connections_per_address, ..Limits::default() })
+}
+
+/// A connection from an address, or from one of a proxy's.
+struct Seated {
+    stub: Arc<Stub>,
+    place: Option<Place>,
+}
+
+fn seat(roster: &Arc<Roster>, ip: &str, proxy: bool) -> Seated {
+    let stub = Stub::new(Script::default());
+    let peer = SocketAddr::new(ip.parse().expect("an address"), 1);
+    let place = roster.admit(stub.clone(), peer, proxy);
+    Seated { stub, place }
+}
+
+impl Seated {
+    /// Makes it idle, later than all that were before.
+    fn idle(self, first: bool) -> Seated {
+        let now = Instant::now();
+        while Instant::now() == now {}
+        self.place.as_ref().expect("it was admitted").is_idle(first);
+        self
+    }
+
+    fn was_asked(&self) -> bool {
+        self.stub.script().receives_no_more
+    }
+}
+
+/// Returns which of them were asked to make room.
+fn asked(all: &[&Seated]) -> Vec<bool> {
+    all.iter().map(|seated| seated.was_asked()).collect()
+}
+
+#[test]
+fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longest_idle() {
+    let roster = roster(5, 0);
+    let [busy, stranger, own, own_younger, again] =
+        ["fd00::1", "fd00:1::1", "fd00::2", "fd00::3", "fd00::4"].map(|ip| {
+            let seated = seat(&roster, ip, false);
+            seated.idle(false)
+        });
+    assert!(!busy.place.as_ref().expect("room").is_busy(), "nobody asked it to end");
+    // A request later it is the youngest.
+    again.place.as_ref().expect("room").is_busy();
+    let again = again.idle(false);
+    let all = [&busy, &stranger, &own, &own_younger, &again];
+    // None leaves, so each newcomer is refused, and has asked one.
+    for (newcomer, expected) in [
+        ("fd00::9", [false, false, true, false, false]),
+        ("fd00:9::", [false, true, true, false, false]),
+        ("fd00:9::", [false, true, true, true, false]),
+        ("fd00:1::9", [false, true, true, true, true]),
+        ("fd00::9", [false, true, true, true, true]),
+    ] {
+        assert!(seat(&roster, newcomer, false).place.is_none());
+        assert_eq!(asked(&all), expected, "after {}", newcomer);
+    }
+    assert!(own.place.as_ref().expect("room").is_busy(), "it knows that it is to end");
+}
+
+#[test]
+fn where_an_address_has_all_its_places_only_one_of_its_own_makes_room() {
+    let roster = roster(0, 1);
+    let stranger = seat(&roster, "192.0.2.2", false).idle(false);
+    let proxy = seat(&roster, "192.0.2.1", true).idle(false);
+    let own = seat(&roster, "192.0.2.1", false).idle(false);
+    for _ in 0..2 {
+        assert!(seat(&roster, "192.0.2.1", false).place.is_none());
+        assert_eq!(asked(&[&stranger, &proxy, &own]), [false, false, true]);
+    }
+    assert!(seat(&roster, "192.0.2.3", false).place.is_some(), "another address has room");
+    assert_eq!(asked(&[&stranger, &proxy, &own]), [false, false, true]);
+}
+
+#[test]
+fn a_connection_that_has_just_come_gets_its_time_to_say_something() {
+    let roster = roster(1, 0);
+    let begun = Instant::now();
+    let silent = seat(&roster, "192.0.2.1", false).idle(true);
+    let mut newcomer = seat(&roster, "192.0.2.1", false);
+    assert!(!silent.was_asked() || begun.elapsed() >= SILENT);
+    while !silent.was_asked() {
+        assert!(newcomer.place.is_none() && begun.elapsed() < PATIENCE);
+        newcomer = seat(&roster, "192.0.2.1", false);
+    }
+    assert!(begun.elapsed() >= SILENT);
+}
+
+#[test]
+fn a_place_that_becomes_free_is_given_to_the_newcomer_that_waits_and_not_to_a_later_one() {
+    let roster = roster(1, 0);
+    // A newcomer that is not woken in time is refused, and all begins again.
+    for _ in 0..100 {
+        let leaving = seat(&roster, "192.0.2.1", false).idle(false);
+        let waits = {
+            let roster = Arc::clone(&roster);
+            std::thread::spawn(move || seat(&roster, "192.0.2.2", false))
+        };
+        let begun = Instant::now();
+        while !leaving.was_asked() {
+            assert!(begun.elapsed() < PATIENCE);
+            std::thread::yield_now();
+        }
+        drop(leaving);
+        let later = seat(&roster, "192.0.2.3", false);
+        let waited = waits.join().expect("no panic");
+        if waited.place.is_some() {
+            assert!(later.place.is_none(), "there is one place");
+            assert_eq!(roster.len(), 1);
+            return;
+        }
+    }
+    panic!("never given");
+}
+
+/// What has a connection end that is idle after an answer.
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    Newcomer,
+    Shutdown,
+}
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Returns what a connection writes after its first answer when it is then asked to end and this
+/// crosses, a piece for each time that it finds the end.
+fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let (roster, (site, _)) = (Roster::new(&limits), site(limits));
+    let crosses = crosses.iter().copied().collect();
+    let script =
+        Script { input: GET.iter().copied().collect(), stays: true, crosses, ..Script::default() };
+    let stub = Stub::new(script);
+    let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+    let place = roster.admit(stub.clone(), peer, false).expect("room");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Moved, so that it ends with the connection.
+            let place = place;
+            serve(&site, Socket::new(stub.clone(), 4096), &place);
+        });
+        let begun = Instant::now();
+        let answered = || stub.script().output.ends_with(b"\r\n\r\n");
+        while !answered() || matches!(asks, Asks::Newcomer) {
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            if answered() && seat(&roster, "192.0.2.2", false).place.is_some() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        roster.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
+    });
+    let output = String::from_utf8(stub.script().output.clone()).expect("text");
+    let (first, rest) = output.split_once("\r\n\r\n").expect("an answer");
+    assert!(first.starts_with("HTTP/1.1 200 OK\r\n") && !first.contains("Connection"), "{}", first);
+    rest.to_string()
+}
+
+#[test]
+fn a_connection_that_is_asked_to_end_and_to_which_nothing_crosses_ends_silently() {
+    for asks in [Asks::Newcomer, Asks::Shutdown] {
+        assert_eq!(crossing(asks, &[]), "", "{:?}", asks);
+    }
+}
+
+#[test]
+fn a_request_that_crosses_is_answered_and_its_answer_says_that_the_connection_closes() {
+    const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
+    const CHUNKED: &[u8] = b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for asks in [Asks::Newcomer, Asks::Shutdown] {
+        for (crosses, body) in [
+            (&[GET][..], ""),
+            (&[&GET[..9], &GET[9..]], ""),
+            (&[POST, b"bo", b"dy"], "body"),
+            (&[CHUNKED, b"4\r\nbody", b"\r\n0\r\n\r\n"], "body"),
+        ] {
+            let answer = crossing(asks, crosses);
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{:?} {}", asks, answer);
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{:?} {}", asks, answer);
+            assert!(answer.ends_with(&format!("\r\n\r\n{}", body)), "{:?} {}", asks, answer);
+        }
+    }
+}
+
+#[test]
+fn a_websocket_cannot_open_on_a_connection_that_is_to_end_and_is_told_so() {
+    for asks in [Asks::Newcomer, Asks::Shutdown] {
+        let answer = crossing(asks, &[HANDSHAKE]);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{}", answer);
+        assert!(answer.contains("\r\nRetry-After: 1\r\n"), "{}", answer);
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{}", answer);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn linux_delivers_what_arrives_after_the_receiving_side_was_shut() {
+    use crate::stream::Stream;
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut client =
+        TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let (stream, _) = listener.accept().expect("a connection");
+    let stream: Arc<dyn Stream> = Arc::new(stream);
+    stream.set_read_timeout(PATIENCE).expect("a socket option");
+    stream.shutdown(Shutdown::Read).expect("it is open");
+    let mut buffer = [0; 64];
+    assert_eq!(stream.read(&mut buffer).expect("no failure"), 0);
+    client.write_all(GET).expect("it reads");
+    let begun = Instant::now();
+    let octets = loop {
+        match stream.read(&mut buffer).expect("no failure") {
+            0 => assert!(begun.elapsed() < PATIENCE, "it never comes"),
+            octets => break octets,
+        }
+    };
+    assert_eq!(&buffer[..octets], GET);
+}
