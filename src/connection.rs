@@ -141,6 +141,9 @@ impl Connection<'_> {
     /// Reads until a head is whole. The deadline is one for all of it, so a client that sends an
     /// octet now and then gains nothing.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
+        if self.place.entry.proxy && !first {
+            self.place.speaks_for_nobody();
+        }
         let mut parser = HeadParser::default();
         let mut idle = socket.unread().is_empty();
         let mut closing = false;

@@ -65,7 +65,9 @@ pub struct Limits {
     /// Most connections at a time from one IPv4 address or one IPv6 /64, which is the least that a
     /// subscriber is given. For one more, an idle one of the same address makes room, or it gets
     /// 503, as with `connections`. Default 0, no ceiling: behind a proxy all clients have one
-    /// address.
+    /// address. A connection from a [trusted proxy](crate::http::Server::trusted_proxy) counts for
+    /// a client from the head of its request until the answer is written; a WebSocket, until it
+    /// ends.
     pub connections_per_address: usize,
     /// Most WebSockets of one session (a browser's tabs); one more gets 429. Default 16. 0 is no
     /// ceiling.

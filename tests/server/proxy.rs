@@ -1,10 +1,12 @@
 //! Behind a reverse proxy, which here is the test: a client at 127.0.0.1 that says for whom it speaks.
 
-use super::loopback::{upgrade_request, wait_until, Client, Running};
+use super::loopback::{upgrade_request, wait_until, Client, Running, PATIENCE};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::mpsc::{channel, sync_channel};
+use std::sync::Mutex;
 use std::time::Duration;
 
 fn routes() -> Vec<Handler> {
@@ -60,19 +62,45 @@ fn the_limit_per_address_is_the_clients_and_not_the_proxys() {
 }
 
 #[test]
-fn a_connection_that_speaks_for_others_counts_for_the_last_of_them() {
+fn a_connection_counts_for_the_client_whose_request_it_carries_and_for_nobody_while_idle() {
     let limits = Limits { connections_per_address: 1, ..Limits::default() };
-    let server = Server::new(routes()).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let (entered, wait_for_entry) = sync_channel(1);
+    let (release, wait_for_release) = channel::<()>();
+    let wait_for_release = Mutex::new(wait_for_release);
+    let held = move |_: &Request| {
+        entered.send(()).map_err(Error::other)?;
+        // An error is a test that has ended.
+        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
+        Ok(Response::new())
+    };
+    let routes = routes().into_iter().chain([Handler::new("/held", held)]).collect();
+    let server = Server::new(routes).limits(limits).trusted_proxy([127, 0, 0, 1]);
     let running = Running::start(server);
+    // Its count ends with the answer, which the client may have seen a moment before.
+    let served = |proxy: &mut Client, client: &str| {
+        wait_until("it counts no more", || {
+            let status = proxy.get("/peer", &forwarded(client)).status;
+            if status == 503 {
+                *proxy = Client::connect(running.address);
+            }
+            status == 200
+        })
+    };
     let [mut one, mut other] = [(); 2].map(|()| Client::connect(running.address));
     for client in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
-        assert_eq!(one.get("/peer", &forwarded(client)).status, 200);
+        served(&mut one, client);
+        served(&mut other, client);
     }
-    assert_eq!(other.get("/peer", &forwarded("192.0.2.1")).status, 200, "its place is free");
-    assert_eq!(other.get("/peer", &forwarded("192.0.2.2")).status, 503, "this one is not");
+    one.send(b"GET /held HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.2\r\n\r\n");
+    wait_for_entry.recv_timeout(PATIENCE).expect("the handler runs");
+    served(&mut other, "192.0.2.1");
+    assert_eq!(other.get("/peer", &forwarded("192.0.2.2")).status, 503, "it has a request");
     other.assert_end();
-    // The connection has ended, and with it what it counted for.
-    assert_eq!(one.get("/peer", &forwarded("192.0.2.1")).status, 200);
+    release.send(()).expect("the handler waits");
+    assert_eq!(one.reply().status, 200);
+    let mut other = Client::connect(running.address);
+    served(&mut other, "192.0.2.2");
+    served(&mut one, "192.0.2.2");
 }
 
 #[test]
