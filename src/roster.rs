@@ -36,7 +36,7 @@ pub(crate) struct Roster {
     counts: bool,
     /// Newcomers that wait and have found no idle connection. Written under the lock, and read
     /// without it after each answer, where a lock that all connections share would cost too much.
-    seeking: AtomicUsize,
+    pub seeking: AtomicUsize,
 }
 
 #[derive(Default)]

@@ -10,7 +10,9 @@ use crate::roster::{Place, Roster};
 use crate::socket::Socket;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,6 +45,20 @@ impl Seated {
 
     fn was_asked(&self) -> bool {
         self.stub.script().receives_no_more
+    }
+}
+
+/// Has a newcomer wait on a thread of its own.
+fn newcomer(roster: &Arc<Roster>) -> JoinHandle<Seated> {
+    let roster = Arc::clone(roster);
+    std::thread::spawn(move || seat(&roster, "192.0.2.2", false))
+}
+
+fn wait_until(so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "it never happened");
+        std::thread::yield_now();
     }
 }
 
@@ -112,25 +128,48 @@ fn a_place_that_becomes_free_is_given_to_the_newcomer_that_waits_and_not_to_a_la
     // A newcomer that is not woken in time is refused, and all begins again.
     for _ in 0..100 {
         let leaving = seat(&roster, "192.0.2.1", false).idle(false);
-        let waits = {
-            let roster = Arc::clone(&roster);
-            std::thread::spawn(move || seat(&roster, "192.0.2.2", false))
-        };
-        let begun = Instant::now();
-        while !leaving.was_asked() {
-            assert!(begun.elapsed() < PATIENCE);
-            std::thread::yield_now();
-        }
+        let waits = newcomer(&roster);
+        wait_until(|| leaving.was_asked());
         drop(leaving);
         let later = seat(&roster, "192.0.2.3", false);
-        let waited = waits.join().expect("no panic");
-        if waited.place.is_some() {
+        if waits.join().expect("no panic").place.is_some() {
             assert!(later.place.is_none(), "there is one place");
-            assert_eq!(roster.len(), 1);
             return;
         }
     }
     panic!("never given");
+}
+
+#[test]
+fn a_connection_that_becomes_idle_while_a_newcomer_waits_makes_room_at_once() {
+    let roster = roster(1, 0);
+    // As above.
+    for _ in 0..100 {
+        let busy = seat(&roster, "192.0.2.1", false);
+        let waits = newcomer(&roster);
+        wait_until(|| roster.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
+        roster.len(); // after which it has looked for an idle one, and waits
+        assert!(!busy.was_asked());
+        let busy = busy.idle(false);
+        wait_until(|| busy.was_asked() || waits.is_finished());
+        drop(busy);
+        if waits.join().expect("no panic").place.is_some() {
+            return;
+        }
+    }
+    panic!("never given");
+}
+
+#[test]
+fn newcomers_that_wait_are_refused_when_the_server_closes() {
+    let roster = roster(1, 0);
+    let leaving = seat(&roster, "192.0.2.1", false);
+    let waits = newcomer(&roster);
+    wait_until(|| roster.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
+    roster.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
+    drop(leaving);
+    assert!(waits.join().expect("no panic").place.is_none());
+    assert_eq!((roster.len(), roster.seeking.load(Ordering::Relaxed)), (0, 0));
 }
 
 /// What has a connection end that is idle after an answer.

@@ -126,21 +126,6 @@ fn websockets_running_handlers_and_begun_requests_do_not_make_room() {
 }
 
 #[test]
-fn a_connection_that_becomes_idle_while_a_newcomer_waits_makes_room() {
-    let running = start(limits(1));
-    // The only place is busy with one request after the other.
-    let pipelined = GET.repeat(200);
-    let mut busy = idle(running.address);
-    busy.send(pipelined.as_bytes());
-    let (_, reply, _) = admitted(running.address, GET);
-    assert_eq!(reply.status, 200);
-    for _ in 0..200 {
-        assert_eq!(busy.reply().status, 200);
-    }
-    busy.assert_end();
-}
-
-#[test]
 fn a_crowd_of_browsers_is_served_by_a_small_server_whose_places_are_all_idle() {
     let small = Limits { head_timeout: NEVER, idle_timeout: NEVER, ..Limits::small() };
     let running = start(small);
