@@ -32,8 +32,6 @@ pub(crate) struct Roster {
     /// Held to count, to list and to clone `Arc`s, never while anything is written.
     state: Mutex<State>,
     changed: Condvar,
-    /// There is a ceiling for one address.
-    counts: bool,
     /// Newcomers that wait and have found no idle connection. Written under the lock, and read
     /// without it after each answer, where a lock that all connections share would cost too much.
     pub seeking: AtomicUsize,
@@ -60,10 +58,11 @@ struct State {
 /// A connection that waits for a place.
 struct Newcomer {
     network: IpAddr,
-    /// It counts for its network: there is a ceiling for one, and it does not come from a proxy.
-    counts: bool,
+    proxy: bool,
     /// No connection has been asked to make room for it.
     seeking: AtomicBool,
+    /// It has a place, and is not among those that wait any more.
+    given: AtomicBool,
     /// Notified when it is given a place, may find an idle connection, or the server closes.
     wake: Condvar,
 }
@@ -71,15 +70,13 @@ struct Newcomer {
 impl State {
     /// Counts one connection more for an address. Returns false when it has as many as it may.
     fn count_for(&mut self, network: IpAddr) -> bool {
-        let room = self.has_room_for(network);
-        if room {
-            *self.addresses.entry(network).or_insert(0) += 1;
+        let count = self.addresses.get(&network).copied().unwrap_or(0);
+        let room = has_room(self.most_of_one, count);
+        // Without a ceiling nothing is counted.
+        if room && self.most_of_one > 0 {
+            self.addresses.insert(network, count + 1);
         }
         room
-    }
-
-    fn has_room_for(&self, network: IpAddr) -> bool {
-        has_room(self.most_of_one, self.addresses.get(&network).copied().unwrap_or(0))
     }
 
     /// Counts one connection less for an address.
@@ -90,36 +87,50 @@ impl State {
         }
     }
 
-    /// Gives a place if there is one, and counts it.
-    fn give(&mut self, newcomer: &Newcomer) -> bool {
+    /// Gives a place if there is one, and counts it. One for a proxy counts for no client yet.
+    fn give(&mut self, network: IpAddr, proxy: bool) -> bool {
         let given = has_room(self.most, self.entries.len() + self.given)
-            && (!newcomer.counts || self.count_for(newcomer.network));
+            && (proxy || self.count_for(network));
         self.given += usize::from(given);
         given
     }
 
-    /// Gives what has become free to those that wait.
+    /// Gives the places that have become free to those that have waited longest.
     fn hand_on(&mut self) {
-        // Most often nobody waits, and waking nobody costs a system call.
-        if self.waiting.is_empty() {
-            return;
-        }
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|newcomer| {
-            let given = self.give(newcomer);
-            if given {
+        let mut at = 0;
+        while let Some((network, proxy)) = self.waiting.get(at).map(|one| (one.network, one.proxy))
+        {
+            if self.give(network, proxy) {
+                let newcomer = self.waiting.remove(at);
+                newcomer.given.store(true, Ordering::Relaxed);
                 newcomer.wake.notify_one();
+            } else {
+                at += 1;
             }
-            !given
-        });
-        self.waiting = waiting;
+        }
     }
 
-    /// Returns whether the end of this connection gives the newcomer a place. Where its address has
-    /// all that it may have, only the end of one that counts for that address does.
-    fn would_help(&self, entry: &Entry, newcomer: &Newcomer) -> bool {
-        let own = entry.network == newcomer.network && !entry.proxy;
-        own || !newcomer.counts || self.has_room_for(newcomer.network)
+    /// Returns whether only the end of a connection that counts for the same address gives the
+    /// newcomer a place: the address has as many as it may.
+    fn needs_its_own(&self, newcomer: &Newcomer) -> bool {
+        let count = self.addresses.get(&newcomer.network);
+        count.map_or(false, |count| !newcomer.proxy && !has_room(self.most_of_one, *count))
+    }
+
+    /// Returns the connection that has been idle longest, of all or of the newcomer's own address.
+    fn longest_idle(&self, of: Option<&Newcomer>, now: Instant) -> Option<&Arc<Entry>> {
+        let mut longest = None;
+        let mut since = now;
+        for entry in self.entries.values() {
+            match entry.doing().idle {
+                Some(idle) if idle <= since && of.map_or(true, |one| entry.is_own_of(one)) => {
+                    since = idle;
+                    longest = Some(entry);
+                }
+                _ => {}
+            }
+        }
+        longest
     }
 
     /// Asks the connection that has been idle longest to end, one of the newcomer's own address
@@ -127,12 +138,10 @@ impl State {
     fn make_room(&self, newcomer: &Newcomer) -> Option<Arc<Entry>> {
         let now = Instant::now();
         loop {
-            let helpful = self.entries.values().filter(|entry| self.would_help(entry, newcomer));
-            let idle = helpful.filter_map(|entry| {
-                let since = entry.doing().idle.filter(|since| *since <= now)?;
-                Some((entry.network != newcomer.network, since, entry))
-            });
-            let (_, _, entry) = idle.min_by_key(|(foreign, since, _)| (*foreign, *since))?;
+            let entry = match self.longest_idle(Some(newcomer), now) {
+                None if !self.needs_its_own(newcomer) => self.longest_idle(None, now)?,
+                own => own?,
+            };
             // Its request may have come since; then another one is looked for.
             if entry.makes_room() {
                 return Some(Arc::clone(entry));
@@ -188,8 +197,7 @@ impl Roster {
     pub fn new(limits: &Limits) -> Arc<Roster> {
         let (most, most_of_one) = (limits.connections, limits.connections_per_address);
         let state = Mutex::new(State { most, most_of_one, ..State::default() });
-        let (changed, seeking, counts) = (Condvar::new(), AtomicUsize::new(0), most_of_one > 0);
-        Arc::new(Roster { state, changed, counts, seeking })
+        Arc::new(Roster { state, changed: Condvar::new(), seeking: AtomicUsize::new(0) })
     }
 
     /// Takes a connection in, or returns `None` when the server is closing, or has as many as it
@@ -204,14 +212,12 @@ impl Roster {
         proxy: bool,
     ) -> Option<Place> {
         let network = network(peer.ip());
-        let counts = self.counts && !proxy;
-        let newcomer = Newcomer { network, counts, seeking: true.into(), wake: Condvar::new() };
         let mut state = self.lock();
         if state.closing {
             return None;
         }
-        if !state.give(&newcomer) {
-            state = self.wait_for_place(state, newcomer)?;
+        if !state.give(network, proxy) {
+            state = self.wait_for_place(state, network, proxy)?;
         }
         state.given -= 1;
         let (client, websocket) = (peer, None);
@@ -223,7 +229,7 @@ impl Roster {
         state.count += 1;
         let number = state.count;
         state.entries.insert(number, Arc::clone(&entry));
-        let counts_for = Cell::new(Some(network).filter(|_| counts));
+        let counts_for = Cell::new(Some(network).filter(|_| !proxy));
         Some(Place { roster: Arc::clone(self), number, counts_for, entry })
     }
 
@@ -235,23 +241,19 @@ impl Roster {
     fn wait_for_place<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        newcomer: Newcomer,
+        network: IpAddr,
+        proxy: bool,
     ) -> Option<MutexGuard<'a, State>> {
         let deadline = after(WAIT_FOR_PLACE);
-        let newcomer = Arc::new(newcomer);
-        let is_it = |other: &Arc<Newcomer>| Arc::ptr_eq(other, &newcomer);
+        let (seeking, given, wake) = (true.into(), false.into(), Condvar::new());
+        let newcomer = Arc::new(Newcomer { network, proxy, seeking, given, wake });
         state.waiting.push(Arc::clone(&newcomer));
         // Before the search: a connection that becomes idle after it sees this.
-        let others_seek = self.seeking.fetch_add(1, Ordering::Relaxed);
-        let seeks = || newcomer.seeking.load(Ordering::Relaxed);
-        let found = || {
-            newcomer.seeking.store(false, Ordering::Relaxed);
-            self.seeking.fetch_sub(1, Ordering::Relaxed);
-        };
-        while !state.closing && state.waiting.iter().any(is_it) {
-            if seeks() {
+        let others = self.seeking.fetch_add(1, Ordering::Relaxed);
+        while !state.closing && !newcomer.given.load(Ordering::Relaxed) {
+            if newcomer.seeking.load(Ordering::Relaxed) {
                 if let Some(entry) = state.make_room(&newcomer) {
-                    found();
+                    self.seeks_no_more(&newcomer);
                     drop(state);
                     entry.ends_receiving();
                     // Or the socket would stay open until this thread has waited.
@@ -259,7 +261,7 @@ impl Roster {
                     state = self.lock();
                     continue;
                 }
-                if others_seek >= AT_THE_DOOR {
+                if others >= AT_THE_DOOR {
                     break;
                 }
             }
@@ -270,15 +272,18 @@ impl Roster {
             let waited = newcomer.wake.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if seeks() {
-            found();
+        self.seeks_no_more(&newcomer);
+        if newcomer.given.load(Ordering::Relaxed) && !state.closing {
+            return Some(state);
         }
-        let given = !state.waiting.iter().any(is_it);
-        state.waiting.retain(|other| !is_it(other));
-        if given && state.closing {
-            state.given -= 1; // for nobody: no newcomer is admitted any more
+        state.waiting.retain(|other| !Arc::ptr_eq(other, &newcomer));
+        None
+    }
+
+    fn seeks_no_more(&self, newcomer: &Newcomer) {
+        if newcomer.seeking.swap(false, Ordering::Relaxed) {
+            self.seeking.fetch_sub(1, Ordering::Relaxed);
         }
-        (given && !state.closing).then_some(state)
     }
 
     /// Has a newcomer that found no idle connection look again, now that this one is idle.
@@ -286,7 +291,8 @@ impl Roster {
     fn tell_a_newcomer(&self, idle: &Entry) {
         let state = self.lock();
         let seeks = |newcomer: &&Arc<Newcomer>| {
-            newcomer.seeking.load(Ordering::Relaxed) && state.would_help(idle, newcomer)
+            newcomer.seeking.load(Ordering::Relaxed)
+                && (idle.is_own_of(newcomer) || !state.needs_its_own(newcomer))
         };
         if let Some(newcomer) = state.waiting.iter().find(seeks) {
             newcomer.wake.notify_one();
@@ -400,9 +406,6 @@ impl Place {
     pub fn speaks_for(&self, client: SocketAddr) -> bool {
         self.entry.doing().client = client;
         self.speaks_for_nobody();
-        if !self.roster.counts {
-            return true;
-        }
         let client = network(client.ip());
         let counted = self.roster.lock().count_for(client);
         self.counts_for.set(Some(client).filter(|_| counted));
@@ -412,9 +415,7 @@ impl Place {
     /// Notes that a proxy's connection speaks for nobody until its next request.
     pub fn speaks_for_nobody(&self) {
         if let Some(client) = self.counts_for.take() {
-            let mut state = self.roster.lock();
-            state.count_no_more(client);
-            state.hand_on();
+            self.roster.lock().count_no_more(client);
         }
     }
 }
@@ -445,6 +446,11 @@ impl Entry {
         doing.closing
     }
 
+    /// Returns whether the connection is of the newcomer's address, and counts as it does.
+    fn is_own_of(&self, newcomer: &Newcomer) -> bool {
+        self.network == newcomer.network && self.proxy == newcomer.proxy
+    }
+
     /// Asks the connection to end. Returns false if it is not idle any more, and is left alone.
     fn makes_room(&self) -> bool {
         let mut doing = self.doing();
@@ -472,13 +478,12 @@ impl Entry {
 /// Returns the address under which a client's connections are counted. An IPv6 address counts as
 /// its /64: a subscriber is given at least that much, and may use another address of it each time.
 fn network(ip: IpAddr) -> IpAddr {
-    // The prefix of translators (RFC 6052, 2.1) puts all IPv4 clients into one /64, so such an
-    // address counts alone.
-    const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+    const NAT64: u128 = 0x64_ff9b << 96;
     match ip {
-        IpAddr::V6(v6) if v6.segments()[..6] != NAT64 => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        // Translators use this prefix of 96 bits (RFC 6052, 2.1), so that a /64 of it has all IPv4
+        // clients; such an address counts alone.
+        IpAddr::V6(v6) if u128::from(v6) >> 32 != NAT64 >> 32 => {
+            Ipv6Addr::from(u128::from(v6) >> 64 << 64).into()
         }
         ip => ip,
     }
