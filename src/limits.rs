@@ -311,7 +311,8 @@ pub const REVOKED: usize = 16 * 1024;
 /// user that was issued up to the latest of them is ended: so no account can fill the list.
 pub const REVOKED_PER_USER: usize = 8;
 /// Most octets of an envelope between processes: a message of the default largest size, with its
-/// topic. What is longer is not relayed, and what comes longer is dropped; both are counted.
+/// topic. What is longer is not relayed, which is a gap for the other processes, and what comes longer
+/// is dropped; both are counted.
 pub const ENVELOPE: usize = 1024 * 1024 + 4 * 1024;
 /// Messages that wait in a [`Receiver`](crate::Receiver) at most.
 pub const RECEIVER: usize = 1024;

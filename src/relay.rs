@@ -35,6 +35,8 @@ use std::time::SystemTime;
 ///         if channel == "all" { Ok(()) } else { Err("there is no room".into()) }
 ///     }
 ///
+///     fn lost(&self, _channel: &str) {} // an engine carries to the others that there is a gap
+///
 ///     fn changed(&self, _channel: &str) {}
 /// }
 ///
@@ -65,6 +67,11 @@ pub trait Relay: Send + Sync {
     /// Error: there is no room; it is then counted in [`Stats::relay_lost`](crate::Stats::relay_lost)
     /// and lost.
     fn publish(&self, channel: &str, envelope: Vec<u8>) -> Result<(), Error>;
+
+    /// Hears that a message for a channel was lost before it could be given: it is too long for an
+    /// envelope. It is counted already; the adapter tells of it as of what it had no room for, so that
+    /// the other processes hear of a [`Gap`]. Does nothing unless it is implemented.
+    fn lost(&self, _channel: &str) {}
 
     /// Hears that this process may have begun to want a channel, or want it no more;
     /// [`Link::wants`] says how it is when it is asked, so several changes may be taken as one.
@@ -150,6 +157,7 @@ impl Outward for Relayed {
             Ok(octets) => self.relay.publish(&envelope.channel(), octets).is_ok(),
             Err(error) => {
                 log_line!(Warn, "not sent to other processes: {}", error);
+                self.relay.lost(&envelope.channel());
                 false
             }
         };

@@ -20,6 +20,8 @@ struct Notes {
     link: Option<Link>,
     full: bool,
     published: Vec<(String, Vec<u8>)>,
+    /// Channels of what was lost before it could be published.
+    lost: Vec<String>,
     /// The channels that are wanted, as an adapter learns it.
     wanted: BTreeSet<String>,
 }
@@ -65,6 +67,10 @@ impl Relay for Noted {
         }
         notes.published.push((channel.to_string(), envelope));
         Ok(())
+    }
+
+    fn lost(&self, channel: &str) {
+        self.notes().lost.push(channel.to_string());
     }
 
     fn changed(&self, channel: &str) {
@@ -287,9 +293,11 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     relay.notes().full = true;
     assert_eq!(Comms::websocket(7).send("here").expect("room"), 2);
     relay.notes().full = false;
+    assert!(relay.notes().lost.is_empty(), "the adapter knows what it refused");
     let long = vec![7; ENVELOPE];
     assert_eq!(Comms::websocket(8).send(long).expect("nobody here"), 0);
     assert_eq!(Comms::stats().relay_lost, before.relay_lost + 2);
+    assert_eq!(relay.notes().lost, ["u.8"], "so that it can tell the others");
     assert!(relay.take().is_empty());
     assert_eq!((client.next_text(), tab.next_text()), ("here".into(), "here".into()));
     let from = SystemTime::now();

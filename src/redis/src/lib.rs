@@ -149,6 +149,10 @@ impl Relay for Redis {
     fn changed(&self, channel: &str) {
         self.shard_of(channel).state.changed(channel);
     }
+
+    fn lost(&self, channel: &str) {
+        self.shard_of(channel).state.lose();
+    }
 }
 
 impl std::fmt::Debug for Redis {

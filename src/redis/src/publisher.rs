@@ -65,11 +65,13 @@ impl Publisher<'_> {
             // was lost.
             let due = HEARTBEAT.saturating_sub(woke.elapsed());
             let pause = if lost.count > 0 { due.min(self.pace()) } else { due };
-            let mut batch = self.shard.state.take(pause);
+            let mut batch = self.shard.state.take(pause, lost);
             batch.wake |= woke.elapsed() >= HEARTBEAT;
             if batch.wake {
                 woke = Instant::now();
             }
+            // Of what was lost while it waited.
+            self.tell_beginning(batch.lost);
             let tells = batch.lost.count > 0 && self.pace().is_zero();
             if tells {
                 self.tried = Some(Instant::now());

@@ -125,6 +125,13 @@ impl State {
         true
     }
 
+    /// Notes that a message was lost before it could come here.
+    pub fn lose(&self) {
+        let mut queue = self.queue();
+        queue.lost.add(Lost { count: 1, since: Some(SystemTime::now()) });
+        self.notify(queue);
+    }
+
     /// Notes that a channel may have become wanted, or no more.
     pub fn changed(&self, channel: &str) {
         let first = {
@@ -153,11 +160,13 @@ impl State {
         }
     }
 
-    /// Waits until there is something to do, so long at most, and takes it.
-    pub fn take(&self, longest: Duration) -> Batch {
+    /// Waits until there is something to do, so long at most, and takes it. A loss is something to do
+    /// when none is known yet; those after it wait for their time.
+    pub fn take(&self, longest: Duration, known: Lost) -> Batch {
         let end = Instant::now() + longest;
         let mut queue = self.queue();
-        while queue.posts.is_empty() && !queue.wake {
+        let untold = |queue: &Queue| known.count == 0 && queue.lost.count > 0;
+        while queue.posts.is_empty() && !queue.wake && !untold(&queue) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -295,6 +304,11 @@ fn wait<T>(
 mod tests {
     use super::*;
 
+    /// Takes what is there.
+    fn take(state: &State) -> Batch {
+        state.take(Duration::ZERO, Lost::default())
+    }
+
     #[test]
     fn the_queue_is_bounded_in_messages_and_octets_and_counts_what_it_refuses() {
         let state = State::default();
@@ -303,7 +317,7 @@ mod tests {
         assert!(!state.push("u.3", vec![0; 37]), "octets");
         assert!(state.push("u.3", Vec::new()) && !state.push("u.4", Vec::new()), "messages");
         assert_eq!((state.waiting(), state.lost().count), ((3, 83), 2));
-        let batch = state.take(Duration::ZERO);
+        let batch = take(&state);
         assert_eq!((batch.posts.len(), batch.wake, batch.lost.count), (3, false, 2));
         assert!(!state.wait_until_empty(Instant::now()), "in hand");
         // One more is lost while those are told.
@@ -312,7 +326,7 @@ mod tests {
         assert_eq!(state.lost().count, 1);
         // A batch is lost that was sent before.
         let sent = batch.posts[0].at;
-        let mut lost = state.take(Duration::ZERO).lost;
+        let mut lost = take(&state).lost;
         lost.add(batch.lose(3));
         state.answered(lost);
         assert_eq!((state.lost().count, state.lost().since), (4, Some(sent)));
@@ -320,16 +334,35 @@ mod tests {
     }
 
     #[test]
+    fn the_first_loss_wakes_the_publisher_and_the_next_ones_do_not() {
+        let state = State::default();
+        state.lose();
+        let known = take(&state).lost;
+        assert_eq!(known.count, 1);
+        std::thread::scope(|scope| {
+            let waits = || state.take(Duration::from_secs(3600), Lost::default());
+            let waits = scope.spawn(waits);
+            state.lose();
+            assert_eq!(waits.join().expect("no panic").lost.count, 1);
+        });
+        state.lose();
+        let begun = Instant::now();
+        let pause = Duration::from_millis(20);
+        assert_eq!(state.take(pause, known).lost.count, 1);
+        assert!(begun.elapsed() >= pause);
+    }
+
+    #[test]
     fn a_batch_is_bounded_and_in_order() {
         let state = State::default();
         (0..BATCH + 1).for_each(|number| assert!(state.push(&number.to_string(), Vec::new())));
-        let batch = state.take(Duration::ZERO).posts;
+        let batch = take(&state).posts;
         let numbers: Vec<usize> =
             batch.iter().filter_map(|post| post.channel.parse().ok()).collect();
         assert_eq!(numbers, (0..BATCH).collect::<Vec<_>>());
-        assert_eq!(state.take(Duration::ZERO).posts.len(), 1);
+        assert_eq!(take(&state).posts.len(), 1);
         (0..3).for_each(|_| assert!(state.push("x", vec![0; BATCH_OCTETS])));
-        assert_eq!(state.take(Duration::ZERO).posts.len(), 1);
+        assert_eq!(take(&state).posts.len(), 1);
     }
 
     #[test]
@@ -337,7 +370,7 @@ mod tests {
         let state = State::default();
         let ready = || state.wait_until_ready(Instant::now());
         state.changed("u.1");
-        assert!(!state.take(Duration::ZERO).wake, "it asks for all when it connects");
+        assert!(!take(&state).wake, "it asks for all when it connects");
         assert!(!ready());
         state.connected(true);
         // It asks for four channels; one comes meanwhile.
@@ -345,7 +378,7 @@ mod tests {
         assert!(!state.asked(1, 4));
         state.changed("u.2");
         state.changed("u.3");
-        assert!(state.take(Duration::ZERO).wake && !state.take(Duration::ZERO).wake, "once");
+        assert!(take(&state).wake && !take(&state).wake, "once");
         (0..4).for_each(|_| assert!(!state.confirmed()));
         assert_eq!(state.take_changed().len(), 2);
         assert!(!ready(), "not asked yet");

@@ -480,3 +480,23 @@ fn two_redis_share_the_channels() {
     assert_eq!(counts[0] + counts[1], 20, "{:?}", counts);
     assert!(counts[0] > 0 && counts[1] > 0, "{:?}", counts);
 }
+
+#[test]
+fn what_is_too_long_for_an_envelope_is_a_gap_on_every_process() {
+    let engine = engine!();
+    let nodes = [(); 2].map(|()| Node::start(&engine.url(), Options::default()));
+    let [here, there] = &nodes;
+    nodes.iter().for_each(Node::wait_until_ready);
+    here.run("long user-9");
+    wait_until("it is told here", || {
+        let gaps = here.gaps();
+        let told = |when| {
+            gaps.contains(&format!("{}: this process may have lost 1 of its messages", when))
+        };
+        told("begins") && told("ends")
+    });
+    wait_until("it is told elsewhere", || {
+        there.gaps() == ["ends: another process may have lost 1 of its messages"]
+    });
+    assert_eq!(here.stats().lost, 1);
+}

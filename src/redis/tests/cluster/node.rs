@@ -2,7 +2,7 @@
 
 use crate::loopback::child::Child;
 use crate::loopback::Client;
-use sockling::limits::Limits;
+use sockling::limits::{Limits, ENVELOPE};
 use sockling::prelude::*;
 use sockling_redis::{Handle, Redis};
 use std::process::{Command, Stdio};
@@ -173,6 +173,7 @@ fn obey(order: &str, handle: &Handle) -> Result<String, Error> {
         "all" if to == "-" => Comms::notify().send(text)?,
         "all" => Comms::broadcast(session(to)?).send(text)?,
         "close" => Comms::websocket(session(to)?).close(CloseCode(4000), text)?,
+        "long" => Comms::websocket(session(to)?).send("x".repeat(ENVELOPE))?,
         "processes" => return Ok(handle.processes().to_string()),
         "flush" => return Ok(handle.flush(Duration::from_secs(20)).to_string()),
         "stream" => {
