@@ -35,7 +35,8 @@ pub const REUNION: Duration = Duration::from_secs(6);
 /// else.
 pub(crate) const COUNT_PACE: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 /// Least time between two gaps that tell of lost messages, so that one that lasts is not told for
-/// every batch.
+/// every batch; and between two that tell what other processes lost. What these tell sooner is told
+/// together, with the next message or heartbeat after that time.
 pub const GAP_PACE: Duration = Duration::from_secs(1);
 /// Channels that are named in one SUBSCRIBE.
 pub(crate) const CHANNELS: usize = 512;

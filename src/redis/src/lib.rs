@@ -43,6 +43,7 @@
 
 mod backoff;
 mod bounds;
+mod notices;
 mod publisher;
 mod queue;
 mod shard;
@@ -106,7 +107,8 @@ impl Redis {
     /// hand on what takes long. Gaps are logged and counted without it, too.
     ///
     /// A gap is told on this process when its own connection that subscribes is lost, or messages that
-    /// it was to send are. What another process lost is told once, when it is over.
+    /// it was to send are. What other processes lost is told once, when it is over, and at most once
+    /// each [`GAP_PACE`]: one gap then covers what several lost.
     pub fn on_gap(mut self, tell: impl Fn(&Gap) + Send + Sync + 'static) -> Redis {
         let tell: OnGap = Arc::new(tell);
         self.shards.iter_mut().for_each(|shard| shard.on_gap = Some(Arc::clone(&tell)));

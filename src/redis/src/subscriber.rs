@@ -3,6 +3,7 @@
 
 use crate::backoff::Backoff;
 use crate::bounds::{CHANNELS, SILENCE};
+use crate::notices::Notices;
 use crate::shard::{index, Shard};
 use crate::wire::{Event, Wire};
 use redis::{RedisError, RedisResult};
@@ -10,7 +11,7 @@ use sockling::log;
 use sockling::relay::{Gap, Link};
 use std::collections::HashSet;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs until the process ends, for one of so many shards.
 pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
@@ -21,6 +22,7 @@ pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
         backoff: Backoff::new(),
         heard: SystemTime::now(),
         gap: None,
+        notices: Notices::default(),
     };
     loop {
         let result = shard
@@ -31,6 +33,7 @@ pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
             shard.state.connected(false);
             subscriber.begin_gap(&error);
         }
+        subscriber.tell_notices();
         sleep(subscriber.backoff.pause());
     }
 }
@@ -44,6 +47,8 @@ struct Subscriber<'a> {
     heard: SystemTime,
     /// The gap that is not over.
     gap: Option<Gap>,
+    /// What other processes lost.
+    notices: Notices,
 }
 
 impl Subscriber<'_> {
@@ -90,6 +95,7 @@ impl Subscriber<'_> {
                     }
                 }
             }
+            self.tell_notices();
         }
     }
 
@@ -137,17 +143,23 @@ impl Subscriber<'_> {
     }
 
     /// Another process tells what it lost.
-    fn notice(&self, notice: &[u8]) {
+    fn notice(&mut self, notice: &[u8]) {
         match self.shard.read_notice(notice) {
             Some((0, _)) => {}
             Some((lost, milliseconds)) => {
                 let now = SystemTime::now();
                 let from = now.checked_sub(Duration::from_millis(milliseconds)).unwrap_or(now);
-                let reason = format!("another process may have lost {} of its messages", lost);
-                self.shard.tell(self.link, &Gap { from, to: Some(now), reason });
+                self.notices.add(lost, from, now);
             }
             // No envelope either: refused and counted with those.
             None => self.link.deliver("gap", notice),
+        }
+    }
+
+    /// Tells what other processes lost, if it is time.
+    fn tell_notices(&mut self) {
+        if let Some(gap) = self.notices.take(Instant::now()) {
+            self.shard.tell(self.link, &gap);
         }
     }
 }

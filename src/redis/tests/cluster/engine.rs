@@ -129,15 +129,28 @@ impl Connection {
         self.line().strip_prefix(':').map(|count| count.parse().expect("a number"))
     }
 
+    /// Publishes all of these at once, and awaits the answers.
+    pub fn publish_all(&mut self, channel: &str, payloads: &[String]) {
+        let stream = self.0.get_ref().try_clone().expect("a descriptor");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut all = Vec::new();
+                for payload in payloads {
+                    packed(&mut all, &[b"PUBLISH", channel.as_bytes(), payload.as_bytes()]);
+                }
+                (&stream).write_all(&all).expect("it reads");
+            });
+            for _ in payloads {
+                assert!(self.line().starts_with(':'));
+            }
+        });
+    }
+
     fn say(&mut self, words: &[&[u8]]) {
-        let mut octets = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            octets.extend(format!("${}\r\n", word.len()).bytes());
-            octets.extend_from_slice(word);
-            octets.extend(b"\r\n");
-        }
+        let mut bytes = Vec::new();
+        packed(&mut bytes, words);
         // Fails where Redis does not want to hear it.
-        let _ = self.0.get_mut().write_all(&octets);
+        let _ = self.0.get_mut().write_all(&bytes);
     }
 
     fn line(&mut self) -> String {
@@ -145,5 +158,14 @@ impl Connection {
         // Fails when Redis has ended the connection.
         let _ = self.0.by_ref().take(4096).read_line(&mut line);
         line.trim_end().to_string()
+    }
+}
+
+fn packed(bytes: &mut Vec<u8>, words: &[&[u8]]) {
+    bytes.extend(format!("*{}\r\n", words.len()).bytes());
+    for word in words {
+        bytes.extend(format!("${}\r\n", word.len()).bytes());
+        bytes.extend_from_slice(word);
+        bytes.extend(b"\r\n");
     }
 }

@@ -14,7 +14,7 @@ use engine::Engine;
 use loopback::{wait_until, Client};
 use node::{Node, Options};
 use sockling::limits::ENVELOPE;
-use sockling_redis::{BATCH, CONNECT, LONGEST_PAUSE, REUNION, SILENCE};
+use sockling_redis::{BATCH, CONNECT, GAP_PACE, LONGEST_PAUSE, REUNION, SILENCE};
 use std::time::{Duration, Instant};
 
 /// What a process does; started by the tests, and nothing by itself.
@@ -499,4 +499,25 @@ fn what_is_too_long_for_an_envelope_is_a_gap_on_every_process() {
         there.gaps() == ["ends: another process may have lost 1 of its messages"]
     });
     assert_eq!(here.stats().lost, 1);
+}
+
+#[test]
+fn twenty_thousand_forged_notices_are_a_few_gaps_that_sum_them_up() {
+    const NOTICES: usize = 20_000;
+    let engine = engine!();
+    let node = Node::start(&engine.url(), Options::default());
+    node.wait_until_ready();
+    let begun = Instant::now();
+    let forged = vec![format!("{} 3 1000", "f".repeat(32)); NOTICES];
+    engine.connect().publish_all("sockling:gap", &forged);
+    let lost = |gap: &String| -> usize {
+        let words = gap.split(' ').filter_map(|word| word.parse::<usize>().ok());
+        words.sum()
+    };
+    wait_until("all are told of", || node.gaps().iter().map(lost).sum::<usize>() == NOTICES * 3);
+    let gaps = node.gaps();
+    let most = begun.elapsed().as_secs_f64() / GAP_PACE.as_secs_f64() + 1.0;
+    assert!(gaps.len() as f64 <= most, "{} calls where {:.1} are the most", gaps.len(), most);
+    assert_eq!(node.stats().gaps, gaps.len() as u64);
+    println!("{} notices, {} gaps: {:?}", NOTICES, gaps.len(), gaps);
 }
