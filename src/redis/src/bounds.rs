@@ -12,16 +12,18 @@ pub const QUEUE_OCTETS: usize = 16 * 1024 * 1024;
 pub const BATCH: usize = 256;
 /// Octets above which no further message is written at once.
 pub const BATCH_OCTETS: usize = 256 * 1024;
-/// Longest that each step of a connection may take that is made: TCP, and each answer to a password and
-/// to what else the `redis` crate asks.
+/// Longest that it may take to connect, once the system has looked up the host's name: TCP, TLS and
+/// the answer to a password together. If the name has several addresses, each is tried for its share.
 pub const CONNECT: Duration = Duration::from_secs(3);
-/// Longest that Redis may take to take what is written, and to answer: for each batch a total, but for
-/// what one call of the system takes longer, at most as long again.
+/// Longest that Redis may take to read a batch and to answer all of it, or to answer what else it is
+/// asked. It is a total, whatever comes meanwhile: a Redis that answers a byte at a time has failed.
+/// So a way to Redis that carries a message of the largest size in more than this is too slow.
 pub const ANSWER: Duration = Duration::from_secs(5);
 /// Pause after which the subscriber is woken though nothing has changed, so that it knows that its
 /// connection lives.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Silence after which the subscriber connects anew: three heartbeats.
+/// Time after which the subscriber connects anew when nothing came: three heartbeats. What comes
+/// counts when it is whole, and each message has this time anew.
 pub const SILENCE: Duration = Duration::from_secs(15);
 /// First pause after a connection failed. It doubles, and is cut by up to a half by chance, so that
 /// the processes do not come all at once to a Redis that has just started.

@@ -47,6 +47,7 @@ mod notices;
 mod publisher;
 mod queue;
 mod shard;
+mod stream;
 mod subscriber;
 mod wire;
 

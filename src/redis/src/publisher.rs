@@ -1,7 +1,7 @@
 //! The thread that publishes: it takes what waits, writes it, and awaits the answers.
 
 use crate::backoff::Backoff;
-use crate::bounds::{ANSWER, COUNT_PACE, GAP_PACE, HEARTBEAT, REUNION};
+use crate::bounds::{COUNT_PACE, GAP_PACE, HEARTBEAT, REUNION};
 use crate::queue::{Batch, Lost};
 use crate::shard::{Shard, LONGEST_NOTICE};
 use crate::wire::Wire;
@@ -16,7 +16,7 @@ pub(crate) fn run(shard: &Shard, link: &Link) {
     let mut publisher =
         Publisher { shard, link, backoff: Backoff::new(), begun: false, tried: None };
     loop {
-        match shard.connect().and_then(|connection| Wire::new(connection, ANSWER)) {
+        match shard.connect() {
             Ok(mut wire) => {
                 if let Err(error) = publisher.publish(&mut wire) {
                     log::warn!("the connection that publishes to Redis failed: {}", error);

@@ -3,7 +3,9 @@
 use crate::backoff::random;
 use crate::bounds::CONNECT;
 use crate::queue::State;
-use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
+use crate::stream::{self, End};
+use crate::wire::Wire;
+use redis::{ConnectionInfo, IntoConnectionInfo, RedisResult};
 use sockling::log;
 use sockling::relay::{Gap, Link};
 use sockling::Error;
@@ -18,7 +20,7 @@ pub(crate) type OnGap = Arc<dyn Fn(&Gap) + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Shard {
-    client: Client,
+    address: ConnectionInfo,
     pub prefix: String,
     pub on_gap: Option<OnGap>,
     pub state: Arc<State>,
@@ -31,13 +33,8 @@ impl Shard {
         // The crate's error says what is wrong and does not repeat the URL, which has the password.
         let refused =
             |error| Error::Setting(format!("Redis is not to be reached by this URL: {}", error));
-        let info = url.into_connection_info().map_err(refused)?;
-        // In RESP3 the answers to SUBSCRIBE have another form. Its gain is not needed here.
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         Ok(Shard {
-            client: Client::open(info).map_err(refused)?,
+            address: url.into_connection_info().map_err(refused)?,
             prefix: "sockling:".to_string(),
             on_gap: None,
             state: Arc::default(),
@@ -53,8 +50,13 @@ impl Shard {
         Ok(Shard { prefix: self.prefix.clone(), on_gap: self.on_gap.clone(), ..shard })
     }
 
-    pub fn connect(&self) -> RedisResult<redis::Connection> {
-        self.client.get_connection_with_timeout(CONNECT)
+    /// Connects, and shows the password if there is one.
+    pub fn connect(&self) -> RedisResult<Wire> {
+        let end = End::after(CONNECT);
+        let stream = stream::connect(self.address.addr(), &end)?;
+        let settings = self.address.redis_settings();
+        let login = settings.password().map(|password| (settings.username(), password));
+        Wire::new(stream, end, login)
     }
 
     /// Returns the channel on which this process wakes its own subscriber.
@@ -107,6 +109,7 @@ pub(crate) fn index(channel: &str, shards: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::tests::dripping;
 
     #[test]
     fn a_notice_is_read_by_others_and_known_as_ones_own() {
@@ -119,6 +122,13 @@ mod tests {
             assert_eq!(other.read_notice(wrong.as_bytes()), None, "{:?}", wrong);
         }
         assert_eq!(other.read_notice(b"\xff"), None);
+    }
+
+    #[test]
+    fn an_answer_to_the_password_that_comes_byte_by_byte_is_not_waited_for() {
+        let shard = Shard::new(&format!("redis://:password@{}", dripping(b"-"))).expect("a URL");
+        let error = shard.connect().err().expect("it has no end");
+        assert!(error.is_timeout(), "{:?}", error);
     }
 
     #[test]

@@ -25,10 +25,7 @@ pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
         notices: Notices::default(),
     };
     loop {
-        let result = shard
-            .connect()
-            .and_then(|connection| Wire::new(connection, SILENCE))
-            .and_then(|mut wire| subscriber.subscribe(&mut wire));
+        let result = shard.connect().and_then(|mut wire| subscriber.subscribe(&mut wire));
         if let Err(error) = result {
             shard.state.connected(false);
             subscriber.begin_gap(&error);
@@ -69,7 +66,7 @@ impl Subscriber<'_> {
             wire.subscribe("SUBSCRIBE", some)?;
         }
         loop {
-            let event = wire.receive()?;
+            let event = wire.receive(SILENCE)?;
             self.heard = SystemTime::now();
             match event {
                 Event::Confirmed(channel) => {

@@ -1,16 +1,20 @@
-//! One connection to Redis, each step with a deadline.
+//! One connection to Redis: commands, and what comes back, each with a time that is a total.
 //!
-//! The crate's own ways are not used where they do not fit. Its pipelines go on to read every answer
-//! after one has not come, each for the whole timeout. Its `PubSub` cannot subscribe while it reads.
-//! And after a read that timed out, its connection skips the next thing that comes, which could be a
-//! message: so a read that times out is always the end of the connection here, and so is one that a
-//! signal interrupts (a process that is stopped and goes on, a profiler), for the same reason.
+//! The `redis` crate packs the commands and reads the answers. Its own connection is not used: its
+//! timeout is one for each read, its pipelines go on to read every answer after one has not come, and
+//! its `PubSub` cannot subscribe while it reads. An error is always the end of the connection here.
 
 use crate::bounds::ANSWER;
-use redis::{cmd, Connection, ErrorKind, RedisError, RedisResult, Value};
-use std::time::{Duration, Instant};
+use crate::stream::{End, Stream};
+use redis::{cmd, ErrorKind, Parser, RedisError, RedisResult, Value};
+use std::time::Duration;
 
-pub(crate) struct Wire(Connection);
+pub(crate) struct Wire {
+    stream: Box<dyn Stream>,
+    /// Of the stream.
+    end: End,
+    parser: Parser,
+}
 
 /// What comes on a connection that subscribes.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,11 +28,22 @@ pub(crate) enum Event {
 }
 
 impl Wire {
-    /// Takes a connection on which every read ends after so long.
-    pub fn new(connection: Connection, silence: Duration) -> RedisResult<Wire> {
-        connection.set_read_timeout(Some(silence))?;
-        connection.set_write_timeout(Some(ANSWER))?;
-        Ok(Wire(connection))
+    /// Takes a stream that has just been connected, in what is left of the time for that.
+    pub fn new(
+        stream: Box<dyn Stream>,
+        end: End,
+        login: Option<(Option<&str>, &str)>,
+    ) -> RedisResult<Wire> {
+        let mut wire = Wire { stream, end, parser: Parser::new() };
+        if let Some((user, password)) = login {
+            wire.send(&cmd("AUTH").arg(user).arg(password).get_packed_command())?;
+            match wire.value()? {
+                Value::Okay => {}
+                Value::ServerError(error) => return Err(error.into()),
+                _ => return Err(unexpected()),
+            }
+        }
+        Ok(wire)
     }
 
     /// Publishes messages, each of a channel and a payload, and returns which of them Redis took.
@@ -37,16 +52,16 @@ impl Wire {
         &mut self,
         messages: impl Iterator<Item = (String, &'a [u8])>,
     ) -> RedisResult<Vec<bool>> {
-        let (mut octets, mut count) = (Vec::new(), 0);
+        let (mut bytes, mut count) = (Vec::new(), 0);
         for (channel, payload) in messages {
-            cmd("PUBLISH").arg(channel).arg(payload).write_packed_command(&mut octets);
+            cmd("PUBLISH").arg(channel).arg(payload).write_packed_command(&mut bytes);
             count += 1;
         }
-        let begun = Instant::now();
-        self.0.send_packed_command(&octets)?;
+        self.end.set(ANSWER);
+        self.send(&bytes)?;
         let mut taken = Vec::with_capacity(count);
         for _ in 0..count {
-            match self.0.recv_response()? {
+            match self.value()? {
                 Value::Int(_) => taken.push(true),
                 Value::ServerError(error) => {
                     if !taken.contains(&false) {
@@ -56,9 +71,6 @@ impl Wire {
                 }
                 _ => return Err(unexpected()),
             }
-            if begun.elapsed() > ANSWER {
-                return Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
-            }
         }
         Ok(taken)
     }
@@ -66,9 +78,9 @@ impl Wire {
     /// Returns how many have subscribed to a channel; `None` when Redis does not say. Error: the
     /// connection is of no more use.
     pub fn subscribers(&mut self, channel: &str) -> RedisResult<Option<usize>> {
-        let ask = cmd("PUBSUB").arg("NUMSUB").arg(channel).get_packed_command();
-        self.0.send_packed_command(&ask)?;
-        match self.0.recv_response()? {
+        self.end.set(ANSWER);
+        self.send(&cmd("PUBSUB").arg("NUMSUB").arg(channel).get_packed_command())?;
+        match self.value()? {
             Value::Array(parts) => match parts[..] {
                 [_, Value::Int(count)] => Ok(usize::try_from(count).ok()),
                 _ => Err(unexpected()),
@@ -80,16 +92,28 @@ impl Wire {
 
     /// Sends `SUBSCRIBE` or `UNSUBSCRIBE` with these channels.
     pub fn subscribe(&mut self, command: &str, channels: &[String]) -> RedisResult<()> {
-        self.0.send_packed_command(&cmd(command).arg(channels).get_packed_command())
+        self.end.set(ANSWER);
+        self.send(&cmd(command).arg(channels).get_packed_command())
     }
 
-    /// Waits for what comes next. Error: the connection is of no more use.
-    pub fn receive(&mut self) -> RedisResult<Event> {
-        match self.0.recv_response()? {
+    /// Waits for what comes next, which is to be whole after so long. Error: the connection is of no
+    /// more use.
+    pub fn receive(&mut self, longest: Duration) -> RedisResult<Event> {
+        self.end.set(longest);
+        match self.value()? {
             Value::ServerError(error) => Err(error.into()),
             Value::Array(parts) => event(parts).ok_or_else(unexpected),
             _ => Err(unexpected()),
         }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
+        self.stream.write_all(bytes)?;
+        Ok(self.stream.flush()?)
+    }
+
+    fn value(&mut self) -> RedisResult<Value> {
+        self.parser.parse_value(&mut self.stream)
     }
 }
 
@@ -107,6 +131,6 @@ fn event(parts: Vec<Value>) -> Option<Event> {
     }
 }
 
-fn unexpected() -> RedisError {
+pub(crate) fn unexpected() -> RedisError {
     RedisError::from((ErrorKind::UnexpectedReturnType, "an answer to no question"))
 }

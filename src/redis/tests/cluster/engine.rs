@@ -30,7 +30,16 @@ impl Engine {
     }
 
     pub fn url(&self) -> String {
-        format!("redis://:{}@127.0.0.1:{}/", PASSWORD.replace(' ', "%20"), self.port)
+        self.url_by(self.port)
+    }
+
+    /// Returns the URL by another port, from which there is a way to it.
+    pub fn url_by(&self, port: u16) -> String {
+        format!("redis://:{}@127.0.0.1:{}/", PASSWORD.replace(' ', "%20"), port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Makes a user by a line of `redis.conf`, and returns the URL for it.

@@ -9,12 +9,14 @@ mod engine;
 #[path = "../../../../tests/loopback/mod.rs"]
 mod loopback;
 mod node;
+mod slow;
 
 use engine::Engine;
 use loopback::{wait_until, Client};
 use node::{Node, Options};
+use slow::SlowWay;
 use sockling::limits::ENVELOPE;
-use sockling_redis::{BATCH, CONNECT, GAP_PACE, LONGEST_PAUSE, REUNION, SILENCE};
+use sockling_redis::{ANSWER, BATCH, CONNECT, GAP_PACE, LONGEST_PAUSE, REUNION, SILENCE};
 use std::time::{Duration, Instant};
 
 /// What a process does; started by the tests, and nothing by itself.
@@ -520,4 +522,34 @@ fn twenty_thousand_forged_notices_are_a_few_gaps_that_sum_them_up() {
     assert!(gaps.len() as f64 <= most, "{} calls where {:.1} are the most", gaps.len(), most);
     assert_eq!(node.stats().gaps, gaps.len() as u64);
     println!("{} notices, {} gaps: {:?}", NOTICES, gaps.len(), gaps);
+}
+
+#[test]
+fn a_redis_that_sends_a_byte_each_second_is_noticed_on_both_connections() {
+    let engine = engine!();
+    let way = SlowWay::to(engine.port());
+    let here = Node::start(&engine.url_by(way.port()), Options::default());
+    let there = Node::start(&engine.url(), Options::default());
+    let mut near = here.client(&here.login(1));
+    let mut far = there.client(&there.login(2));
+    [&here, &there].into_iter().for_each(Node::wait_until_ready);
+    way.slow_down();
+    let begun = Instant::now();
+    here.run("one user-2 first");
+    assert_eq!(far.next_text(), "first");
+    // It waits for the answer to the first, and then for how many processes there are.
+    here.run("one user-2 second");
+    assert_eq!(far.next_text(), "second");
+    let publisher = begun.elapsed();
+    wait_until("the one that subscribes is noticed", || {
+        here.gaps().iter().any(|gap| gap.starts_with("begins") && gap.contains("subscribes"))
+    });
+    let subscriber = begun.elapsed();
+    here.wait_until_ready();
+    there.run("one user-1 back");
+    assert_eq!(near.next_text(), "back");
+    // Each answer has its own time; and twice that, since machines may be slow.
+    assert!(publisher < ANSWER * 2 * 2, "{:?}", publisher);
+    assert!(subscriber < SILENCE * 2, "{:?}", subscriber);
+    println!("noticed after {:?} and {:?}: {:?}", publisher, subscriber, here.gaps());
 }
