@@ -42,3 +42,12 @@ pub(crate) const COUNT_PACE: [Duration; 2] = [Duration::from_millis(20), Duratio
 pub const GAP_PACE: Duration = Duration::from_secs(1);
 /// Channels that are named in one SUBSCRIBE.
 pub(crate) const CHANNELS: usize = 512;
+/// Bytes of the names of channels that may have become wanted, or no more, each with [`CHANGE`]. When
+/// there are more, all channels are looked at.
+pub(crate) const CHANGES: usize = 1024 * 1024;
+/// Bytes that such a name counts for beyond its own.
+pub(crate) const CHANGE: usize = 64;
+/// Longest name of a channel in bytes, without the prefix: more than that of the longest topic of an
+/// envelope, 65,535 bytes of which each may stand as three. Redis ends a connection on which a longer
+/// name than it takes is written.
+pub(crate) const CHANNEL: usize = 256 * 1024;

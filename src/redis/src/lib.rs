@@ -30,7 +30,9 @@
 //! channel, the publisher publishes to a channel that this process alone has subscribed to: that wakes
 //! the subscriber, which then subscribes on the connection that it reads from. So nothing is polled,
 //! and no message is missed by a change. The same wake is sent when nothing else has been for
-//! [`HEARTBEAT`]; a subscriber that hears nothing for [`SILENCE`] has lost its connection.
+//! [`HEARTBEAT`]; a subscriber that hears nothing for [`SILENCE`] has lost its connection. It asks for
+//! channels in one command at a time, and of those that Redis refuses it finds the one and goes on
+//! without it.
 //!
 //! What waits while Redis is away is sent when it is back: when as many processes as before have
 //! subscribed again, or after [`REUNION`].
@@ -41,6 +43,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod asking;
 mod backoff;
 mod bounds;
 mod notices;
@@ -107,9 +110,10 @@ impl Redis {
     /// can be told to load anew. It is called by the adapter's threads, which wait for it, so it should
     /// hand on what takes long. Gaps are logged and counted without it, too.
     ///
-    /// A gap is told on this process when its own connection that subscribes is lost, or messages that
-    /// it was to send are. What other processes lost is told once, when it is over, and at most once
-    /// each [`GAP_PACE`]: one gap then covers what several lost.
+    /// A gap is told on this process when its own connection that subscribes is lost, when Redis
+    /// refuses to have a channel subscribed to, or when messages that it was to send are lost. What
+    /// other processes lost is told once, when it is over, and at most once each [`GAP_PACE`]: one gap
+    /// then covers what several lost.
     pub fn on_gap(mut self, tell: impl Fn(&Gap) + Send + Sync + 'static) -> Redis {
         let tell: OnGap = Arc::new(tell);
         self.shards.iter_mut().for_each(|shard| shard.on_gap = Some(Arc::clone(&tell)));

@@ -1,7 +1,7 @@
 //! What waits for Redis, and which subscriptions it has confirmed. Threads that serve clients come
 //! here: no lock is held across I/O, and nobody waits for room.
 
-use crate::bounds::{BATCH, BATCH_OCTETS, QUEUE_MESSAGES, QUEUE_OCTETS};
+use crate::bounds::{BATCH, BATCH_OCTETS, CHANGE, CHANGES, CHANNEL, QUEUE_MESSAGES, QUEUE_OCTETS};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -52,10 +52,14 @@ pub(crate) struct Lost {
 #[derive(Default)]
 struct Interest {
     connected: bool,
-    /// Channels of which it is to be asked whether they are wanted.
-    changed: BTreeSet<String>,
+    /// Channels of which it is to be asked whether they are wanted; `None` for all.
+    changed: Option<BTreeSet<String>>,
+    /// What they count for.
+    changes: usize,
     /// Answers to SUBSCRIBE and UNSUBSCRIBE that are awaited.
     unconfirmed: usize,
+    /// Channels that are wanted and that Redis has refused.
+    refused: usize,
 }
 
 impl Default for Queue {
@@ -115,7 +119,8 @@ impl State {
         let post = Post { channel: channel.to_string(), envelope, at: SystemTime::now() };
         let mut queue = self.queue();
         let octets = queue.octets + post.weight();
-        if queue.posts.len() >= queue.most.0 || octets > queue.most.1 {
+        let full = queue.posts.len() >= queue.most.0 || octets > queue.most.1;
+        if full || post.channel.len() > CHANNEL {
             queue.lost.add(Lost { count: 1, since: Some(post.at) });
             return false;
         }
@@ -136,10 +141,14 @@ impl State {
     pub fn changed(&self, channel: &str) {
         let first = {
             let mut interest = self.interest();
-            let first = interest.changed.is_empty();
-            interest.changed.insert(channel.to_string());
-            // One that is not connected asks for all that is wanted.
-            first && interest.connected
+            // One that is not connected asks for all that is wanted, so there is nothing to keep
+            // while Redis is away. A name that is too long never carries anything.
+            if !interest.connected || channel.len() > CHANNEL {
+                return;
+            }
+            let first = !interest.has_changed();
+            interest.add(channel);
+            first
         };
         if first {
             self.wake();
@@ -231,32 +240,36 @@ impl State {
         wait(&self.done, self.queue(), end, full)
     }
 
-    /// Notes that the subscriber is about to ask for all that is wanted, or has lost its connection. To
-    /// ask counts as one channel that changed.
+    /// Notes that the subscriber is about to ask for all that is wanted, after which it calls
+    /// [`asked`](State::asked), or has lost its connection.
     pub fn connected(&self, connected: bool) {
         let unconfirmed = usize::from(connected);
-        *self.interest() = Interest { connected, unconfirmed, ..Interest::default() };
+        let changed = Some(BTreeSet::new());
+        *self.interest() = Interest { connected, changed, unconfirmed, ..Interest::default() };
     }
 
-    /// Takes the channels that changed. Until [`asked`](State::asked) is called for so many, nothing is
-    /// settled.
-    pub fn take_changed(&self) -> BTreeSet<String> {
+    /// Takes the channels that changed; `None` when any may have. Until [`asked`](State::asked) is
+    /// called, nothing is settled.
+    pub fn take_changed(&self) -> Option<BTreeSet<String>> {
         let mut interest = self.interest();
-        interest.unconfirmed += interest.changed.len();
-        std::mem::take(&mut interest.changed)
+        interest.unconfirmed += 1;
+        interest.changes = 0;
+        interest.changed.replace(BTreeSet::new())
     }
 
-    /// Notes that so many channels were looked at, and that so many answers are awaited for them.
-    pub fn asked(&self, looked_at: usize, awaited: usize) -> bool {
+    /// Notes that channels were looked at, and that so many answers are awaited for them.
+    pub fn asked(&self, awaited: usize) -> bool {
         let mut interest = self.interest();
-        interest.unconfirmed = (interest.unconfirmed + awaited).saturating_sub(looked_at);
+        interest.unconfirmed = (interest.unconfirmed + awaited).saturating_sub(1);
         self.settle(interest)
     }
 
-    /// Notes an answer to SUBSCRIBE or UNSUBSCRIBE. Returns whether all are there.
-    pub fn confirmed(&self) -> bool {
+    /// Notes answers to SUBSCRIBE and UNSUBSCRIBE for so many channels, and how many are refused.
+    /// Returns whether all answers are there.
+    pub fn answered_for(&self, channels: usize, refused: usize) -> bool {
         let mut interest = self.interest();
-        interest.unconfirmed = interest.unconfirmed.saturating_sub(1);
+        interest.unconfirmed = interest.unconfirmed.saturating_sub(channels);
+        interest.refused = refused;
         self.settle(interest)
     }
 
@@ -270,7 +283,8 @@ impl State {
     }
 
     pub fn wait_until_ready(&self, end: Instant) -> bool {
-        wait(&self.settled, self.interest(), end, |interest| !interest.is_settled())
+        let unready = |interest: &Interest| !interest.is_settled() || interest.refused > 0;
+        wait(&self.settled, self.interest(), end, unready)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -284,7 +298,21 @@ impl State {
 
 impl Interest {
     fn is_settled(&self) -> bool {
-        self.connected && self.changed.is_empty() && self.unconfirmed == 0
+        self.connected && !self.has_changed() && self.unconfirmed == 0
+    }
+
+    fn has_changed(&self) -> bool {
+        self.changed.as_ref().is_none_or(|changed| !changed.is_empty())
+    }
+
+    fn add(&mut self, channel: &str) {
+        let Some(changed) = &mut self.changed else { return };
+        if changed.insert(channel.to_string()) {
+            self.changes += channel.len() + CHANGE;
+        }
+        if self.changes > CHANGES {
+            self.changed = None;
+        }
     }
 }
 
@@ -336,7 +364,7 @@ mod tests {
     #[test]
     fn the_first_loss_wakes_the_publisher_and_the_next_ones_do_not() {
         let state = State::default();
-        state.lose();
+        assert!(!state.push(&"x".repeat(CHANNEL + 1), Vec::new()), "no channel of Redis");
         let known = take(&state).lost;
         assert_eq!(known.count, 1);
         std::thread::scope(|scope| {
@@ -369,21 +397,37 @@ mod tests {
     fn it_is_settled_when_all_that_changed_is_confirmed() {
         let state = State::default();
         let ready = || state.wait_until_ready(Instant::now());
-        state.changed("u.1");
+        (0..1000).for_each(|user| state.changed(&user.to_string()));
         assert!(!take(&state).wake, "it asks for all when it connects");
+        assert!(
+            state.interest().changed.iter().flatten().next().is_none(),
+            "and nothing is kept until then"
+        );
         assert!(!ready());
         state.connected(true);
+        state.changed(&"x".repeat(CHANNEL + 1));
+        assert!(!take(&state).wake, "that is no name for Redis");
         // It asks for four channels; one comes meanwhile.
         assert!(!ready());
-        assert!(!state.asked(1, 4));
+        assert!(!state.asked(4));
         state.changed("u.2");
         state.changed("u.3");
         assert!(take(&state).wake && !take(&state).wake, "once");
-        (0..4).for_each(|_| assert!(!state.confirmed()));
-        assert_eq!(state.take_changed().len(), 2);
+        assert!(!state.answered_for(1, 0) && !state.answered_for(3, 0));
+        assert_eq!(state.take_changed().map(|changed| changed.len()), Some(2));
         assert!(!ready(), "not asked yet");
-        assert!(!state.asked(2, 1));
-        assert!(state.confirmed() && ready());
+        assert!(!state.asked(1));
+        assert!(state.answered_for(1, 1) && !ready(), "one is refused");
+        assert!(state.answered_for(0, 0) && ready());
+        // More than are remembered: all are to be looked at, and then what comes is remembered again.
+        let few = CHANGES / (CHANGE + 8) + 1;
+        (0..few).for_each(|topic| state.changed(&format!("{:08}", topic)));
+        state.changed("u.4");
+        assert!(take(&state).wake && !take(&state).wake && !ready());
+        assert_eq!(state.take_changed(), None);
+        assert!(state.asked(0) && ready());
+        state.changed("u.5");
+        assert_eq!(state.take_changed().map(|changed| changed.len()), Some(1));
         state.connected(false);
         assert!(!ready());
     }

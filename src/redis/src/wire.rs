@@ -6,7 +6,7 @@
 
 use crate::bounds::ANSWER;
 use crate::stream::{End, Stream};
-use redis::{cmd, ErrorKind, Parser, RedisError, RedisResult, Value};
+use redis::{cmd, ErrorKind, Parser, RedisError, RedisResult, ServerError, Value};
 use std::time::Duration;
 
 pub(crate) struct Wire {
@@ -17,7 +17,7 @@ pub(crate) struct Wire {
 }
 
 /// What comes on a connection that subscribes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Event {
     Message {
         channel: Vec<u8>,
@@ -25,6 +25,8 @@ pub(crate) enum Event {
     },
     /// A SUBSCRIBE or UNSUBSCRIBE of this channel has taken effect.
     Confirmed(Vec<u8>),
+    /// A command was refused.
+    Refused(ServerError),
 }
 
 impl Wire {
@@ -91,9 +93,17 @@ impl Wire {
     }
 
     /// Sends `SUBSCRIBE` or `UNSUBSCRIBE` with these channels.
-    pub fn subscribe(&mut self, command: &str, channels: &[String]) -> RedisResult<()> {
+    pub fn subscribe<'a>(
+        &mut self,
+        command: &str,
+        channels: impl Iterator<Item = &'a String>,
+    ) -> RedisResult<()> {
+        let mut command = cmd(command);
+        for channel in channels {
+            command.arg(channel);
+        }
         self.end.set(ANSWER);
-        self.send(&cmd(command).arg(channels).get_packed_command())
+        self.send(&command.get_packed_command())
     }
 
     /// Waits for what comes next, which is to be whole after so long. Error: the connection is of no
@@ -101,7 +111,7 @@ impl Wire {
     pub fn receive(&mut self, longest: Duration) -> RedisResult<Event> {
         self.end.set(longest);
         match self.value()? {
-            Value::ServerError(error) => Err(error.into()),
+            Value::ServerError(error) => Ok(Event::Refused(error)),
             Value::Array(parts) => event(parts).ok_or_else(unexpected),
             _ => Err(unexpected()),
         }

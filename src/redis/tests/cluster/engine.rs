@@ -54,6 +54,14 @@ impl Engine {
         format!("redis://{}:{}@127.0.0.1:{}/", words[0], password, self.port)
     }
 
+    /// Has it do this, which it answers with `OK` or a number.
+    pub fn command(&self, words: &[&str]) {
+        let mut connection = self.connect();
+        connection.say(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
+        let answer = connection.line();
+        assert!(answer == "+OK" || answer.starts_with(':'), "{}", answer);
+    }
+
     /// Returns what `redis-benchmark` is to be told.
     pub fn arguments(&self) -> Vec<String> {
         ["-p", &self.port.to_string(), "-a", PASSWORD].map(str::to_string).to_vec()

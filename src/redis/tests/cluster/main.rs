@@ -16,6 +16,7 @@ use loopback::{wait_until, Client};
 use node::{Node, Options};
 use slow::SlowWay;
 use sockling::limits::ENVELOPE;
+use sockling::relay::{Bits, Content, Envelope, SessionName, Target};
 use sockling_redis::{ANSWER, BATCH, CONNECT, GAP_PACE, LONGEST_PAUSE, REUNION, SILENCE};
 use std::time::{Duration, Instant};
 
@@ -552,4 +553,101 @@ fn a_redis_that_sends_a_byte_each_second_is_noticed_on_both_connections() {
     assert!(publisher < ANSWER * 2 * 2, "{:?}", publisher);
     assert!(subscriber < SILENCE * 2, "{:?}", subscriber);
     println!("noticed after {:?} and {:?}: {:?}", publisher, subscriber, here.gaps());
+}
+
+/// Returns what another process would publish.
+fn envelope_for_user(user: i64, text: &str) -> Vec<u8> {
+    let target = Target::Session(SessionName::User(user));
+    let envelope = Envelope { node: Bits([9; 16]), target, content: Content::Text(text) };
+    envelope.to_octets().expect("it is short")
+}
+
+#[test]
+fn a_topic_with_an_endless_name_makes_nobody_else_deaf() {
+    let engine = engine!();
+    let node = Node::start(&engine.url(), Options::default());
+    let mut one = node.client(&node.login(1));
+    let mut two = node.client(&node.login(2));
+    node.wait_until_ready();
+    // Its channel is three times as long, and more than Redis takes. It may be refused before.
+    two.text(&format!("join {}", "\u{1}".repeat(900_000)));
+    two.next_text();
+    let mut hostile = engine.connect();
+    hostile.publish("sockling:u.1", &envelope_for_user(1, "heard"));
+    assert_eq!(one.next_text(), "heard");
+    // Also when all is asked for anew.
+    engine.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    wait_until("it is back", || {
+        hostile.publish("sockling:u.1", &envelope_for_user(1, "again")) > 0
+    });
+    while one.next_text() != "again" {}
+    node.wait_until_ready();
+}
+
+#[test]
+fn a_channel_that_redis_refuses_makes_nobody_else_deaf() {
+    let engine = engine!();
+    let url = engine.user(
+        "user chat on >password resetchannels &sockling:all &sockling:gap &sockling:wake.* \
+         &sockling:u.* -@all +publish +subscribe +unsubscribe +pubsub|numsub",
+    );
+    let node = Node::start(&url, Options::default());
+    let mut clients: Vec<Client> = (0..20).map(|user| node.client(&node.login(user))).collect();
+    node.wait_until_ready();
+    let mut member = node.client(&node.login(99));
+    member.text("join refused");
+    assert_eq!(member.next_text(), "true");
+    wait_until("it is told", || {
+        node.gaps().iter().any(|gap| gap.starts_with("begins") && gap.contains("refused"))
+    });
+    let mut publisher = engine.connect();
+    let mut all_hear = |text: &str| {
+        for (user, client) in clients.iter_mut().enumerate() {
+            let channel = format!("sockling:u.{}", user);
+            let envelope = envelope_for_user(user as i64, text);
+            wait_until("it is subscribed to", || publisher.publish(&channel, &envelope) > 0);
+            while client.next_text() != text {}
+        }
+    };
+    all_hear("heard");
+    // Also when all is asked for anew, this one among the others.
+    engine.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    all_hear("again");
+    assert_eq!(node.get("/is_ready", ""), "false", "one is missing");
+    let refusals = node.gaps().iter().filter(|gap| gap.contains("refused")).count();
+    assert_eq!(refusals, 1, "{:?}", node.gaps());
+    // Nothing is missing when nobody wants it, and the next connection ends the gap.
+    drop(member);
+    node.wait_until_ready();
+    engine.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    wait_until("the end is told", || {
+        node.gaps().iter().any(|gap| gap.starts_with("ends") && gap.contains("refused"))
+    });
+    println!("{:?}", node.gaps());
+}
+
+#[test]
+fn more_channels_than_redis_answers_at_once_are_subscribed_to() {
+    const SESSIONS: usize = 30;
+    let engine = engine!();
+    // Its own buffers are small here, and full before those of the two systems' sockets would be.
+    engine.command(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0"]);
+    let node = Node::start(&engine.url(), Options::default());
+    let mut client = node.client(&node.login(1));
+    node.wait_until_ready();
+    node.run(&format!("crowd {}", SESSIONS));
+    node.wait_until_ready();
+    let channels = || engine.channels().len();
+    // Each topic, each session in them, the one that is here, and `all`, `gap` and `wake`.
+    let all = SESSIONS * 1000 + SESSIONS + 1 + 3;
+    assert_eq!(channels(), all);
+    engine.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    wait_until("it is told", || !node.gaps().is_empty());
+    node.wait_until_ready();
+    assert_eq!(channels(), all);
+    assert_eq!(engine.connect().publish("sockling:u.1", &envelope_for_user(1, "back")), 1);
+    assert_eq!(client.next_text(), "back");
+    // Lost once, by the test.
+    let lost = node.gaps().iter().filter(|gap| gap.starts_with("begins")).count();
+    assert_eq!(lost, 1, "{:?}", node.gaps());
 }

@@ -4,6 +4,7 @@ use crate::loopback::child::Child;
 use crate::loopback::Client;
 use sockling::limits::{Limits, ENVELOPE};
 use sockling::prelude::*;
+use sockling::Receiver;
 use sockling_redis::{Handle, Redis};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -13,6 +14,8 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEY: &str = "a key that only the processes of this test know";
 
 static GAPS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Who is only listened to.
+static CROWD: Mutex<Vec<Receiver>> = Mutex::new(Vec::new());
 
 #[derive(Clone, Copy, Default)]
 pub struct Options {
@@ -120,7 +123,7 @@ pub fn run() {
 }
 
 fn routes(handle: Handle) -> Vec<Handler> {
-    let ready = handle.clone();
+    let (ready, is_ready) = (handle.clone(), handle.clone());
     let text = |text: String| Ok(Response::new().text(text));
     let login = move |request: &Request| {
         let user: i64 = request.parameter("user")?.parse().map_err(Error::other)?;
@@ -139,6 +142,7 @@ fn routes(handle: Handle) -> Vec<Handler> {
         Handler::new("/ready", move |_: &Request| {
             text(ready.wait_until_ready(Duration::from_secs(20)).to_string())
         }),
+        Handler::new("/is_ready", move |_: &Request| text(is_ready.is_ready().to_string())),
         Handler::new("/gaps", move |_: &Request| text(GAPS.lock().expect("no panic").join("\n"))),
         Handler::new("/stats", stats),
         Handler::new("/do", move |request: &Request| {
@@ -174,6 +178,20 @@ fn obey(order: &str, handle: &Handle) -> Result<String, Error> {
         "all" => Comms::broadcast(session(to)?).send(text)?,
         "close" => Comms::websocket(session(to)?).close(CloseCode(4000), text)?,
         "long" => Comms::websocket(session(to)?).send("x".repeat(ENVELOPE))?,
+        // So many sessions are each in a thousand topics with long names.
+        "crowd" => {
+            for user in 1..=to.parse::<i64>().map_err(Error::other)? {
+                let user = SessionId::from(-user);
+                CROWD.lock().expect("no panic").push(Comms::receiver(&user));
+                for number in 0..1000 {
+                    let name = format!("{}{} {}", "\n".repeat(230), user, number);
+                    if !Comms::topic(&name).subscribe(&user) {
+                        return Err("it cannot join".into());
+                    }
+                }
+            }
+            return Ok("they are in".to_string());
+        }
         "processes" => return Ok(handle.processes().to_string()),
         "flush" => return Ok(handle.flush(Duration::from_secs(20)).to_string()),
         "stream" => {
