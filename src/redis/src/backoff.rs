@@ -23,9 +23,12 @@ impl Backoff {
         half + half.mul_f64(random() as f64 / u64::MAX as f64)
     }
 
-    /// Begins anew: the connection has done its work.
-    pub fn reset(&mut self) {
-        self.next = FIRST_PAUSE;
+    /// Begins anew if a connection lasted: one that fails again and again as soon as it is there is
+    /// one that cannot be had.
+    pub fn lasted(&mut self, time: Duration) {
+        if time >= LONGEST_PAUSE {
+            self.next = FIRST_PAUSE;
+        }
     }
 }
 
@@ -48,7 +51,9 @@ mod tests {
             whole = (whole * 2).min(LONGEST_PAUSE);
         }
         assert_eq!(whole, LONGEST_PAUSE);
-        backoff.reset();
+        backoff.lasted(LONGEST_PAUSE / 2);
+        assert!(backoff.pause() > FIRST_PAUSE);
+        backoff.lasted(LONGEST_PAUSE);
         assert!(backoff.pause() <= FIRST_PAUSE);
         let pauses: Vec<_> = (0..8).map(|_| Backoff::new().pause()).collect();
         assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{:?}", pauses);

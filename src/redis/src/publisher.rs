@@ -18,9 +18,11 @@ pub(crate) fn run(shard: &Shard, link: &Link) {
     loop {
         match shard.connect() {
             Ok(mut wire) => {
+                let begun = Instant::now();
                 if let Err(error) = publisher.publish(&mut wire) {
                     log::warn!("the connection that publishes to Redis failed: {}", error);
                 }
+                publisher.backoff.lasted(begun.elapsed());
             }
             // The subscriber's tells it, and tries as often.
             Err(error) => log::debug!("cannot publish to Redis: {}", error),
@@ -88,7 +90,6 @@ impl Publisher<'_> {
             }
             self.shard.state.answered(lost);
             result?;
-            self.backoff.reset();
             if told {
                 self.tell_end(batch.lost);
             }

@@ -27,12 +27,17 @@ pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
         notices: Notices::default(),
     };
     loop {
-        let result = shard.connect().and_then(|mut wire| subscriber.subscribe(&mut wire));
+        let mut begun = Instant::now();
+        let result = shard.connect().and_then(|mut wire| {
+            begun = Instant::now();
+            subscriber.subscribe(&mut wire)
+        });
         if let Err(error) = result {
             shard.state.connected(false);
             subscriber.failed(&error);
         }
         subscriber.tell_notices();
+        subscriber.backoff.lasted(begun.elapsed());
         sleep(subscriber.backoff.pause());
     }
 }
@@ -148,7 +153,6 @@ impl Subscriber<'_> {
 
     /// All that is wanted is subscribed to, or refused.
     fn settled(&mut self, asking: &Asking) {
-        self.backoff.reset();
         let gaps = [self.gap.take(), self.refusal.take_if(|_| !asking.has_refused())];
         for gap in gaps.into_iter().flatten() {
             self.shard.tell(self.link, &Gap { to: Some(SystemTime::now()), ..gap });
