@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -18,15 +19,55 @@ pub(crate) const HOLD: Duration = Duration::from_secs(1);
 /// Whether a segment of a path may name a drive, a stream or a device.
 pub(crate) const WINDOWS_NAMES: bool = cfg!(windows);
 
-/// Starts a thread with so many octets of stack that does one job. Error: the system has no room
-/// for it.
+/// The library's threads that run.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts a thread with so many bytes of stack that does one job. Error: the system has no room for
+/// it.
 pub(crate) fn start_thread(
     name: &str,
     stack: usize,
     job: Box<dyn FnOnce() + Send>,
 ) -> io::Result<()> {
+    let counted = Counted(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
+    // Read only when there are very many: it is a file.
+    if counted.0 > MANY && !fits(counted.0, most_mappings()) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     // Boxed by the caller, so that this is compiled once.
-    thread::Builder::new().name(name.to_string()).stack_size(stack).spawn(job).map(drop)
+    let run = move || {
+        let _counted = counted;
+        job();
+    };
+    thread::Builder::new().name(name.to_string()).stack_size(stack).spawn(run).map(drop)
+}
+
+/// Threads for which any Linux has room.
+const MANY: usize = 4096;
+
+/// Returns whether the system has mappings for so many threads. Each takes four on Linux: its stack,
+/// the stack of its signal handlers, and a guard before each. Where they run out in a thread that has
+/// started, std ends the process; so an eighth is left for everything else.
+pub(crate) fn fits(threads: usize, mappings: Option<usize>) -> bool {
+    mappings.map_or(true, |most| threads.saturating_mul(4) <= most - most / 8)
+}
+
+/// Returns the most mappings that Linux gives a process.
+fn most_mappings() -> Option<usize> {
+    let mut text = [0; 16];
+    let length = File::open("/proc/sys/vm/max_map_count").ok()?.read(&mut text).ok()?;
+    let digits = text[..length].iter().take_while(|byte| byte.is_ascii_digit());
+    let number = |number: usize, digit: &u8| number * 10 + usize::from(digit - b'0');
+    Some(digits.take(9).fold(0, number)).filter(|number| *number > 0)
+}
+
+/// A thread that is counted until it ends, or could not start.
+struct Counted(usize);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Returns 256 bits that nobody can guess, or `None` on a system that has no file of them. Where it

@@ -164,8 +164,9 @@ fn text_files_name_no_socket_thread_or_clock() {
 
 #[test]
 fn only_files_that_serve_the_whole_process_own_a_global() {
-    // Who is connected, which logins have ended, and the queue of log lines.
-    const GLOBALS: [(&str, usize); 3] = [("registry", 1), ("revoked", 1), ("logger", 1)];
+    // The number of threads, who is connected, which logins have ended, the queue of log lines.
+    const GLOBALS: [(&str, usize); 4] =
+        [("system", 1), ("registry", 1), ("revoked", 1), ("logger", 1)];
     for file in &STAIRS {
         let code = code(file);
         let globals = code

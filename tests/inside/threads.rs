@@ -233,3 +233,12 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
         });
     }
 }
+
+#[test]
+fn threads_are_refused_before_the_systems_mappings_for_them_run_out() {
+    use crate::system::fits;
+    // Linux's default: std ends the process at some 16,380 threads.
+    assert!(fits(14_000, Some(65_530)) && !fits(14_400, Some(65_530)));
+    assert!(fits(28_000, Some(131_072)) && !fits(usize::MAX, Some(131_072)));
+    assert!(!fits(1, Some(0)) && fits(usize::MAX, None), "no such system tells");
+}
