@@ -18,7 +18,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a client that is refused gets to take the answer.
 const REFUSAL: Duration = Duration::from_secs(1);
@@ -45,8 +45,6 @@ struct Crowd {
     threads: usize,
     /// Threads that tell somebody that there is no room.
     refusing: usize,
-    /// When that was last logged.
-    told: Option<Instant>,
     /// A thread waits for descriptors.
     pausing: bool,
     /// Until the door closes; it goes with the last thread that waits in `accept`.
@@ -132,7 +130,7 @@ impl Door {
             crowd.pausing = true;
         }
         if *pause == PAUSE.0 {
-            told(|| log_line!(Error, "cannot accept connections: {}; trying again", error));
+            log_line!(Error, "cannot accept connections: {}; trying again", error);
         }
         // Ends early also when the door closes, which the next accept will tell.
         let waited = self.changed.wait_timeout(self.crowd(), *pause);
@@ -160,7 +158,7 @@ impl Door {
             }
         }));
         if served.is_err() {
-            told(|| log_line!(Error, "serving {} panicked", peer));
+            log_line!(Error, "serving {} panicked", peer);
         }
     }
 
@@ -179,8 +177,7 @@ impl Door {
     }
 
     /// Tells a client that there is no room. Only a few are waited for while they read that, so
-    /// that they cannot take all threads; the rest is dropped. The log has a line a second, for a crowd
-    /// must not fill that either.
+    /// that they cannot take all threads; the rest is dropped.
     #[inline(never)]
     fn turn_away(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
         {
@@ -189,12 +186,8 @@ impl Door {
                 return;
             }
             crowd.refusing += 1;
-            if crowd.told.map_or(true, |told| told.elapsed() > Duration::from_secs(1)) {
-                crowd.told = Some(Instant::now());
-                drop(crowd);
-                log_line!(Warn, "there is no room for {}; it is told 503, as others may be", peer);
-            }
         }
+        log_line!(Info, "there is no room for {}; it is told 503", peer);
         self.refuse(&*stream);
         Socket::new(stream, 0).linger(LINGER_QUIET);
         self.crowd().refusing -= 1;
@@ -235,13 +228,6 @@ impl Door {
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Runs what writes a log line. The application's logger may panic, and then nobody would be left
-/// to accept.
-#[inline(never)]
-fn told(line: impl FnOnce()) {
-    drop(catch_unwind(AssertUnwindSafe(line)));
 }
 
 impl std::fmt::Debug for Door {
