@@ -22,7 +22,7 @@ use crate::http::request::{Live, Request, Settings};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
 use crate::limits::{Limits, BODY_RATE, CROSSING, LINGER};
-use crate::logger::log_line;
+use crate::logger::{log_line, Level};
 use crate::outbox::Shared;
 use crate::roster::Place;
 use crate::router::Router;
@@ -363,11 +363,9 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
         Some(Err(error)) => {
             // Quoted: the text may hold what the client sent, and no line break of that.
             let (status, why) = (error.status(), error.to_string());
-            match status {
-                500.. => log_line!(Error, "the handler of {:?} failed: {:?}", request, why),
-                // The client's own fault, such as a request that another site's page made it send.
-                _ => log_line!(Info, "the handler of {:?} refused it: {:?}", request, why),
-            }
+            // Below 500 it is the client's own fault: a request that another site's page sent, say.
+            let level = if status >= 500 { Level::Error } else { Level::Info };
+            log_line!(level, "the handler of {:?} failed: {:?}", request, why);
             Response::of_status(status)
         }
         None => {

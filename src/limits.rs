@@ -34,6 +34,10 @@ pub struct Limits {
     /// Most frames in one message. Over it: 1008. Default 16,384: empty fragments cost nothing to
     /// send and would never end otherwise.
     pub fragments: usize,
+    /// Most messages and pings of one WebSocket in a second, on average; a second's worth may come at
+    /// once. Over it: 1008. Messages that waited while a handler ran are not held against their client.
+    /// Default 0: no ceiling.
+    pub messages_per_second: u32,
     /// Most octets that wait for a client that does not read, beside the lot that is being written.
     /// Over it the sender gets [`Error::Full`](crate::Error::Full), and `overflow` says what
     /// becomes of the client. Default 1 MiB. One message is always taken, whatever its size; and a
@@ -147,6 +151,7 @@ impl Default for Limits {
             body: 1024 * 1024,
             message: 1024 * 1024,
             fragments: 16 * 1024,
+            messages_per_second: 0,
             backlog: 1024 * 1024,
             backlog_messages: 1024,
             overflow: Overflow::Close,

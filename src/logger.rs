@@ -7,7 +7,7 @@
 //!                      └── left out, counted    └── full: dropped, counted
 //! ```
 //!
-//! A kind is a place in the source that logs. The writer thread starts when a server is bound; until
+//! A kind is a place in the source that logs, and a level. The writer thread starts when a server is bound; until
 //! then nobody connects, and lines are written directly. What the application logs through
 //! [`log`](crate::log) is its own: not paced, and written by the thread that logs it.
 
@@ -15,23 +15,24 @@ use crate::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
 use crate::system::start_thread;
 use std::fmt::{Arguments, Write};
 use std::mem::take;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Logs a line of the library's own: `log_line!(Info, "listening on {}", address)`. What stands for
-/// a client's text is quoted by the caller, so that it cannot begin a line of its own.
+/// Logs a line of the library's own: `log_line!(Info, "listening on {}", address)`, or with an
+/// expression for the level. What stands for a client's text is quoted by the caller, so that it cannot
+/// begin a line of its own.
 macro_rules! log_line {
     (Debug, $($text:tt)+) => {
         if cfg!(feature = "log") {
-            log_line!(@ Debug, $($text)+);
+            log_line!($crate::logger::Level::Debug, $($text)+);
         }
     };
-    (@ $level:ident, $($text:tt)+) => {{
-        let level = $crate::logger::Level::$level;
-        $crate::logger::log(level, (file!(), line!()), ::core::format_args!($($text)+));
-    }};
-    ($($text:tt)+) => { log_line!(@ $($text)+) };
+    (Error, $($text:tt)+) => { log_line!($crate::logger::Level::Error, $($text)+) };
+    (Warn, $($text:tt)+) => { log_line!($crate::logger::Level::Warn, $($text)+) };
+    (Info, $($text:tt)+) => { log_line!($crate::logger::Level::Info, $($text)+) };
+    ($level:expr, $($text:tt)+) => {
+        $crate::logger::log($level, (file!(), line!()), ::core::format_args!($($text)+))
+    };
 }
 pub(crate) use log_line;
 
@@ -59,7 +60,7 @@ pub(crate) fn log(level: Level, place: Place, text: Arguments) {
         Pace::Kept => QUEUE.push(level, capped(text)),
         Pace::First => {
             let line = capped(text);
-            QUEUE.lock().tell_later(place, line, now);
+            QUEUE.lock().tell_later(level, place, line, now);
             QUEUE.changed.notify_all();
         }
         Pace::LeftOut => {}
@@ -133,7 +134,7 @@ struct Writer {
     started: bool,
 }
 
-/// What one place in the source has logged.
+/// What one place in the source has logged at one level.
 struct Kind {
     place: Place,
     level: Level,
@@ -142,6 +143,12 @@ struct Kind {
     left_out: u64,
     /// The first line that was left out, and when the count is to be told.
     report: Option<(Instant, String)>,
+}
+
+impl Kind {
+    fn is(&self, level: Level, place: Place) -> bool {
+        self.level == level && self.place == place
+    }
 }
 
 /// Whether a line may pass.
@@ -170,7 +177,7 @@ impl Queue {
     /// Counts a line from this place.
     pub fn pace(&self, level: Level, place: Place, now: Instant) -> Pace {
         let mut state = self.lock();
-        let known = state.kinds.iter().position(|kind| kind.place == place);
+        let known = state.kinds.iter().position(|kind| kind.is(level, place));
         let at = known.unwrap_or(state.kinds.len());
         if known.is_none() {
             state.kinds.push(Kind { place, level, due: now, left_out: 0, report: None });
@@ -262,8 +269,8 @@ impl State {
     }
 
     /// Has it told later how many lines were left out: by the first of them.
-    pub fn tell_later(&mut self, place: Place, line: String, now: Instant) {
-        if let Some(kind) = self.kinds.iter_mut().find(|kind| kind.place == place) {
+    pub fn tell_later(&mut self, level: Level, place: Place, line: String, now: Instant) {
+        if let Some(kind) = self.kinds.iter_mut().find(|kind| kind.is(level, place)) {
             kind.report = Some((now + LOG_REPORT, line));
         }
     }
@@ -304,11 +311,6 @@ fn weight(line: &str) -> usize {
     line.len() + std::mem::size_of::<(Level, String)>()
 }
 
-/// Writes a line. The application's logger may panic, which must not end the writer thread.
-fn write(level: Level, line: &str) {
-    drop(catch_unwind(AssertUnwindSafe(|| write_line(level, line))));
-}
-
 #[cfg(feature = "log")]
 fn level_of(level: Level) -> ::log::Level {
     match level {
@@ -324,9 +326,11 @@ fn is_on(level: Level) -> bool {
     level_of(level) <= ::log::max_level()
 }
 
+/// Writes a line. The application's logger may panic, which must not end the writer thread.
 #[cfg(feature = "log")]
-fn write_line(level: Level, line: &str) {
-    ::log::log!(target: "sockling", level_of(level), "{}", line);
+fn write(level: Level, line: &str) {
+    let log = || ::log::log!(target: "sockling", level_of(level), "{}", line);
+    drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(log)));
 }
 
 #[cfg(not(feature = "log"))]
@@ -335,7 +339,7 @@ fn is_on(level: Level) -> bool {
 }
 
 #[cfg(not(feature = "log"))]
-fn write_line(level: Level, line: &str) {
+fn write(level: Level, line: &str) {
     let name = match level {
         Level::Error => "ERROR",
         Level::Warn => "WARN",

@@ -49,7 +49,7 @@ pub(crate) fn end(id: &SessionId, ended: Ended) -> Ended {
 
 /// Returns whether the session's login was ended.
 pub(crate) fn is_ended(session: &Session) -> bool {
-    with(|revoked| revoked.has(session))
+    lock().as_ref().map_or(false, |revoked| revoked.has(session))
 }
 
 /// Returns the issue time of a new login: now, or later if logins issued now count as ended.
@@ -58,8 +58,11 @@ pub(crate) fn issue_time(user: i64) -> u64 {
 }
 
 fn with<T>(look: impl FnOnce(&mut Revoked) -> T) -> T {
-    let mut revoked: MutexGuard<_> = REVOKED_LOGINS.lock().unwrap_or_else(PoisonError::into_inner);
-    look(revoked.get_or_insert_with(Revoked::default))
+    look(lock().get_or_insert_with(Revoked::default))
+}
+
+fn lock() -> MutexGuard<'static, Option<Revoked>> {
+    REVOKED_LOGINS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Guests and users apart, since anybody can become a guest and be ended, again and again.

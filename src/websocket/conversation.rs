@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::http::request::{Live, Request};
 use crate::http::response::Response;
 use crate::limits::{LINGER, WRITE_RATE};
-use crate::logger::log_line;
+use crate::logger::{log_line, Level};
 use crate::outbox::{Outbox, Shared};
 use crate::registry::{self, Membership, NotJoined};
 use crate::roster::Entry;
@@ -131,6 +131,10 @@ pub(crate) fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
 }
 
+/// How long a read takes at the least that waited for the client.
+const WAITED: Duration = Duration::from_millis(1);
+/// Longest time that messages may have waited for a handler without being held against their client.
+const HELD_UP: Duration = Duration::from_secs(60);
 /// How long the rest of what a small buffer cut is waited for: most likely it is there.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -153,18 +157,18 @@ struct Conversation {
     pinged: bool,
     /// What had been written when something came last.
     written: usize,
+    /// When it began, and how long after that the messages so far would have come at
+    /// `Limits::messages_per_second`.
+    begun: Instant,
+    due: Duration,
 }
 
 /// Why a conversation ends.
 enum End {
     /// The client sent a Close frame.
     Close(CloseFrame),
-    /// The client broke the protocol or a limit.
-    Violation(Violation),
-    /// A message took too long to arrive.
-    Slow,
-    /// Nothing came after a ping.
-    Silent,
+    /// The client broke the protocol or a limit, is too slow, or silent: it is told the code and why.
+    Told(CloseCode, String),
     /// The handler returned an error, with this code, or panicked.
     Failed(CloseCode),
     /// The connection ended without a Close frame.
@@ -194,6 +198,8 @@ impl Conversation {
             in_batch: false,
             pinged: false,
             written: 0,
+            begun: Instant::now(),
+            due: Duration::ZERO,
         })
     }
 
@@ -275,15 +281,16 @@ impl Conversation {
         octets: &mut u64,
     ) -> Result<(), End> {
         loop {
-            let (used, received) = self
-                .assembler
-                .read(self.socket.unread(), &self.shared.limits)
-                .map_err(End::Violation)?;
+            let (used, received) =
+                self.assembler.read(self.socket.unread(), &self.shared.limits).map_err(broken)?;
             self.socket.consume(used);
             *octets += used as u64;
             *messages += u64::from(matches!(received, Some(Received::Message(_))));
             if received.is_some() && !self.assembler.in_progress() {
                 self.message_deadline = None;
+            }
+            if self.shared.limits.messages_per_second > 0 {
+                self.keep_pace(&received)?;
             }
             match received {
                 None => return Ok(()),
@@ -300,6 +307,30 @@ impl Conversation {
                 Some(Received::Pong(_)) => {}
                 Some(Received::Close(close)) => return Err(End::Close(close)),
             }
+        }
+    }
+
+    /// Counts a message or a ping. Error: the client is more than a second's worth ahead of its pace.
+    #[inline(never)]
+    fn keep_pace(&mut self, received: &Option<Received>) -> Result<(), End> {
+        if !matches!(received, Some(Received::Message(_) | Received::Ping(_))) {
+            return Ok(());
+        }
+        let (now, second) = (self.begun.elapsed(), Duration::from_secs(1));
+        let each = second / self.shared.limits.messages_per_second.max(1);
+        self.due = self.due.max(now.saturating_sub(HELD_UP)).saturating_add(each);
+        match self.due.saturating_sub(now) > second {
+            true => Err(too_much("too many messages")),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes from a client that was waited for the time that it did not use. One whose messages were
+    /// there already keeps it: they may have waited for a handler, which is not held against them.
+    fn settle_pace(&mut self, began_to_read: Option<Duration>) {
+        let now = self.begun.elapsed();
+        if began_to_read.map_or(false, |began| now.saturating_sub(began) > WAITED) {
+            self.due = self.due.max(now);
         }
     }
 
@@ -346,6 +377,7 @@ impl Conversation {
         if self.outbox.is_closing() && self.close_deadline.is_none() {
             self.close_deadline = Some(after(limits.close_timeout));
         }
+        let began = (limits.messages_per_second > 0).then(|| self.begun.elapsed());
         loop {
             let dead = [self.message_deadline, self.close_deadline].into_iter().flatten().min();
             let patience = self.patience();
@@ -357,14 +389,20 @@ impl Conversation {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
                     self.heard();
+                    self.settle_pace(began);
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
                 Err(_) if past(self.close_deadline) => return Err(End::Lost),
-                Err(_) if past(self.message_deadline) => return Err(End::Slow),
+                Err(_) if past(self.message_deadline) => {
+                    return Err(too_much("the message took too long"))
+                }
                 // What waits for the client has a deadline of its own; a ping would wait behind it.
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_congested() => {}
-                Err(_) if self.pinged => return Err(End::Silent),
+                Err(_) if self.pinged => {
+                    let why = "no answer to a ping".to_string();
+                    return Err(End::Told(CloseCode::INTERNAL_ERROR, why));
+                }
                 Err(_) => {
                     // Refused when the connection has ended, which the next read will tell.
                     drop(self.outbox.send(&Frame::new(OpCode::Ping, b"")));
@@ -396,23 +434,9 @@ impl Conversation {
     fn say_goodbye(&mut self, end: End) -> Option<CloseFrame> {
         let (code, reason) = match &end {
             End::Close(close) => (close.code, close.reason.clone()),
-            End::Violation(violation) => {
-                log_line!(
-                    Info,
-                    "{} sent {}; it is told {}",
-                    self.id,
-                    violation,
-                    violation.close_code()
-                );
-                (violation.close_code(), violation.to_string())
-            }
-            End::Slow => {
-                log_line!(Info, "a message of {} took too long; it is told 1008", self.id);
-                (CloseCode::POLICY_VIOLATION, "the message took too long".to_string())
-            }
-            End::Silent => {
-                log_line!(Info, "{} does not answer a ping; it is told 1011", self.id);
-                (CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string())
+            End::Told(code, why) => {
+                log_line!(Info, "closed {} with {}: {}", self.id, code, why);
+                (*code, why.clone())
             }
             End::Failed(code) => (*code, String::new()),
             End::Lost => {
@@ -438,6 +462,16 @@ impl Conversation {
     }
 }
 
+#[inline(never)]
+fn broken(violation: Violation) -> End {
+    End::Told(violation.close_code(), violation.to_string())
+}
+
+#[inline(never)]
+fn too_much(why: &str) -> End {
+    End::Told(CloseCode::POLICY_VIOLATION, why.to_string())
+}
+
 fn past(deadline: Option<Instant>) -> bool {
     deadline.map_or(false, |deadline| deadline <= Instant::now())
 }
@@ -456,10 +490,9 @@ fn whole_frame(bytes: &[u8]) -> bool {
 fn failed(id: &SessionId, error: &Error) -> CloseCode {
     // Quoted: the text may hold what a client sent, and no line break of that.
     let (code, why) = (error.close_code(), error.to_string());
-    match code {
-        CloseCode::INTERNAL_ERROR => log_line!(Error, "the handler of {} failed: {:?}", id, why),
-        _ => log_line!(Info, "the handler of {} refused a message: {:?}", id, why),
-    }
+    let own = code == CloseCode::INTERNAL_ERROR;
+    let level = if own { Level::Error } else { Level::Info };
+    log_line!(level, "the handler of {} failed: {:?}", id, why);
     code
 }
 

@@ -15,9 +15,10 @@ fn a_kind_keeps_its_pace_and_what_was_left_out_is_told_by_its_first_line() {
     assert!(paces[LOG_BURST as usize + 1..].iter().all(|pace| *pace == Pace::LeftOut));
     // Another place is another kind.
     assert_eq!(queue.pace(Level::Info, ("some file", 8), begin), Pace::Kept);
+    assert_eq!(queue.pace(Level::Error, place, begin), Pace::Kept, "so is another level");
 
     let mut state = queue.lock();
-    state.tell_later(place, "refused 10.0.0.7".to_string(), begin);
+    state.tell_later(Level::Info, place, "refused 10.0.0.7".to_string(), begin);
     assert_eq!(state.report(begin), LOG_REPORT, "when to look again");
     assert!(state.lines.is_empty());
     state.pretend_to_write();

@@ -14,6 +14,7 @@ fn the_defaults_are_those_of_the_documentation() {
         body: 1_048_576,
         message: 1_048_576,
         fragments: 16_384,
+        messages_per_second: 0,
         backlog: 1_048_576,
         backlog_messages: 1024,
         overflow: Overflow::Close,

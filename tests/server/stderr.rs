@@ -157,7 +157,7 @@ fn no_client_floods_the_log_or_writes_an_error_of_its_own() {
         ("failed: \"no xxx", "[ERROR] "),
         ("refused a WebSocket", "[INFO] "),
         ("refused a request", "[INFO] "),
-        ("it is told 1002", "[INFO] "),
+        ("with 1002: ", "[INFO] "),
     ] {
         let of_kind: Vec<_> = lines.iter().filter(|line| line.contains(kind)).collect();
         assert!((1..=most).contains(&of_kind.len()), "{}: {}", kind, of_kind.len());

@@ -510,3 +510,70 @@ fn one_websocket_more_than_a_session_may_have_is_429() {
         Client::upgrade(running.address, "/ws", &cookie).1.status == 101
     });
 }
+
+#[test]
+fn a_client_that_sends_too_many_messages_or_pings_in_a_second_is_told_1008() {
+    let limits = Limits { messages_per_second: 50, ..Limits::default() };
+    let (told, _) = Told::new();
+    let running = Running::start(Server::new(vec![Handler::new("/ws", told)]).limits(limits));
+    for first in [0x81, 0x82, 0x89] {
+        let mut client = Client::websocket(running.address, "/ws", "");
+        let flood: Vec<u8> = (0..2000).flat_map(|_| masked(first, b"x")).collect();
+        client.send(&flood);
+        let mut answers = 0;
+        let close = loop {
+            let frame = client.any_frame();
+            match frame.opcode {
+                8 => break frame,
+                _ => answers += 1,
+            }
+        };
+        assert_eq!(close.payload, b"\x03\xf0too many messages");
+        assert!((50..2000).contains(&answers), "{} of {:#x} were answered", answers, first);
+    }
+    // A second's worth may come at once, and again after a second.
+    let mut client = Client::websocket(running.address, "/ws", "");
+    for _ in 0..2 {
+        client.send(&(0..49).flat_map(|_| masked(0x81, b"x")).collect::<Vec<u8>>());
+        (0..49).for_each(|_| assert_eq!(client.next_text(), "x"));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    // Frames of one message count once.
+    let fragments = [masked(0x01, b"x"), masked(0x00, b"").repeat(1000), masked(0x80, b"")];
+    client.send(&fragments.concat());
+    assert_eq!(client.next_text(), "x");
+}
+
+#[test]
+fn messages_that_wait_for_a_handler_are_not_held_against_their_client() {
+    struct Held(Mutex<Receiver<()>>);
+
+    impl WebsocketController for Held {
+        fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+            // Held up at the first, and not once the test lets it go.
+            let _ = self.0.lock().expect("no panic").recv();
+            Comms::websocket(client).send(message).map(drop)
+        }
+    }
+
+    impl Controller for Held {
+        fn handle(&self, request: &Request) -> Result<Response, Error> {
+            WebsocketController::handle(self, request)
+        }
+    }
+
+    let limits = Limits { messages_per_second: 100, ..Limits::default() };
+    let (let_go, held) = channel();
+    let held = Handler::new("/held", Held(Mutex::new(held)));
+    let running = Running::start(Server::new(vec![held]).limits(limits));
+    let mut client = Client::websocket(running.address, "/held", "");
+    // 90 a second for three seconds: more than a second's worth when the handler goes on.
+    let begun = std::time::Instant::now();
+    for round in 0..30 {
+        (0..9).for_each(|_| client.text("x"));
+        let next = begun + Duration::from_millis(100) * (round + 1);
+        std::thread::sleep(next.saturating_duration_since(std::time::Instant::now()));
+    }
+    drop(let_go);
+    (0..270).for_each(|_| assert_eq!(client.next_text(), "x"));
+}
