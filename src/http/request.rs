@@ -197,7 +197,8 @@ impl Request {
 
     /// Returns the address and port that the connection comes from; behind a proxy, the proxy's, or
     /// with [`Server::trusted_proxy`](crate::http::Server::trusted_proxy) the client's, with port 0
-    /// if the proxy does not tell it.
+    /// if the proxy does not tell it. An IPv4 client has its IPv4 address also where the server listens
+    /// on an IPv6 one.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }

@@ -47,10 +47,9 @@ impl Child {
     pub fn wait(&mut self) {
         super::wait_until("the child ends", || {
             let ended = self.process.try_wait().expect("it is ours");
-            ended.map_or(false, |status| {
-                assert!(status.success(), "{}", status);
-                true
-            })
+            let failed = ended.filter(|status| !status.success());
+            assert!(failed.is_none(), "{:?}", failed);
+            ended.is_some()
         });
     }
 
