@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Threads of a server that is at rest and was once full: the main thread, one that runs each
+/// Threads of a server that is at rest and was once full: the main thread, the log's, one that runs each
 /// server's clock, and those that wait at its door, never more and never less.
-const THREADS: usize = 1 + DOORS * (1 + AT_THE_DOOR);
+const THREADS: usize = 2 + DOORS * (1 + AT_THE_DOOR);
 /// How long the server gets to come to rest. Nothing in it waits longer for a client that has gone
 /// than five seconds.
 const REST: Duration = Duration::from_secs(60);
