@@ -1,9 +1,12 @@
-//! A process that forks after its keys were made: parent and child draw from the same secret, and
-//! must not give two clients the same session.
+//! A process that forks after its keys were made, or a server was bound: parent and child draw from the
+//! same secret and must not give two clients the same session, and each writes log lines of its own.
 //!
 //! The only unsafe code of the project is here: std has no fork.
 #![cfg(target_os = "linux")]
 
+mod loopback;
+
+use loopback::{Client, Running};
 use sockling::prelude::*;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -11,6 +14,7 @@ use std::process::{Command, Stdio};
 extern "C" {
     fn fork() -> i32;
     fn alarm(seconds: u32) -> u32;
+    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
     fn write(descriptor: i32, bytes: *const u8, count: usize) -> isize;
     fn _exit(status: i32) -> !;
 }
@@ -62,4 +66,46 @@ fn a_process_and_its_forked_children_draw_different_sessions() {
         text.split(DREW).skip(1).filter_map(|rest| rest.lines().next()).collect();
     assert_eq!(drawn.len(), CHILDREN + 1, "{}", text);
     assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), drawn.len(), "{:?}", drawn);
+}
+
+/// Binds a server, forks, and serves in the forked process. Not a test: one starts it.
+#[test]
+#[ignore]
+fn forks_after_a_server_was_bound() {
+    let refuse = |_: &Request| Err("no luck".into());
+    let keys = SessionKeys::random().expect("random numbers");
+    let server = Server::new(vec![Handler::new("/", refuse)]).session_keys(keys);
+    let listening = server.bind("127.0.0.1:0").expect("a free port");
+    // Nothing was logged so far: the log's thread sleeps, and holds no lock meanwhile.
+    loopback::wait_until("it sleeps", || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
+        let stats = tasks.map(|task| std::fs::read_to_string(task.path().join("stat")));
+        stats.flatten().any(|stat| stat.contains("(sockling-log) S"))
+    });
+    // SAFETY: fork has no precondition, and no other thread holds a lock that the child needs.
+    let child = unsafe { fork() };
+    if child == 0 {
+        // SAFETY: it has no precondition.
+        unsafe { alarm(60) };
+        let running = Running::serve(listening);
+        let reply = Client::connect(running.address).get("/", "");
+        drop(running);
+        // SAFETY: it has no precondition.
+        unsafe { _exit(i32::from(reply.status != 500)) };
+    }
+    let mut status = -1;
+    // SAFETY: the pointer is that of the variable.
+    assert_eq!((unsafe { waitpid(child, &mut status, 0) }, status), (child, 0));
+}
+
+#[test]
+#[cfg(not(feature = "log"))]
+fn a_forked_process_writes_its_own_log_lines() {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command.args(["--exact", "forks_after_a_server_was_bound", "--ignored", "--nocapture"]);
+    let output = command.output().expect("a process");
+    assert!(output.status.success(), "{:?}", output);
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(told.matches("failed: \"no luck\"").count(), 1, "{}", told);
+    assert_eq!(told.matches("listening on").count(), 1, "{}", told);
 }

@@ -1,5 +1,5 @@
-//! Log lines where nobody reads them, where clients cause too many of them, and after a fork. What is
-//! tried is in a child process, whose stderr the test holds.
+//! Log lines where nobody reads them, and where clients cause too many of them. What is tried is in a
+//! child process, whose stderr the test holds.
 #![cfg(all(target_os = "linux", not(feature = "log")))]
 
 use super::loopback::child::{limited, Child};
@@ -163,42 +163,4 @@ fn no_client_floods_the_log_or_writes_an_error_of_its_own() {
         assert!((1..=most).contains(&of_kind.len()), "{}: {}", kind, of_kind.len());
         assert!(of_kind.iter().all(|line| line.starts_with(level)), "{}", kind);
     }
-}
-
-extern "C" {
-    fn fork() -> i32;
-    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
-    fn _exit(code: i32) -> !;
-}
-
-/// Binds a server, forks, and serves in the forked process. Not a test: one starts it.
-#[test]
-#[ignore]
-fn child_that_forks() {
-    let listening =
-        Server::new(vec![Handler::new("/quiet", Quiet)]).bind("127.0.0.1:0").expect("a free port");
-    println!("\nlistening on {}", listening.address());
-    // SAFETY: the calls take no more than these numbers and a valid pointer.
-    unsafe {
-        let forked = fork();
-        if forked == 0 {
-            let running = Running::serve(listening);
-            let reply = Client::connect(running.address).get("/quiet", "");
-            drop(running);
-            _exit(i32::from(reply.status != 426));
-        }
-        let mut status = -1;
-        assert_eq!((waitpid(forked, &mut status, 0), status), (forked, 0));
-    }
-}
-
-#[test]
-fn a_forked_process_writes_its_own_lines() {
-    let mut command = limited("-c 0", "stderr::child_that_forks");
-    let mut server = Child::start(command.stderr(Stdio::piped()));
-    let mut told = String::new();
-    server.stderr().read_to_string(&mut told).expect("text");
-    server.wait();
-    assert_eq!(told.matches("[INFO] refused a WebSocket").count(), 1, "{}", told);
-    assert_eq!(told.matches("listening on").count(), 1, "{}", told);
 }
