@@ -21,7 +21,7 @@ use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
 use crate::http::request::{Live, Request, Settings};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
-use crate::limits::{Limits, BODY_RATE, CROSSING, LINGER};
+use crate::limits::{Limits, BODY_RATE, CROSSING, LINGER, REST_CROSSING};
 use crate::logger::{log_line, Level};
 use crate::outbox::Shared;
 use crate::roster::Place;
@@ -133,6 +133,9 @@ impl Connection<'_> {
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
                 return Err(End::Told(404, "nothing is here".to_string()));
             }
+            if self.place.entry.is_closing() {
+                return Err(about_to_end());
+            }
             self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
         }
         self.read_body(socket, head.body)
@@ -159,13 +162,12 @@ impl Connection<'_> {
                 socket.consume(used);
                 // Frames could not be read: the receiving side is shut.
                 if closing && asks_upgrade(&head) {
-                    let why = "this connection is about to end; another one may have room";
-                    return Err(End::Told(503, why.to_string()));
+                    return Err(about_to_end());
                 }
                 return Ok(head);
             }
             let nothing = socket.unread().is_empty();
-            let read = self.fill(socket, deadline);
+            let read = self.fill(socket, deadline, !nothing);
             if idle {
                 idle = false;
                 closing = self.place.is_busy();
@@ -175,7 +177,7 @@ impl Connection<'_> {
             }
             match read {
                 Ok(0) | Err(_) if nothing => return Err(End::Quiet),
-                Ok(0) => return Err(End::Lost),
+                Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request head took too long")),
             }
@@ -185,16 +187,30 @@ impl Connection<'_> {
     /// Reads once, as [`Socket::fill`] does. A connection that was asked to end finds its receiving
     /// side shut, but its client may not know that yet and send a request that crosses. Linux still
     /// delivers what arrives then, so the first end of input is not believed: the thread waits a
-    /// moment and reads once more. Other systems may drop it. There the client sees the end, as
-    /// with any server that closes an idle connection, and asks again on a new one (RFC 9112,
-    /// 9.3.1).
-    fn fill(&self, socket: &mut Socket, deadline: Instant) -> io::Result<usize> {
-        match socket.fill(deadline) {
-            Ok(0) if self.place.entry.is_closing() => {
+    /// moment and reads once more, and while a request has `begun` to come, so for a second. Other
+    /// systems may drop it. There the client sees the end, as with any server that closes an idle
+    /// connection, and asks again on a new one (RFC 9112, 9.3.1).
+    fn fill(&self, socket: &mut Socket, deadline: Instant, begun: bool) -> io::Result<usize> {
+        let mut read = socket.fill(deadline)?;
+        if read == 0 && self.place.entry.is_closing() {
+            let rest = after(if begun { REST_CROSSING } else { Duration::ZERO });
+            loop {
                 thread::sleep(CROSSING);
-                socket.fill(deadline)
+                read = socket.fill(deadline)?;
+                if read > 0 || rest <= Instant::now() {
+                    break;
+                }
             }
-            read => read,
+        }
+        Ok(read)
+    }
+
+    /// Returns what becomes of a client whose request does not come whole.
+    fn cut_short(&self) -> End {
+        match self.place.entry.is_closing() {
+            // It may be sending the rest, and must know that nothing was done.
+            true => about_to_end(),
+            false => End::Lost,
         }
     }
 
@@ -255,8 +271,8 @@ impl Connection<'_> {
                 return Ok(body);
             }
             let earned = Duration::from_secs(received / BODY_RATE);
-            match self.fill(socket, started.checked_add(earned).unwrap_or(started)) {
-                Ok(0) => return Err(End::Lost),
+            match self.fill(socket, started.checked_add(earned).unwrap_or(started), true) {
+                Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request body took too long")),
             }
@@ -385,6 +401,11 @@ fn for_session(request: &Request, response: Response) -> Response {
         }
         None => response,
     }
+}
+
+/// Returns the answer to a request that was begun on a connection that has to make room.
+fn about_to_end() -> End {
+    End::Told(503, "this connection is about to end; another one may have room".to_string())
 }
 
 fn late(error: std::io::Error, why: &str) -> End {

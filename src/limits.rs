@@ -35,7 +35,8 @@ pub struct Limits {
     /// send and would never end otherwise.
     pub fragments: usize,
     /// Most messages and pings of one WebSocket in a second, on average; a second's worth may come at
-    /// once. Over it: 1008. Messages that waited while a handler ran are not held against their client.
+    /// once. Over it: 1008. Messages that waited while a handler ran, up to a minute, are not held
+    /// against their client.
     /// Default 0: no ceiling.
     pub messages_per_second: u32,
     /// Most octets that wait for a client that does not read, beside the lot that is being written.
@@ -299,6 +300,8 @@ pub const SILENT: Duration = Duration::from_secs(1);
 /// Time between the shutting of a connection's receiving side and the last look for a request that
 /// crosses. A newcomer waits for it, so it is a small part of `WAIT_FOR_PLACE`.
 pub const CROSSING: Duration = Duration::from_millis(10);
+/// Longest wait for the rest of a request whose beginning crossed. Then it is told 503.
+pub const REST_CROSSING: Duration = Duration::from_secs(1);
 /// First read buffer of a connection, and what a quiet one has, in octets.
 pub const READ_BUFFER: usize = 2 * 1024;
 /// Threads that wait in `accept` at a time; newcomers to a full server that wait at a time although

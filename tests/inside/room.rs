@@ -232,11 +232,28 @@ fn a_request_that_crosses_is_answered_and_its_answer_says_that_the_connection_cl
             (&[&GET[..9], &GET[9..]], ""),
             (&[POST, b"bo", b"dy"], "body"),
             (&[CHUNKED, b"4\r\nbody", b"\r\n0\r\n\r\n"], "body"),
+            // The rest comes late: some looks find nothing.
+            (&[&GET[..9], b"", b"", &GET[9..]], ""),
+            (&[POST, b"", b"", b"", b"body"], "body"),
         ] {
             let answer = crossing(asks, crosses);
             assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{:?} {}", asks, answer);
             assert!(answer.contains("\r\nConnection: close\r\n"), "{:?} {}", asks, answer);
             assert!(answer.ends_with(&format!("\r\n\r\n{}", body)), "{:?} {}", asks, answer);
+        }
+    }
+}
+
+#[test]
+fn a_request_whose_beginning_crosses_and_whose_rest_does_not_is_told_503_and_not_asked_for_it() {
+    const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
+    const EXPECTS: &[u8] =
+        b"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    for asks in [Asks::Newcomer, Asks::Shutdown] {
+        for crosses in [&[&GET[..9]][..], &[POST, b"bo"], &[EXPECTS]] {
+            let answer = crossing(asks, crosses);
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{:?} {}", asks, answer);
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{:?} {}", asks, answer);
         }
     }
 }
