@@ -15,7 +15,7 @@
 //! that one that comes later cannot take it.
 
 use crate::delivery::close_all;
-use crate::limits::{has_room, Limits, AT_THE_DOOR, SILENT, WAIT_FOR_PLACE};
+use crate::limits::{has_room, Limits, AT_THE_DOOR, CROSSING, SILENT, WAIT_FOR_PLACE};
 use crate::outbox::Outbox;
 use crate::stream::{after, Stream};
 use crate::websocket::close::CloseFrame;
@@ -407,7 +407,11 @@ impl Place {
         self.entry.doing().client = client;
         self.speaks_for_nobody();
         let client = network(client.ip());
-        let counted = self.roster.lock().count_for(client);
+        // It may have seen its last answer before that one's count has ended: so a moment, once.
+        let counted = self.roster.lock().count_for(client) || {
+            thread::sleep(CROSSING);
+            self.roster.lock().count_for(client)
+        };
         self.counts_for.set(Some(client).filter(|_| counted));
         counted
     }
@@ -415,7 +419,9 @@ impl Place {
     /// Notes that a proxy's connection speaks for nobody until its next request.
     pub fn speaks_for_nobody(&self) {
         if let Some(client) = self.counts_for.take() {
-            self.roster.lock().count_no_more(client);
+            let mut state = self.roster.lock();
+            state.count_no_more(client);
+            state.hand_on();
         }
     }
 }

@@ -91,6 +91,8 @@ fn a_connection_counts_for_the_client_whose_request_it_carries_and_for_nobody_wh
         served(&mut one, client);
         served(&mut other, client);
     }
+    // Now it counts for this one, and surely no more for the last.
+    served(&mut other, "192.0.2.9");
     one.send(b"GET /held HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.2\r\n\r\n");
     wait_for_entry.recv_timeout(PATIENCE).expect("the handler runs");
     served(&mut other, "192.0.2.1");
