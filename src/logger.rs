@@ -43,7 +43,7 @@ pub(crate) enum Level {
     Error,
     Warn,
     Info,
-    /// For the `log` crate alone, and not paced.
+    /// For the `log` crate alone.
     Debug,
 }
 
@@ -184,7 +184,7 @@ impl Queue {
         }
         let kind = &mut state.kinds[at];
         let due = kind.due.max(now);
-        if level == Level::Debug || due - now < LOG_PACE * LOG_BURST {
+        if due - now < LOG_PACE * LOG_BURST {
             kind.due = due + LOG_PACE;
             return Pace::Kept;
         }
@@ -250,6 +250,7 @@ impl State {
             // After a fork what is queued is the parent's, which writes it.
             Some(writer) if writer.process != process => {
                 (self.lines, self.bytes, self.dropped) = (Vec::new(), 0, 0);
+                self.kinds.clear();
             }
             _ => {}
         }
