@@ -131,8 +131,6 @@ pub(crate) fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
 }
 
-/// How long a read takes at the least that waited for the client.
-const WAITED: Duration = Duration::from_millis(1);
 /// Longest time that messages may have waited for a handler without being held against their client.
 const HELD_UP: Duration = Duration::from_secs(60);
 /// How long the rest of what a small buffer cut is waited for: most likely it is there.
@@ -325,12 +323,12 @@ impl Conversation {
         }
     }
 
-    /// Takes from a client that was waited for the time that it did not use. One whose messages were
-    /// there already keeps it: they may have waited for a handler, which is not held against them.
+    /// Takes the time that was waited for the client out of its account. What a handler held up stays
+    /// in it: messages may have waited for that.
     fn settle_pace(&mut self, began_to_read: Option<Duration>) {
-        let now = self.begun.elapsed();
-        if began_to_read.map_or(false, |began| now.saturating_sub(began) > WAITED) {
-            self.due = self.due.max(now);
+        if let Some(began) = began_to_read {
+            let held_up = began.saturating_sub(self.due);
+            self.due = self.due.max(self.begun.elapsed().saturating_sub(held_up));
         }
     }
 
