@@ -29,8 +29,10 @@ pub(crate) struct Topics {
     /// Those that came to be or ended, if somebody asks for them.
     pub changed: Option<Vec<Arc<str>>>,
     pub bounds: Bounds,
-    /// Every message that a topic keeps, by its number, oldest first, and what they count for.
+    /// Every message that a topic keeps, by its number, oldest first, and what they count for. Some
+    /// that are not kept any more are in it, so many.
     kept: VecDeque<(u64, Arc<str>)>,
+    stale: usize,
     bytes: usize,
     /// The number of the message that is kept next.
     next: u64,
@@ -221,9 +223,12 @@ impl Topics {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.members.remove(id);
             if topic.members.is_empty() {
-                self.keep_so_many(name, Some(0));
+                // What it kept stays in the list of all, until that is swept.
+                self.bytes -= topic.octets;
+                self.stale += topic.kept.len();
                 let ended = self.topics.remove_entry(name).map(|(name, _)| name);
                 self.changed.iter_mut().for_each(|changed| changed.extend(ended.clone()));
+                self.sweep();
             }
         }
     }
@@ -285,18 +290,31 @@ impl Topics {
 
     /// Drops the oldest of what a topic keeps beyond its bounds, and then of what all keep.
     fn trim(&mut self, name: &str) {
-        let has_more =
-            |topic: &&mut Topic| topic.kept.len() > topic.keep || topic.octets > TOPIC_KEEPS;
-        while let Some(topic) = self.topics.get_mut(name).filter(has_more) {
-            self.bytes -= topic.drop_oldest(&mut self.kept);
+        if let Some(topic) = self.topics.get_mut(name) {
+            while topic.kept.len() > topic.keep || topic.octets > TOPIC_KEEPS {
+                self.bytes -= topic.drop_oldest();
+                self.stale += 1;
+            }
         }
-        let most = self.bounds.allowed().keep;
-        while let Some((_, name)) = self.kept.front().filter(|_| self.bytes > most) {
-            match self.topics.get_mut(name) {
-                Some(topic) => self.bytes -= topic.drop_oldest(&mut self.kept),
-                // Not so: a topic and what it keeps end together.
+        while self.bytes > self.bounds.allowed().keep {
+            match self.kept.pop_front() {
+                Some((number, name)) => match self.topics.get_mut(&name) {
+                    Some(topic) if topic.keeps(number) => self.bytes -= topic.drop_oldest(),
+                    _ => self.stale -= 1,
+                },
                 None => break,
             }
+        }
+        self.sweep();
+    }
+
+    /// Drops the list's entries of messages that their topics have dropped, once they are many: one at
+    /// a time they would have to be looked for.
+    fn sweep(&mut self) {
+        if self.stale > 64 && self.stale > self.kept.len() / 2 {
+            let Topics { kept, topics, .. } = self;
+            kept.retain(|(number, name)| topics.get(name).map_or(false, |one| one.keeps(*number)));
+            self.stale = 0;
         }
     }
 
@@ -362,18 +380,14 @@ impl Topic {
         self.kept.iter().filter(move |kept| kept.except.as_ref() != Some(id))
     }
 
-    /// Drops the oldest message that it keeps, and takes it out of the list of all. Returns what it
-    /// counted for.
-    fn drop_oldest(&mut self, all: &mut VecDeque<(u64, Arc<str>)>) -> usize {
-        let oldest = match self.kept.pop_front() {
-            Some(oldest) => oldest,
-            None => return 0,
-        };
-        // Near the front: what a busy topic drops is old.
-        if let Ok(place) = all.binary_search_by_key(&oldest.number, |(number, _)| *number) {
-            all.remove(place);
-        }
-        let bytes = weight(&oldest.message);
+    /// Returns whether the message of this number, which it once kept, is still kept.
+    fn keeps(&self, number: u64) -> bool {
+        self.kept.front().map_or(false, |oldest| oldest.number <= number)
+    }
+
+    /// Drops the oldest message that it keeps. Returns what it counted for.
+    fn drop_oldest(&mut self) -> usize {
+        let bytes = self.kept.pop_front().map_or(0, |oldest| weight(&oldest.message));
         self.octets -= bytes;
         bytes
     }
