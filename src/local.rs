@@ -69,6 +69,8 @@ pub(crate) fn end_login(id: &SessionId, ended: Ended, why: &str) -> Ended {
     let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
     // First on the list, then the WebSockets that are open: see `revoked`.
     let ended = revoked::end(id, ended);
+    #[cfg(test)]
+    crate::inside::pauses::at("the login is on the list");
     close_all(connections_of(id, ended).iter(), &close);
     ended
 }

@@ -173,6 +173,8 @@ pub(crate) fn join(
         if is_ended(session) {
             return Err(NotJoined::Revoked);
         }
+        #[cfg(test)]
+        crate::inside::pauses::at("asked whether the login has ended");
         let known = registry.sessions.get(&session.id).map_or(&[][..], |members| members);
         if !has_room(most, known.len()) {
             return Err(NotJoined::TooMany);

@@ -24,6 +24,8 @@ mod logger;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+pub mod pauses;
+#[cfg(test)]
 mod places;
 #[cfg(test)]
 mod reads;

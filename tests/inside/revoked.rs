@@ -1,12 +1,15 @@
 //! The list of ended logins: bounded, and never at the price of a login that comes back.
 
+use super::pauses;
 use super::threads::outbox;
 use crate::keys::SessionKeys;
 use crate::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
-use crate::registry::{connections_of, join, members};
+use crate::local::end_login;
+use crate::registry::{join, members, NotJoined};
 use crate::revoked::{self, Ended, Revoked};
 use crate::session::{Session, SessionCookie, SessionId};
-use std::sync::Barrier;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 const LIFE: u64 = SESSION_LIFE * 1000;
 
@@ -116,32 +119,53 @@ fn guests_take_no_room_from_users_and_the_oldest_of_them_goes_first() {
     assert!(revoked.has(&guests[0]) && !revoked.has(&guests[REVOKED]), "it has expired");
 }
 
+/// Returns whether a session has a WebSocket in the map, and it was not closed.
+fn is_open(id: &SessionId) -> bool {
+    let members = members(id);
+    members.map_or(false, |members| members.iter().any(|member| !member.outbox.is_closing()))
+}
+
 #[test]
-fn a_websocket_that_opens_while_its_login_ends_is_refused_or_collected() {
-    let (mut refused, mut collected) = (0, 0);
-    for round in 0..2000 {
-        let session = login(7_000_000 + round, 1);
-        let ended = Ended::Login(session.login, session.issued);
-        let start = Barrier::new(2);
-        // Holds the connection for as long as the other thread looks for it.
-        let (joined, found) = std::thread::scope(|scope| {
-            let ender = scope.spawn(|| {
-                start.wait();
-                let ended = revoked::end(&session.id, ended);
-                connections_of(&session.id, ended).len()
-            });
-            let (outbox, _) = outbox(Vec::new());
-            start.wait();
-            if round % 2 == 0 {
-                std::thread::yield_now();
-            }
-            let membership = join(&session, &outbox, 0);
-            (membership.is_ok(), ender.join().expect("no panic"))
-        });
-        assert_eq!(found, usize::from(joined), "round {}", round);
-        assert!(members(&session.id).is_none());
-        refused += usize::from(!joined);
-        collected += found;
-    }
-    assert_eq!(refused + collected, 2000);
+fn a_login_that_ends_while_its_websocket_opens_finds_it_in_the_map() {
+    let session = login(7_000_001, 1);
+    let ended = Ended::Login(session.login, session.issued);
+    let (tell, told) = channel();
+    let ender = {
+        let id = session.id.clone();
+        std::thread::spawn(move || {
+            told.recv().expect("it opens");
+            end_login(&id, ended, "logged out");
+        })
+    };
+    let paused = session.clone();
+    pauses::once("asked whether the login has ended", move || {
+        tell.send(()).expect("the other thread waits");
+        // All that can happen before the WebSocket is in the map is given time to happen.
+        let end = Instant::now() + Duration::from_secs(1);
+        while !revoked::is_ended(&paused) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    });
+    let (outbox, _) = outbox(Vec::new());
+    let membership = join(&session, &outbox, 0);
+    assert!(membership.is_ok(), "it had not ended when that was asked");
+    ender.join().expect("no panic");
+    assert!(!is_open(&session.id), "nobody will close it");
+}
+
+#[test]
+fn a_websocket_that_opens_while_its_login_ends_finds_it_on_the_list() {
+    let session = login(7_000_002, 1);
+    let ended = Ended::Login(session.login, session.issued);
+    let opening = session.clone();
+    let (tell, told) = channel();
+    pauses::once("the login is on the list", move || {
+        let (outbox, _) = outbox(Vec::new());
+        // Kept, as a conversation keeps it.
+        tell.send(join(&opening, &outbox, 0)).expect("the test waits");
+    });
+    end_login(&session.id, ended, "logged out");
+    let joined = told.recv().expect("it tried");
+    assert!(matches!(joined, Err(NotJoined::Revoked)) && !is_open(&session.id));
 }
