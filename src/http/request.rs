@@ -153,8 +153,8 @@ impl Request {
 
     /// Returns the decoded path, such as `/rooms/7`.
     ///
-    /// It begins with one slash. None of its segments is `.` or `..` or holds a backslash or a
-    /// control character, and only the last may be empty. So `root.join(&request.path()[1..])` is
+    /// It begins with one slash. None of its segments is `.` or `..` or holds a backslash or an
+    /// ASCII control character, and only the last may be empty. So `root.join(&request.path()[1..])` is
     /// below `root` (for Windows see [`parameter`](Request::parameter)), and
     /// `redirect(&format!("{}/", request.path()))` stays on this host. `%2F` and `%5C` are refused
     /// with 400: a text that may hold a slash travels in the query.
@@ -209,7 +209,7 @@ impl Request {
     ///
     /// The value of `:name` is one segment, never empty, and `"*"` is a relative path: it is empty
     /// or begins with a segment, and only its last segment may be empty. No segment is `.` or `..`
-    /// or holds a slash, a backslash or a control character, so `root.join(..)` of either is below
+    /// or holds a slash, a backslash or an ASCII control character, so `root.join(..)` of either is below
     /// `root`, as long as no symbolic link leads out of it. On Windows this holds too: there a
     /// request is answered with 400 when a segment in place of `:name` or `*` has a colon (a drive
     /// or a stream: `C:`, `a:b`), is the name of a device, whatever its ending (`NUL`, `COM1.txt`),
@@ -368,6 +368,10 @@ impl Request {
     /// the client has the cookie.
     pub(crate) fn set_cookie(&self) -> Option<String> {
         let session = self.session_slot().clone().filter(|session| session.unsent)?;
+        // Ended meanwhile, by another request: a cookie that is renewed now would outlive the list.
+        if revoked::is_ended(&session) {
+            return None;
+        }
         Some(self.settings.cookie.set(&session, unix_seconds()))
     }
 
