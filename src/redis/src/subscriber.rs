@@ -27,9 +27,10 @@ pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
         notices: Notices::default(),
     };
     loop {
-        let mut begun = Instant::now();
+        // A connection that never came to be has not lasted, however long that took.
+        let mut begun = None;
         let result = shard.connect().and_then(|mut wire| {
-            begun = Instant::now();
+            begun = Some(Instant::now());
             subscriber.subscribe(&mut wire)
         });
         if let Err(error) = result {
@@ -37,7 +38,7 @@ pub(crate) fn run(shard: &Shard, link: &Link, place: (usize, usize)) {
             subscriber.failed(&error);
         }
         subscriber.tell_notices();
-        subscriber.backoff.lasted(begun.elapsed());
+        subscriber.backoff.lasted(begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
         sleep(subscriber.backoff.pause());
     }
 }
