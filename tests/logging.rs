@@ -91,8 +91,8 @@ fn lines_go_to_the_log_crate_and_hold_no_cookie() {
     let (_client, reply) = Client::upgrade(running.address, "/ws", "");
     let cookie = reply.cookie().expect("a cookie");
     wait_for_line("INFO hello guest-");
-    assert!(seen(&format!("INFO listening on http://localhost:{}/", running.address.port())));
-    assert!(seen("connected to \"/ws\" from 127.0.0.1:"));
+    wait_for_line(&format!("INFO listening on http://localhost:{}/", running.address.port()));
+    wait_for_line("connected to \"/ws\" from 127.0.0.1:");
     // What a client sent makes no line of its own.
     Client::connect(running.address).get("/fail?what=%0a[ERROR]%20forged", "");
     wait_for_line("failed: \"no \\n[ERROR] forged");
@@ -383,10 +383,18 @@ fn no_line_about_who_outlasts_a_shutdown_has_a_secret() {
 fn that_sessions_end_with_the_process_is_said_once() {
     listen();
     let servers = [(); 2].map(|()| Server::new(Vec::new()).bind("127.0.0.1:0").expect("a port"));
+    wait_for_line("sessions end with this process");
+    // What was logged for both is written before this.
+    for server in servers {
+        let (address, handle) = (server.address(), server.handle());
+        let thread = std::thread::spawn(move || server.serve());
+        wait_for_line(&format!("listening on http://localhost:{}/", address.port()));
+        handle.shutdown();
+        thread.join().expect("no panic").expect("a thread");
+    }
     let lines = LINES.lock().expect("no panic");
     let said = lines.iter().filter(|line| line.contains("sessions end with this process"));
     assert_eq!(said.count(), 1);
-    drop(servers);
 }
 
 /// Never comes back.
