@@ -41,34 +41,31 @@
 //!
 //! # The tour: from bytes to handler
 //!
-//! The source is a flight of stairs. A file names only files above it in this list, so it can be
-//! read from top to bottom; a test holds that.
+//! The source is a house of eight rooms, each a folder with a front file beside it that says what the
+//! room is for. A file names only files of rooms above its own in this list, and of its own room only
+//! those before it, so the source can be read from top to bottom; a test holds that.
 //!
 //! ```text
-//! ground        limits log system logger
-//! HTTP text     http/headers http/target http/head http/origin http/chunked http/cookie
-//!               http/response
-//! WebSocket     websocket/close websocket/frame websocket/message websocket/handshake
-//! processes     channel envelope
-//! errors        error
-//! socket        stream socket clock queue outbox writer delivery roster
-//! who is here   keys session revoked audience tap here topics interests
-//!               relay registry
-//! sending       stats local link receiver topic comms
-//! request       http/forwarded http/request
-//! conversation  websocket/conversation
-//! controllers   controller router
-//! server        connection door server
+//! ground/     limits log system logger
+//! http/       headers target head origin chunked cookie response forwarded
+//! websocket/  close frame message handshake
+//!             error
+//! session/    name keys id cookie revoked
+//! net/        stream reader timer queue outbox writer batch
+//! relay/      channel envelope adapter
+//! comms/      recipients mailbox current topics interests registry stats dispatch inbound receiver
+//!             topic handles
+//! server/     connections request conversation controller route connection acceptor launch
 //! ```
 //!
 //! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its octets and
 //! the functions that they pass.
 //!
-//! 1. *A thread is at the door.* `Door::attend` in `door.rs` is blocked in `accept`. It takes the
+//! 1. *A thread is at the door.* `Door::attend` in `server/acceptor.rs` is blocked in `accept`. It takes the
 //!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
-//!    `Roster::admit` (`roster.rs`) whether there is room. Then the thread is this connection's.
-//! 2. *Bytes.* `Connection::read_head` in `connection.rs` reads through `Socket::fill`
-//!    (`socket.rs`), which knows the deadline of the whole head.
+//!    `Roster::admit` (`server/connections.rs`) whether there is room. Then the thread is this connection's.
+//! 2. *Bytes.* `Connection::read_head` in `server/connection.rs` reads through `Socket::fill`
+//!    (`net/reader.rs`), which knows the deadline of the whole head.
 //!
 //!    ```text
 //!    GET /websocket HTTP/1.1           Upgrade: websocket
@@ -80,21 +77,21 @@
 //!    (`http/headers.rs`) each field. `check_host` looks whether the Host is one of ours; there is no
 //!    body to read.
 //! 4. *Head to request.* `Connection::next_request` packs head, body and the socket itself into a
-//!    [`http::Request`] (`http/request.rs`), `Router::find` (`router.rs`) picks the controller, and
+//!    [`http::Request`] (`server/request.rs`), `Router::find` (`server/route.rs`) picks the controller, and
 //!    [`Controller::handle`](controller::Controller::handle) is called.
 //! 5. *Request to 101.* [`WebsocketController::handle`](controller::WebsocketController::handle)
-//!    calls `open` in `websocket/conversation.rs`. `accept` (`websocket/handshake.rs`) checks version,
+//!    calls `open` in `server/conversation.rs`. `accept` (`websocket/handshake.rs`) checks version,
 //!    key and origin; `Request::session` finds the cookie's session or draws a new one
-//!    (`session.rs`, `keys.rs`). Now the socket is taken out of the request.
+//!    (`session/cookie.rs`, `session/keys.rs`). Now the socket is taken out of the request.
 //!
 //!    ```text
 //!    HTTP/1.1 101 Switching Protocols  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
 //!    Upgrade: websocket                Set-Cookie: sockling_session=v2.g...
 //!    Connection: Upgrade               Date: ...
 //!    ```
-//! 6. *The 101 leaves.* It is put into a new `Outbox` (`outbox.rs`), `registry::join` writes the
-//!    outbox into the session map (`registry.rs`), `Entry::becomes` shows it to a shutdown
-//!    (`roster.rs`), `Outbox::open` (`writer.rs`) writes it to the socket. From here any thread
+//! 6. *The 101 leaves.* It is put into a new `Outbox` (`net/outbox.rs`), `registry::join` writes the
+//!    outbox into the session map (`comms/registry.rs`), `Entry::becomes` shows it to a shutdown
+//!    (`server/connections.rs`), `Outbox::open` (`net/writer.rs`) writes it to the socket. From here any thread
 //!    can reach the client. `handle_connection` is called.
 //! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The
 //!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
@@ -102,11 +99,11 @@
 //! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
 //!    has `Assembler::take` unmask each piece with `apply_mask`, checks the UTF-8, joins fragments:
 //!    `Message::Text("Hello")`. The application's `handle_message` is called.
-//! 9. *Message to bytes.* `Comms::websocket(client).send(message)` (`comms.rs`) looks up the outboxes
-//!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`delivery.rs`)
+//! 9. *Message to bytes.* `Comms::websocket(client).send(message)` (`comms/handles.rs`) looks up the outboxes
+//!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`net/batch.rs`)
 //!    gives it to each: written at once, or, when the client's next frame is already there, at the
 //!    end of the batch, which the clock does not let take longer than 10 ms. One thread at
-//!    a time has the role of writing, which `Outbox::send` (`writer.rs`) takes or leaves.
+//!    a time has the role of writing, which `Outbox::send` (`net/writer.rs`) takes or leaves.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
 //!     `say_goodbye` answers with its code and lets it read that, and `handle_disconnection` is
 //!     called. The thread goes back to the door, or ends when enough others wait there.
@@ -181,11 +178,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod limits;
-#[cfg(not(feature = "log"))]
-pub mod log;
+mod ground;
+
 #[cfg(feature = "log")]
 pub use ::log;
+pub use ground::limits;
+#[cfg(not(feature = "log"))]
+pub use ground::log;
 
 /// HTTP/1.1 (RFC 9110, RFC 9112): from bytes to requests, from responses to bytes, and the server.
 pub mod http {
@@ -195,7 +194,6 @@ pub mod http {
     pub(crate) mod head;
     pub(crate) mod headers;
     pub(crate) mod origin;
-    pub(crate) mod request;
     pub(crate) mod response;
     pub(crate) mod target;
 
@@ -203,18 +201,17 @@ pub mod http {
     pub use self::cookie::cookies;
     pub use self::head::{BodyLength, Head, HeadError, Method};
     pub use self::headers::Headers;
-    pub use self::request::Request;
     pub use self::response::{Response, ResponseError};
     pub use crate::error::Error;
-    pub use crate::keys::hmac_sha1;
-    pub use crate::router::Handler;
-    pub use crate::server::{Listening, Server, ServerHandle, Stuck};
+    pub use crate::server::launch::{Listening, Server, ServerHandle, Stuck};
+    pub use crate::server::request::Request;
+    pub use crate::server::route::Handler;
+    pub use crate::session::keys::hmac_sha1;
 }
 
 /// WebSocket (RFC 6455): from bytes to frames to messages, and back.
 pub mod websocket {
     pub(crate) mod close;
-    pub(crate) mod conversation;
     pub(crate) mod frame;
     pub(crate) mod handshake;
     pub(crate) mod message;
@@ -225,44 +222,16 @@ pub mod websocket {
     pub use self::message::{Assembler, Message, Received, Violation};
 }
 
-mod channel;
-mod envelope;
 mod error;
-mod logger;
-mod system;
 
-mod clock;
-mod delivery;
-mod outbox;
-mod queue;
-mod roster;
-mod socket;
-mod stream;
-mod writer;
-
-mod audience;
-mod comms;
-mod here;
-mod interests;
-mod keys;
-mod link;
-mod local;
-mod receiver;
-mod registry;
-mod revoked;
 mod session;
-mod stats;
-mod tap;
-mod topic;
-mod topics;
+
+mod net;
 
 pub mod relay;
 
-pub mod controller;
-mod router;
+mod comms;
 
-mod connection;
-mod door;
 mod server;
 
 pub mod prelude;
@@ -272,13 +241,14 @@ pub mod prelude;
 #[path = "../tests/inside/mod.rs"]
 pub mod inside;
 
-pub use comms::{Broadcast, Comms, Websocket};
+pub use comms::handles::{Broadcast, Comms, Websocket};
+pub use comms::receiver::Receiver;
+pub use comms::stats::Stats;
+pub use comms::topic::Topic;
 pub use error::Error;
-pub use keys::SessionKeys;
-pub use receiver::Receiver;
-pub use session::{GuestId, SessionId};
-pub use stats::Stats;
-pub use topic::Topic;
+pub use server::controller;
+pub use session::id::{GuestId, SessionId};
+pub use session::keys::SessionKeys;
 
 /// Longer pages.
 pub mod guide {

@@ -3,12 +3,12 @@
 #[cfg(feature = "macros")]
 pub use crate::macros;
 
-pub use crate::comms::Comms;
-pub use crate::controller::{Controller, WebsocketController};
+pub use crate::comms::handles::Comms;
 pub use crate::error::Error;
 pub use crate::http::{Handler, Method, Request, Response, Server};
-pub use crate::keys::SessionKeys;
 pub use crate::log;
 pub use crate::route;
-pub use crate::session::SessionId;
+pub use crate::server::controller::{Controller, WebsocketController};
+pub use crate::session::id::SessionId;
+pub use crate::session::keys::SessionKeys;
 pub use crate::websocket::{CloseCode, CloseFrame, Message};

@@ -7,62 +7,59 @@ use std::collections::BTreeSet;
 use std::fs;
 use tree::{root, source_files};
 
-/// The files, bottom first. A file may name only those above it in this list.
-const STAIRS: [&str; 50] = [
-    "limits",
-    "log",
-    "system",
-    "logger",
-    "http/headers",
-    "http/target",
-    "http/head",
-    "http/origin",
-    "http/chunked",
-    "http/cookie",
-    "http/response",
-    "websocket/close",
-    "websocket/frame",
-    "websocket/message",
-    "websocket/handshake",
-    "channel",
-    "envelope",
-    "error",
-    "stream",
-    "socket",
-    "clock",
-    "queue",
-    "outbox",
-    "writer",
-    "delivery",
-    "roster",
-    "keys",
-    "session",
-    "revoked",
-    "audience",
-    "tap",
-    "here",
-    "topics",
-    "interests",
-    "relay",
-    "registry",
-    "stats",
-    "local",
-    "link",
-    "receiver",
-    "topic",
-    "comms",
-    "http/forwarded",
-    "http/request",
-    "websocket/conversation",
-    "controller",
-    "router",
-    "connection",
-    "door",
-    "server",
+/// The rooms, bottom first, each with its files in the order in which they may name each other. A file
+/// may name files of the rooms before its own, and those before it in its own room.
+const ROOMS: [(&str, &[&str]); 9] = [
+    ("ground", &["limits", "log", "system", "logger"]),
+    (
+        "http",
+        &["headers", "target", "head", "origin", "chunked", "cookie", "response", "forwarded"],
+    ),
+    ("websocket", &["close", "frame", "message", "handshake"]),
+    ("", &["error"]),
+    ("session", &["name", "keys", "id", "cookie", "revoked"]),
+    ("net", &["stream", "reader", "timer", "queue", "outbox", "writer", "batch"]),
+    ("relay", &["channel", "envelope", "adapter"]),
+    (
+        "comms",
+        &[
+            "recipients",
+            "mailbox",
+            "current",
+            "topics",
+            "interests",
+            "registry",
+            "stats",
+            "dispatch",
+            "inbound",
+            "receiver",
+            "topic",
+            "handles",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "connections",
+            "request",
+            "conversation",
+            "controller",
+            "route",
+            "connection",
+            "acceptor",
+            "launch",
+        ],
+    ),
 ];
 
-/// Bytes in, values out: these could run without an operating system's sockets and threads.
-const TEXT: std::ops::Range<usize> = 4..17;
+/// Returns all files, bottom first, as `room/file`.
+fn files() -> Vec<String> {
+    let path = |room: &str, file: &str| [room, file].join("/").trim_start_matches('/').to_string();
+    ROOMS.iter().flat_map(|(room, files)| files.iter().map(move |file| path(room, file))).collect()
+}
+
+/// Bytes in, values out: these rooms could run without an operating system's sockets and threads.
+const PURE: [&str; 2] = ["http/", "websocket/"];
 
 /// Returns a file's code: without its comments, which may point anywhere.
 fn code(file: &str) -> String {
@@ -89,13 +86,13 @@ fn named_by(file: &str) -> Vec<String> {
                 .take_while(|c| c.is_alphanumeric() || "_:".contains(*c))
                 .collect();
             let names: Vec<&str> = path.split("::").filter(|name| !name.is_empty()).collect();
-            let nested = matches!(names.first(), Some(&"http") | Some(&"websocket"));
             named.push(match (base, names.as_slice()) {
                 (_, []) => format!("a group behind {} in {}: write one line a file", word, file),
-                ("", [folder, name, ..]) if nested => format!("{}/{}", folder, name),
                 // An exported macro stands at the root, wherever it was written.
-                ("", [name, ..]) if name.starts_with("__") => "log".to_string(),
-                ("", [name, ..]) => name.to_string(),
+                ("", [name, ..]) if name.starts_with("__") => "ground/log".to_string(),
+                ("", ["error", ..]) => "error".to_string(),
+                ("", [room, name, ..]) => format!("{}/{}", room, name),
+                ("", [name]) => name.to_string(),
                 (base, [name, ..]) => format!("{}/{}", base, name),
             });
         }
@@ -104,33 +101,34 @@ fn named_by(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_has_its_step() {
-    let mut on_the_stairs: BTreeSet<String> = STAIRS.iter().map(|file| file.to_string()).collect();
-    on_the_stairs.extend(["lib".to_string(), "prelude".to_string()]);
-    assert_eq!(on_the_stairs, source_files());
+fn every_file_has_its_room() {
+    let mut known: BTreeSet<String> = files().into_iter().collect();
+    known.extend(["lib".to_string(), "prelude".to_string()]);
+    // A front file says what its room is for.
+    let fronts = ROOMS.iter().map(|(room, _)| room.to_string());
+    known.extend(fronts.filter(|room| !["", "http", "websocket"].contains(&&**room)));
+    assert_eq!(known, source_files());
 }
 
 #[test]
-fn a_file_names_only_files_above_it() {
-    for (step, file) in STAIRS.iter().enumerate() {
+fn a_file_names_only_files_that_come_before_it() {
+    let files = files();
+    for (step, file) in files.iter().enumerate() {
         for name in named_by(file) {
-            let above = STAIRS[..step].contains(&&*name) || name == *file;
-            assert!(above, "{} names {}, which is not above it", file, name);
+            let before = files[..=step].contains(&name);
+            assert!(before, "{} names {}, which does not come before it", file, name);
         }
     }
 }
 
 #[test]
-fn the_tour_shows_the_same_stairs_and_names_what_is_there() {
+fn the_tour_shows_the_same_rooms_and_names_what_is_there() {
     let tour = fs::read_to_string(root().join("src/lib.rs")).expect("a file");
-    let shown =
-        tour.split("//! ground        ").nth(1).and_then(|rest| rest.split("//! ```").next());
-    let words = shown.expect("the stairs").split(&[' ', '\n'][..]);
-    let files: Vec<&str> = words.filter(|word| STAIRS.contains(word)).collect();
-    // Two names stand for a step and for a file: the step is not counted.
-    let mut steps = STAIRS.to_vec();
-    files.iter().for_each(|file| steps.retain(|step| step != file));
-    assert_eq!(steps, [""; 0], "not in the tour");
+    let shown = tour.split("//! ground/ ").nth(1).and_then(|rest| rest.split("//! ```").next());
+    let words = shown.expect("the rooms").split(&[' ', '\n'][..]);
+    let words = words.filter(|word| !word.is_empty() && *word != "//!" && !word.ends_with('/'));
+    let files: Vec<&str> = ROOMS.iter().flat_map(|(_, files)| files.iter().copied()).collect();
+    assert_eq!(words.collect::<Vec<_>>(), files);
 
     let sources: String = source_files().iter().map(|file| code(file)).collect();
     let step = tour.split("# The tour").nth(1).and_then(|rest| rest.split("The same, run").next());
@@ -149,16 +147,16 @@ fn the_tour_shows_the_same_stairs_and_names_what_is_there() {
 fn the_paths_of_a_file_are_found() {
     // The test above would pass on an empty list.
     let named = named_by("websocket/message");
-    for name in ["websocket/close", "websocket/frame", "limits"] {
+    for name in ["websocket/close", "websocket/frame", "ground/limits"] {
         assert!(named.iter().any(|known| known == name), "{} in {:?}", name, named);
     }
 }
 
 #[test]
 fn text_files_name_no_socket_thread_or_clock() {
-    for file in &STAIRS[TEXT] {
+    for file in files().iter().filter(|file| PURE.iter().any(|room| file.starts_with(room))) {
         let code = code(file);
-        for word in ["std::net", "std::thread", "Instant", "io::Read", "io::Write", "io::{"] {
+        for word in ["TcpStream", "std::thread", "Instant", "io::Read", "io::Write", "io::{"] {
             assert!(!code.contains(word), "{} names {}", file, word);
         }
     }
@@ -168,8 +166,8 @@ fn text_files_name_no_socket_thread_or_clock() {
 fn only_files_that_serve_the_whole_process_own_a_global() {
     // The number of threads, who is connected, which logins have ended, the queue of log lines.
     const GLOBALS: [(&str, usize); 4] =
-        [("system", 1), ("registry", 1), ("revoked", 1), ("logger", 1)];
-    for file in &STAIRS {
+        [("ground/system", 1), ("comms/registry", 1), ("session/revoked", 1), ("ground/logger", 1)];
+    for file in &files() {
         let code = code(file);
         let globals = code
             .lines()
@@ -208,7 +206,7 @@ fn no_write_can_end_a_program_whose_peer_has_gone() {
 #[test]
 fn a_signature_is_compared_without_an_early_end() {
     // How long `==` takes tells how much of a guess was right.
-    let keys = code("keys");
+    let keys = code("session/keys");
     let body = |name: &str| {
         let rest = keys.split(&format!("fn {}(", name)).nth(1).expect("a function");
         rest.split("\n}\n").next().unwrap_or("").split("\n    }\n").next().unwrap_or("").to_string()
@@ -221,7 +219,7 @@ fn a_signature_is_compared_without_an_early_end() {
         assert!(!same.contains(word), "it ends early by {}: {}", word, same);
     }
     // Nobody goes around it; that a length is the right one is no secret.
-    for file in ["keys", "session"] {
+    for file in ["session/keys", "session/cookie", "session/id"] {
         for line in code(file).lines() {
             let names = ["signature", "hmac", "mac("].iter().any(|name| line.contains(name));
             let compares = ["==", "!=", ".eq(", "matches!", "starts_with"];

@@ -1,8 +1,8 @@
 //! Which WebSocket this thread serves.
 
-use crate::audience::Members;
-use crate::outbox::Outbox;
-use crate::session::SessionId;
+use crate::comms::recipients::Members;
+use crate::net::outbox::Outbox;
+use crate::session::id::SessionId;
 use std::cell::RefCell;
 use std::sync::Arc;
 

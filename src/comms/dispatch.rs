@@ -1,13 +1,13 @@
 //! Sends to those who are in this process, with their WebSockets or by a receiver.
 
-use crate::audience::{self, outboxes, Members};
-use crate::delivery::close_all;
-use crate::envelope::{Content, Target};
+use crate::comms::mailbox::Tap;
+use crate::comms::recipients::{self, outboxes, Members};
+use crate::comms::registry::{self, connections_of, everyone, is_relayed, publish, with_topics};
 use crate::error::Error;
-use crate::registry::{self, connections_of, everyone, is_relayed, publish, with_topics};
-use crate::revoked::{self, Ended};
-use crate::session::SessionId;
-use crate::tap::Tap;
+use crate::net::batch::close_all;
+use crate::relay::envelope::{Content, Target};
+use crate::session::id::SessionId;
+use crate::session::revoked::{self, Ended};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ pub(crate) fn to_session(
     deadline: Option<Instant>,
 ) -> Result<usize, Error> {
     taps.iter().for_each(|tap| tap.give(message));
-    members.map_or(Ok(0), |members| audience::send_to_one(&members, message, deadline))
+    members.map_or(Ok(0), |members| recipients::send_to_one(&members, message, deadline))
 }
 
 /// Sends to everybody, or to all but one session.
 pub(crate) fn to_everybody(except: Option<&SessionId>, message: &Message) -> usize {
     registry::listeners_but(except).iter().for_each(|tap| tap.give(message));
-    audience::send(&everyone(), except, message)
+    recipients::send(&everyone(), except, message)
 }
 
 /// Sends to a topic's members, or to all but one, and perhaps tells other processes; the topic keeps
@@ -50,7 +50,7 @@ pub(crate) fn to_topic(
         publish(target, Content::from(&*message));
     }
     registry::listeners_in(name, except).iter().for_each(|tap| tap.give(&message));
-    Ok(audience.map_or(0, |audience| audience::send(&audience, except, &message)))
+    Ok(audience.map_or(0, |audience| recipients::send(&audience, except, &message)))
 }
 
 /// Closes the WebSockets of a session that was looked up.
@@ -60,7 +60,7 @@ pub(crate) fn close_session(members: Option<Members>, close: &CloseFrame) -> usi
 
 /// Closes those of everybody, or of all but one session.
 pub(crate) fn close_everybody(except: Option<&SessionId>, close: &CloseFrame) -> usize {
-    audience::close(&everyone(), except, close)
+    recipients::close(&everyone(), except, close)
 }
 
 /// Ends logins of a session: their cookies are not taken again, their WebSockets are closed. Returns

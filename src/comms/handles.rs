@@ -1,20 +1,20 @@
 //! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
 //! with the server.
 
-use crate::audience::{outboxes, Member, Members};
-use crate::delivery;
-use crate::envelope::{Content, Target};
+use crate::comms::current::{here, Here};
+use crate::comms::dispatch;
+use crate::comms::mailbox::Tap;
+use crate::comms::receiver::Receiver;
+use crate::comms::recipients::{outboxes, Member, Members};
+use crate::comms::registry::{self, everyone, is_relayed, listeners_of, members};
+use crate::comms::stats::Stats;
+use crate::comms::topic::Topic;
 use crate::error::Error;
-use crate::here::{here, Here};
-use crate::local;
-use crate::receiver::Receiver;
-use crate::registry::{self, everyone, is_relayed, listeners_of, members};
-use crate::relay::Relay;
-use crate::session::SessionId;
-use crate::stats::Stats;
-use crate::stream::after;
-use crate::tap::Tap;
-use crate::topic::Topic;
+use crate::net::batch;
+use crate::net::stream::after;
+use crate::relay::adapter::Relay;
+use crate::relay::envelope::{Content, Target};
+use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::sync::{Arc, Weak};
@@ -183,7 +183,7 @@ impl Comms {
     /// while its client's next message is already there is written together with the answers to
     /// that one.
     pub fn flush() {
-        delivery::flush();
+        batch::flush();
     }
 }
 
@@ -272,7 +272,7 @@ impl Websocket {
             // First, since a client here may be waited for.
             registry::publish(session, Content::from(&message));
         }
-        local::to_session(members, &taps, &message, deadline)
+        dispatch::to_session(members, &taps, &message, deadline)
     }
 
     fn listeners(&self) -> Vec<Tap> {
@@ -301,7 +301,7 @@ impl Websocket {
         if let Some(session) = self.elsewhere() {
             registry::publish(session, Content::Close { code, reason: &close.reason });
         }
-        Ok(local::close_session(self.members(), &close))
+        Ok(dispatch::close_session(self.members(), &close))
     }
 
     /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
@@ -373,7 +373,7 @@ impl Broadcast {
         if let Some(everybody) = self.elsewhere() {
             registry::publish(everybody, Content::from(&message));
         }
-        Ok(local::to_everybody(except, &message))
+        Ok(dispatch::to_everybody(except, &message))
     }
 
     /// Ends each WebSocket with a Close frame and returns how many in this process. Error: as for
@@ -383,6 +383,6 @@ impl Broadcast {
         if let Some(everybody) = self.elsewhere() {
             registry::publish(everybody, Content::Close { code, reason: &close.reason });
         }
-        Ok(local::close_everybody(self.except.as_ref(), &close))
+        Ok(dispatch::close_everybody(self.except.as_ref(), &close))
     }
 }

@@ -7,14 +7,14 @@
 //!
 //! The engine brings a process its own envelopes too, and it drops them by the node in them.
 
-use crate::channel::Channel;
-use crate::envelope::{Content, Envelope, EnvelopeError, Target};
-use crate::local;
-use crate::logger::log_line;
-use crate::registry::{self, listeners_of, members};
-use crate::relay::{Gap, Link};
-use crate::revoked::Ended;
-use crate::session::SessionId;
+use crate::comms::dispatch;
+use crate::comms::registry::{self, listeners_of, members};
+use crate::ground::logger::log_line;
+use crate::relay::adapter::{Gap, Link};
+use crate::relay::channel::Channel;
+use crate::relay::envelope::{Content, Envelope, EnvelopeError, Target};
+use crate::session::id::SessionId;
+use crate::session::revoked::Ended;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
 
@@ -80,9 +80,9 @@ fn serve(envelope: &Envelope) {
         Content::Close { code, reason } => {
             let close = CloseFrame { code, reason: reason.to_string() };
             match envelope.target {
-                Target::Session(name) => local::close_session(members(&name.into()), &close),
+                Target::Session(name) => dispatch::close_session(members(&name.into()), &close),
                 Target::Everybody { except } => {
-                    local::close_everybody(except.map(SessionId::from).as_ref(), &close)
+                    dispatch::close_everybody(except.map(SessionId::from).as_ref(), &close)
                 }
                 // No envelope says so.
                 Target::Topic { .. } => 0,
@@ -95,7 +95,7 @@ fn serve(envelope: &Envelope) {
                     Some(login) => Ended::Login(login.0, issued),
                     None => Ended::UpTo(issued),
                 };
-                local::end_login(&name.into(), ended, reason);
+                dispatch::end_login(&name.into(), ended, reason);
             }
             return;
         }
@@ -104,15 +104,15 @@ fn serve(envelope: &Envelope) {
         Target::Session(name) => {
             let id = SessionId::from(name);
             // A client that does not read is dealt with, counted and logged where it is found.
-            let _ = local::to_session(members(&id), &listeners_of(&id), &message, None);
+            let _ = dispatch::to_session(members(&id), &listeners_of(&id), &message, None);
         }
         Target::Everybody { except } => {
-            local::to_everybody(except.map(SessionId::from).as_ref(), &message);
+            dispatch::to_everybody(except.map(SessionId::from).as_ref(), &message);
         }
         Target::Topic { name, except } => {
             // No topic has a name that is too long, so nobody here misses it.
             let except = except.map(SessionId::from);
-            let _ = local::to_topic(name, except.as_ref(), None, message, false);
+            let _ = dispatch::to_topic(name, except.as_ref(), None, message, false);
         }
     }
 }

@@ -4,10 +4,10 @@
 //! the first call that needs it makes it. It lies inside the registry's lock, so that joining a topic,
 //! leaving it with the last tab and the end of a session are one step each.
 
-use crate::outbox::Outbox;
-use crate::session::SessionId;
-use crate::tap::Tap;
-use crate::topics::Topics;
+use crate::comms::mailbox::Tap;
+use crate::comms::topics::Topics;
+use crate::net::outbox::Outbox;
+use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::collections::HashMap;
 use std::mem::take;

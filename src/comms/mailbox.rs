@@ -1,6 +1,6 @@
 //! What a receiver is fed through: holds the messages that there is room for, and counts the rest.
 
-use crate::limits::{KEPT_EACH, RECEIVER, RECEIVER_BYTES};
+use crate::ground::limits::{KEPT_EACH, RECEIVER, RECEIVER_BYTES};
 use crate::websocket::message::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

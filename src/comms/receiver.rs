@@ -1,8 +1,8 @@
 //! Listening in: what is sent to a session, inside the process.
 
-use crate::registry;
-use crate::session::SessionId;
-use crate::tap::Tap;
+use crate::comms::mailbox::Tap;
+use crate::comms::registry;
+use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::time::Duration;
 

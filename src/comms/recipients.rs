@@ -1,10 +1,10 @@
 //! Who gets a message: open WebSockets, by session. The lists are shared and never changed, so who
 //! sends clones one `Arc` under the registry's lock and unlocks.
 
-use crate::delivery;
 use crate::error::Error;
-use crate::outbox::{Full, Outbox};
-use crate::session::SessionId;
+use crate::net::batch;
+use crate::net::outbox::{Full, Outbox};
+use crate::session::id::SessionId;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -25,12 +25,12 @@ pub(crate) struct Member {
 
 /// Sends a message to each but those of one session, and returns how many took it.
 pub(crate) fn send(to: &Audience, except: Option<&SessionId>, message: &Message) -> usize {
-    delivery::deliver_all(but(to, except), &message.frame()).0
+    batch::deliver_all(but(to, except), &message.frame()).0
 }
 
 /// Sends a Close frame to each but those of one session, and returns how many got none before.
 pub(crate) fn close(to: &Audience, except: Option<&SessionId>, close: &CloseFrame) -> usize {
-    delivery::close_all(but(to, except), close)
+    batch::close_all(but(to, except), close)
 }
 
 /// Sends a message to the WebSockets of one session, for which it waits for room until the deadline
@@ -43,8 +43,8 @@ pub(crate) fn send_to_one(
 ) -> Result<usize, Error> {
     let frame = message.frame();
     let sent = match deadline {
-        None => delivery::deliver_all(outboxes(to), &frame),
-        Some(deadline) => delivery::deliver_patiently(outboxes(to), &frame, deadline),
+        None => batch::deliver_all(outboxes(to), &frame),
+        Some(deadline) => batch::deliver_patiently(outboxes(to), &frame, deadline),
     };
     match sent {
         (0, Some(Full { peer, waiting, closed })) => Err(Error::Full { peer, waiting, closed }),

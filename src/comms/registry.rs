@@ -4,22 +4,24 @@
 //! runs. One stuck client must not stop the rest. Under it only an outbox's lock is taken: to append
 //! what a topic keeps, so that nothing newer can come before, and to sum up its counts.
 
-use crate::audience::{Audience, Member, Members};
-use crate::channel::{Bits, Channel};
-use crate::envelope::{Content, Target};
+use crate::comms::current::{self, Here};
+use crate::comms::interests::{Hook, Interests};
+use crate::comms::mailbox::Tap;
+use crate::comms::recipients::{Audience, Member, Members};
+use crate::comms::topics::{Bounds, Sessions, Topics};
 use crate::error::Error;
-use crate::here::{self, Here};
-use crate::interests::{Hook, Interests};
-use crate::keys::SessionKeys;
-use crate::limits::{has_room, Limits};
-use crate::logger::log_line;
-use crate::outbox::Outbox;
-use crate::queue::Counts;
-use crate::relay::{Link, Outward, Passed, Relay, Relayed};
-use crate::revoked::{is_ended, Ended};
-use crate::session::{Session, SessionId};
-use crate::tap::Tap;
-use crate::topics::{Bounds, Sessions, Topics};
+use crate::ground::limits::{has_room, Limits};
+use crate::ground::logger::log_line;
+use crate::net::outbox::Outbox;
+use crate::net::queue::Counts;
+use crate::relay::adapter::{Link, Outward, Passed, Relay, Relayed};
+use crate::relay::channel::Channel;
+use crate::relay::envelope::{Content, Target};
+use crate::session::cookie::Session;
+use crate::session::id::SessionId;
+use crate::session::keys::SessionKeys;
+use crate::session::name::Bits;
+use crate::session::revoked::{is_ended, Ended};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::take;
@@ -127,7 +129,7 @@ pub(crate) struct Serving(Arc<Outbox>);
 impl Membership {
     /// Makes this thread the one that serves the WebSocket.
     pub fn serve(&self) -> Serving {
-        here::serve(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
+        current::serve(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
         let outbox = Arc::clone(&self.member.outbox);
         with(|registry| registry.served.insert(address(&outbox), Arc::clone(&outbox)));
         Serving(outbox)
@@ -136,7 +138,7 @@ impl Membership {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        here::serve(None);
+        current::serve(None);
         with(|registry| {
             registry.served.remove(&address(&self.0));
             registry.passed += self.0.counts();
@@ -218,7 +220,7 @@ impl Drop for Membership {
             Some(last)
         });
         if let Some(last) = last {
-            here::left(&self.member.outbox, last);
+            current::left(&self.member.outbox, last);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Counts of all servers of the process, for a page that a monitor reads.
 
-use crate::registry;
+use crate::comms::registry;
 
 /// How much there is, and how much there has been since the process began.
 ///

@@ -1,11 +1,11 @@
 //! The face of a topic: who is in a room, and what is said there.
 
-use crate::delivery;
+use crate::comms::current::{here, Here};
+use crate::comms::dispatch;
+use crate::comms::registry::{join_topic, with_topics};
 use crate::error::Error;
-use crate::here::{here, Here};
-use crate::local;
-use crate::registry::{join_topic, with_topics};
-use crate::session::SessionId;
+use crate::net::batch;
+use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ impl Topic {
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
-        local::to_topic(&self.name, except, self.keep, message, true)
+        dispatch::to_topic(&self.name, except, self.keep, message, true)
     }
 
     /// Returns the sessions that are members in this process, with all or some of their WebSockets, in
@@ -168,9 +168,9 @@ impl Topic {
     }
 
     /// Writes what new members get first.
-    fn write(&self, new: Option<Vec<Arc<crate::outbox::Outbox>>>) -> bool {
+    fn write(&self, new: Option<Vec<Arc<crate::net::outbox::Outbox>>>) -> bool {
         let joined = new.is_some();
-        delivery::write_list(new.unwrap_or_default());
+        batch::write_list(new.unwrap_or_default());
         joined
     }
 }

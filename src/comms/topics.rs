@@ -9,11 +9,11 @@
 //! A topic is there while it has a member, and a session while it has a WebSocket or is listened to:
 //! nothing stays of those who have gone.
 
-use crate::audience::{Audience, Member, Members};
+use crate::comms::recipients::{Audience, Member, Members};
 use crate::error::Error;
-use crate::limits::{Limits, KEPT_EACH, TOPIC_KEEPS};
-use crate::outbox::Outbox;
-use crate::session::SessionId;
+use crate::ground::limits::{Limits, KEPT_EACH, TOPIC_KEEPS};
+use crate::net::outbox::Outbox;
+use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -11,8 +11,8 @@
 //! then nobody connects, and lines are written directly. What the application logs through
 //! [`log`](crate::log) is its own: not paced, and written by the thread that logs it.
 
-use crate::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
-use crate::system::start_thread;
+use crate::ground::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
+use crate::ground::system::start_thread;
 use std::fmt::{Arguments, Write};
 use std::mem::take;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,14 +24,14 @@ use std::time::{Duration, Instant};
 macro_rules! log_line {
     (Debug, $($text:tt)+) => {
         if cfg!(feature = "log") {
-            log_line!($crate::logger::Level::Debug, $($text)+);
+            log_line!($crate::ground::logger::Level::Debug, $($text)+);
         }
     };
-    (Error, $($text:tt)+) => { log_line!($crate::logger::Level::Error, $($text)+) };
-    (Warn, $($text:tt)+) => { log_line!($crate::logger::Level::Warn, $($text)+) };
-    (Info, $($text:tt)+) => { log_line!($crate::logger::Level::Info, $($text)+) };
+    (Error, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Error, $($text)+) };
+    (Warn, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Warn, $($text)+) };
+    (Info, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Info, $($text)+) };
     ($level:expr, $($text:tt)+) => {
-        $crate::logger::log($level, (file!(), line!()), ::core::format_args!($($text)+))
+        $crate::ground::logger::log($level, (file!(), line!()), ::core::format_args!($($text)+))
     };
 }
 pub(crate) use log_line;
@@ -346,5 +346,5 @@ fn write(level: Level, line: &str) {
         Level::Warn => "WARN",
         Level::Info | Level::Debug => "INFO",
     };
-    crate::log::line(name, format_args!("{}", line));
+    crate::ground::log::line(name, format_args!("{}", line));
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Whether a socket is of no use any more once a write has given up at its timeout (Windows says so
 /// of SO_SNDTIMEO). There a client that takes no [`PIECE`] within a [`HOLD`] is cut off.
@@ -92,4 +92,15 @@ pub(crate) fn waker(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn waker(_: &TcpListener) -> io::Result<Option<TcpStream>> {
     Ok(None)
+}
+
+/// Returns the seconds since 1970; 0 on a system whose clock is before.
+pub(crate) fn unix_seconds() -> u64 {
+    unix_millis() / 1000
+}
+
+/// Returns the milliseconds since 1970; 0 on a system whose clock is before.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -11,7 +11,7 @@
 //! follows could be read as another request.
 
 use super::headers::Headers;
-use crate::limits::{Limits, CHUNK_EXTENSIONS, CHUNK_SIZE_DIGITS};
+use crate::ground::limits::{Limits, CHUNK_EXTENSIONS, CHUNK_SIZE_DIGITS};
 use std::fmt;
 
 /// Where a chunked body stands.

@@ -3,7 +3,7 @@
 //! A browser sends what any site on its host has set, so junk is skipped rather than refused.
 
 use super::headers::{trim, Headers};
-use crate::limits::{COOKIE_PAIRS, COOKIE_VALUE};
+use crate::ground::limits::{COOKIE_PAIRS, COOKIE_VALUE};
 
 /// Returns name and value of each cookie, in order: all Cookie lines, split at `;`, each pair split
 /// at its first `=`. Quotes stay. Looks at the first 64 pairs and skips values of more than 4 KiB.

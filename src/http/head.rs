@@ -12,7 +12,7 @@
 
 use super::headers::{is_token, trim, Headers};
 use super::target::{decode_path, Authority};
-use crate::limits::{Limits, LEADING_CRLFS};
+use crate::ground::limits::{Limits, LEADING_CRLFS};
 use std::fmt;
 
 /// The methods that are served (RFC 9110, 9; PATCH: RFC 5789). CONNECT, TRACE and unknown ones

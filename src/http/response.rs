@@ -5,7 +5,7 @@
 //! no text of an application becomes a second response.
 
 use super::headers::{is_field_value, is_token, trim, Headers};
-use crate::limits::JOINED;
+use crate::ground::limits::JOINED;
 use std::fmt::{self, Write};
 
 /// A response. The methods take and return it, so that it is built in one expression.

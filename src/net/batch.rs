@@ -13,9 +13,9 @@
 //!            on half of what it has left whenever it is held up itself
 //! ```
 
-use crate::outbox::{Full, Outbox, Refused, Sent, Shared};
-use crate::stream::after;
-use crate::system::start_thread;
+use crate::ground::system::start_thread;
+use crate::net::outbox::{Full, Outbox, Refused, Sent, Shared};
+use crate::net::stream::after;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
 use std::cell::RefCell;

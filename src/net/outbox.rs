@@ -9,13 +9,13 @@
 //! ```
 //!
 //! Whole frames are appended, so frames never interleave. Whatever is pending has a writer, or is on
-//! the list of a thread that will write it (see `delivery`).
+//! the list of a thread that will write it (see `batch`).
 
-use crate::clock::Clock;
-use crate::limits::{Limits, Overflow, DIRECT_WRITE};
-use crate::logger::log_line;
-use crate::queue::{Counts, Queue};
-use crate::stream::{after, Stream};
+use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE};
+use crate::ground::logger::log_line;
+use crate::net::queue::{Counts, Queue};
+use crate::net::stream::{after, Stream};
+use crate::net::timer::Clock;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::message::Message;
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     total: AtomicUsize,
 }
 
-/// What the clock looks after (see `delivery`).
+/// What the clock looks after (see `batch`).
 #[derive(Default)]
 pub(crate) struct Late {
     pub corked: Vec<Weak<Outbox>>,

@@ -5,7 +5,7 @@
 //! append ─▶ pending ── take_lot ─▶ in flight ─▶ the socket
 //! ```
 
-use crate::limits::Limits;
+use crate::ground::limits::Limits;
 use crate::websocket::frame::Frame;
 use std::mem::take;
 use std::time::{Duration, Instant};

@@ -14,8 +14,8 @@
 //! A Close frame that is sent wakes nobody here: the client's answer does, or the clock, which shuts
 //! the socket when none comes.
 
-use crate::limits::{LINGER_QUIET, READ_BUFFER};
-use crate::stream::{after, is_timeout, Stream};
+use crate::ground::limits::{LINGER_QUIET, READ_BUFFER};
+use crate::net::stream::{after, is_timeout, Stream};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 //! A timeout of the system starts anew with each call, so a peer that sends or takes an octet now
 //! and then never meets it. A deadline is a point in time, and each call gets what is left of it.
 
-use crate::limits::WRITE_RATE;
-use crate::system::{BRITTLE, PIECE};
+use crate::ground::limits::WRITE_RATE;
+use crate::ground::system::{BRITTLE, PIECE};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};

@@ -12,11 +12,11 @@
 //!
 //! One thread has the role and takes the octets in order, so messages from one sender arrive in order.
 
-use crate::limits::DIRECT_WRITE;
-use crate::outbox::{Outbox, Refused, Sent};
-use crate::queue::Queue;
-use crate::stream::{after, is_timeout, write_all, write_deadline};
-use crate::system::{start_thread, HOLD};
+use crate::ground::limits::DIRECT_WRITE;
+use crate::ground::system::{start_thread, HOLD};
+use crate::net::outbox::{Outbox, Refused, Sent};
+use crate::net::queue::Queue;
+use crate::net::stream::{after, is_timeout, write_all, write_deadline};
 use crate::websocket::frame::Frame;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, MutexGuard};

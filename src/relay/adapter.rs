@@ -1,11 +1,11 @@
 //! What carries messages between processes: the trait of an adapter, and what it tells.
 
-use crate::channel::Channel;
-pub use crate::channel::{Bits, SessionName};
-pub use crate::envelope::{Content, Envelope, EnvelopeError, Target};
 use crate::error::Error;
-use crate::logger::log_line;
-use crate::session::SessionId;
+use crate::ground::logger::log_line;
+use crate::relay::channel::Channel;
+use crate::relay::envelope::{Content, Envelope, Target};
+use crate::session::id::SessionId;
+use crate::session::name::Bits;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;

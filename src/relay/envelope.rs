@@ -19,8 +19,9 @@
 //! milliseconds since 1970. A login belongs to a session, and a topic has nothing to close. All else is refused: half an envelope must
 //! not look like a whole one.
 
-use crate::channel::{Bits, Channel, SessionName};
-use crate::limits::ENVELOPE;
+use crate::ground::limits::ENVELOPE;
+use crate::relay::channel::Channel;
+use crate::session::name::{Bits, SessionName};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::fmt;

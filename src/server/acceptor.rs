@@ -4,16 +4,16 @@
 //! nobody is left at the door, and after serving up to eight stay there. So a short connection
 //! costs no thread start. What is rare is not inlined: the stack beneath a connection is small.
 
-use crate::connection::{serve, Site};
+use crate::ground::limits::{AT_THE_DOOR, LINGER_QUIET};
+use crate::ground::logger::log_line;
+use crate::ground::system::unix_seconds;
+use crate::ground::system::{start_thread, waker};
 use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
-use crate::limits::{AT_THE_DOOR, LINGER_QUIET};
-use crate::logger::log_line;
-use crate::roster::Roster;
-use crate::session::unix_seconds;
-use crate::socket::Socket;
-use crate::stream::{after, write_all, Stream};
-use crate::system::{start_thread, waker};
+use crate::net::reader::Socket;
+use crate::net::stream::{after, write_all, Stream};
+use crate::server::connection::{serve, Site};
+use crate::server::connections::Roster;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};

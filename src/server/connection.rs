@@ -13,22 +13,22 @@
 //! are the thread's until it ends. So what is done before and after that call is not inlined: its
 //! locals would lie beneath it.
 
-use crate::controller::Controller;
 use crate::error::Error;
+use crate::ground::limits::{Limits, BODY_RATE, CROSSING, LINGER, REST_CROSSING};
+use crate::ground::logger::{log_line, Level};
+use crate::ground::system::unix_seconds;
 use crate::http::chunked::Chunked;
 use crate::http::forwarded;
 use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
-use crate::http::request::{Live, Request, Settings};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
-use crate::limits::{Limits, BODY_RATE, CROSSING, LINGER, REST_CROSSING};
-use crate::logger::{log_line, Level};
-use crate::outbox::Shared;
-use crate::roster::Place;
-use crate::router::Router;
-use crate::session::unix_seconds;
-use crate::socket::Socket;
-use crate::stream::{after, write_all, write_deadline};
+use crate::net::outbox::Shared;
+use crate::net::reader::Socket;
+use crate::net::stream::{after, write_all, write_deadline};
+use crate::server::connections::Place;
+use crate::server::controller::Controller;
+use crate::server::request::{Live, Request, Settings};
+use crate::server::route::Router;
 use crate::websocket::handshake::asks_upgrade;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

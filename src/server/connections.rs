@@ -14,10 +14,10 @@
 //! A place that becomes free is given to the newcomer that has waited longest, under the lock, so
 //! that one that comes later cannot take it.
 
-use crate::delivery::close_all;
-use crate::limits::{has_room, Limits, AT_THE_DOOR, CROSSING, SILENT, WAIT_FOR_PLACE};
-use crate::outbox::Outbox;
-use crate::stream::{after, Stream};
+use crate::ground::limits::{has_room, Limits, AT_THE_DOOR, CROSSING, SILENT, WAIT_FOR_PLACE};
+use crate::net::batch::close_all;
+use crate::net::outbox::Outbox;
+use crate::net::stream::{after, Stream};
 use crate::websocket::close::CloseFrame;
 use std::cell::Cell;
 use std::collections::HashMap;

@@ -1,15 +1,15 @@
 //! The two traits that an application implements.
 
 use crate::error::Error;
-use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::session::SessionId;
+use crate::server::conversation::{self, Event};
+use crate::server::request::Request;
+use crate::session::id::SessionId;
 use crate::websocket::close::CloseFrame;
-use crate::websocket::conversation::{self, Event};
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
-pub use crate::comms::{Broadcast, Websocket};
+pub use crate::comms::handles::{Broadcast, Websocket};
 
 /// Answers requests, of whatever method. A closure `|request: &Request| ...` is a controller too;
 /// its argument needs the type.

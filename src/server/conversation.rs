@@ -11,18 +11,19 @@
 //! `Violation::close_code`, those of a handler's in `Error::close_code`. It knows no controller: what
 //! happens is told to a function.
 
-use crate::delivery::{self, deliver, Seat};
+use crate::comms::registry::{self, Membership, NotJoined};
 use crate::error::Error;
-use crate::http::request::{Live, Request};
+use crate::ground::limits::{LINGER, WRITE_RATE};
+use crate::ground::logger::{log_line, Level};
+use crate::ground::system::unix_seconds;
 use crate::http::response::Response;
-use crate::limits::{LINGER, WRITE_RATE};
-use crate::logger::{log_line, Level};
-use crate::outbox::{Outbox, Shared};
-use crate::registry::{self, Membership, NotJoined};
-use crate::roster::Entry;
-use crate::session::{unix_seconds, SessionId};
-use crate::socket::Socket;
-use crate::stream::after;
+use crate::net::batch::{self, deliver, Seat};
+use crate::net::outbox::{Outbox, Shared};
+use crate::net::reader::Socket;
+use crate::net::stream::after;
+use crate::server::connections::Entry;
+use crate::server::request::{Live, Request};
+use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use crate::websocket::handshake::{accept, Refusal};
@@ -103,7 +104,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
         }
     };
     if live.entry.becomes(&outbox) {
-        delivery::close_all([&outbox].into_iter(), &going_away());
+        batch::close_all([&outbox].into_iter(), &going_away());
     }
     // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
     // it can be reached, by senders and by a shutdown.
@@ -232,7 +233,7 @@ impl Conversation {
             self.frames(seat, listener)?;
         }
         self.in_batch = false;
-        delivery::flush();
+        batch::flush();
         // A client that does not read what it is sent is not read from. That is not held against
         // the message that it is sending.
         if let (Some(waited), Some(deadline)) =

@@ -1,20 +1,20 @@
 //! A server: its settings, its start and its end.
 
-use crate::connection::Site;
-use crate::door::Door;
+use crate::comms::registry::{self, process_keys};
 use crate::error::Error;
+use crate::ground::limits::{Limits, LOG_FLUSH};
+use crate::ground::logger::{self, log_line};
 use crate::http::forwarded::{canonical, canonical_socket};
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
-use crate::http::request::Settings;
-use crate::keys::SessionKeys;
-use crate::limits::{Limits, LOG_FLUSH};
-use crate::logger::{self, log_line};
-use crate::outbox::Shared;
-use crate::registry::{self, process_keys};
-use crate::router::{Handler, Router};
-use crate::session::SessionCookie;
-use crate::websocket::conversation::going_away;
+use crate::net::outbox::Shared;
+use crate::server::acceptor::Door;
+use crate::server::connection::Site;
+use crate::server::conversation::going_away;
+use crate::server::request::Settings;
+use crate::server::route::{Handler, Router};
+use crate::session::cookie::SessionCookie;
+use crate::session::keys::SessionKeys;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;

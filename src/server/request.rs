@@ -3,23 +3,25 @@
 //! The request owns the socket while its handler runs. A handler that makes it a WebSocket takes
 //! the socket out and gives none back; otherwise the connection goes on with the next request.
 
-use crate::channel::Bits;
-use crate::envelope::{Content, Target};
+use crate::comms::dispatch;
+use crate::comms::registry;
 use crate::error::Error;
+use crate::ground::system::unix_seconds;
 use crate::http::cookie::cookies;
 use crate::http::head::{Head, HeadParser, Method};
 use crate::http::headers::Headers;
 use crate::http::origin::Origins;
 use crate::http::response::Response;
 use crate::http::target::query_value;
-use crate::keys::SessionKeys;
-use crate::local;
-use crate::outbox::Shared;
-use crate::registry;
-use crate::revoked::{self, Ended};
-use crate::roster::Entry;
-use crate::session::{unix_seconds, Session, SessionCookie, SessionId};
-use crate::socket::Socket;
+use crate::net::outbox::Shared;
+use crate::net::reader::Socket;
+use crate::relay::envelope::{Content, Target};
+use crate::server::connections::Entry;
+use crate::session::cookie::{Session, SessionCookie};
+use crate::session::id::SessionId;
+use crate::session::keys::SessionKeys;
+use crate::session::name::Bits;
+use crate::session::revoked::{self, Ended};
 use crate::websocket::handshake::{asks_upgrade, Refusal};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -335,7 +337,7 @@ impl Request {
         // A browser sends one cookie for each path and domain that somebody set it for, and a thief
         // could use any of them. What was made for this request has no cookie that could be ended.
         for old in self.known_sessions() {
-            let ended = local::end_login(&old.id, Ended::Login(old.login, old.issued), why);
+            let ended = dispatch::end_login(&old.id, Ended::Login(old.login, old.issued), why);
             if registry::is_relayed() {
                 let (login, issued) = match ended {
                     Ended::Login(login, issued) => (Some(Bits(login)), issued),

@@ -1,9 +1,9 @@
 //! Turns a path into the controller that answers it.
 
-use crate::controller::Controller;
 use crate::error::Error;
+use crate::ground::system::WINDOWS_NAMES;
 use crate::http::target::{is_reserved_on_windows, TargetError};
-use crate::system::WINDOWS_NAMES;
+use crate::server::controller::Controller;
 
 /// A controller and the pattern of the paths that it answers.
 ///

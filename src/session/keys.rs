@@ -4,7 +4,9 @@
 //! HMAC is known (RFC 6194, 3.3).
 
 use crate::error::Error;
-use crate::system;
+use crate::ground::system;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::Engine;
 use sha1_smol::Sha1;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -161,4 +163,22 @@ fn thread_mix() -> [u8; 32] {
         half.copy_from_slice(&hmac_sha1(&seeds, &[count])[..16]);
     }
     bits
+}
+
+/// Returns `label.body.signature`. The label is signed too, so that a text made for one purpose is
+/// no good for another.
+pub(crate) fn seal(label: &str, body: &str, keys: &SessionKeys) -> String {
+    let text = [label, body].join(".");
+    let signature = BASE64.encode(keys.sign(text.as_bytes()));
+    [text, signature].join(".")
+}
+
+/// Returns the body of a text that was sealed with one of the keys.
+pub(crate) fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a str> {
+    let (text, signature) = sealed.rsplit_once('.')?;
+    let signature = BASE64.decode(signature).ok().filter(|octets| octets.len() == SIGNATURE)?;
+    if !keys.verify(text.as_bytes(), &signature) {
+        return None;
+    }
+    text.strip_prefix(label)?.strip_prefix('.')
 }

@@ -13,8 +13,10 @@
 //! collects the open WebSockets, and the thread that registers one asks here while it holds the
 //! registry's lock, which the collection needs too. So one of the two always sees the other.
 
-use crate::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
-use crate::session::{unix_millis, Session, SessionId};
+use crate::ground::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
+use crate::ground::system::unix_millis;
+use crate::session::cookie::Session;
+use crate::session::id::SessionId;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

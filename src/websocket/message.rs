@@ -6,7 +6,7 @@
 
 use super::close::{CloseCode, CloseError, CloseFrame};
 use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
-use crate::limits::Limits;
+use crate::ground::limits::Limits;
 use std::fmt;
 
 /// A message: what one side sends and the other gets whole.

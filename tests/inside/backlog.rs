@@ -1,9 +1,9 @@
 //! What waits for a client that does not read is bounded, in octets and in messages.
 
 use super::{Script, Stub};
-use crate::delivery::deliver;
-use crate::limits::Limits;
-use crate::outbox::{Outbox, Refused, Sent, Shared};
+use crate::ground::limits::Limits;
+use crate::net::batch::deliver;
+use crate::net::outbox::{Outbox, Refused, Sent, Shared};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;

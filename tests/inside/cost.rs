@@ -6,9 +6,9 @@
 use super::checks::conversation::HANDSHAKE;
 use super::served::transcript;
 use super::{Script, Stub};
+use crate::ground::limits::Limits;
 use crate::http::head::HeadParser;
 use crate::http::Chunked;
-use crate::limits::Limits;
 use crate::websocket::{Assembler, Message, Received};
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,8 @@
 use super::checks::conversation::HANDSHAKE;
 use super::served::transcript;
 use super::{Script, Stub};
-use crate::limits::{Limits, WRITE_RATE};
-use crate::stream::{after, write_all, write_deadline};
+use crate::ground::limits::{Limits, WRITE_RATE};
+use crate::net::stream::{after, write_all, write_deadline};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;

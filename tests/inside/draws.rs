@@ -1,6 +1,6 @@
 //! The random numbers that name sessions.
 
-use crate::keys::SessionKeys;
+use crate::session::keys::SessionKeys;
 use std::thread;
 
 /// A million takes long where nothing is optimised; still more than 65,536 from each of the keys.

@@ -3,7 +3,7 @@
 use super::checks::conversation::HANDSHAKE;
 use super::served::transcript;
 use super::{Script, Stub};
-use crate::limits::Limits;
+use crate::ground::limits::Limits;
 use std::fmt::Debug;
 use std::io::ErrorKind;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The library's own log lines: a kind's pace, and what is told of what was left out.
 
-use crate::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
-use crate::logger::{capped, Level, Pace, Queue};
+use crate::ground::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
+use crate::ground::logger::{capped, Level, Pace, Queue};
 use std::time::{Duration, Instant};
 
 #[test]

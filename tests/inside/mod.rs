@@ -42,7 +42,7 @@ mod topics;
 #[cfg(test)]
 mod writes;
 
-use crate::stream::Stream;
+use crate::net::stream::Stream;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;

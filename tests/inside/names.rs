@@ -2,10 +2,10 @@
 
 use super::served::serve_with;
 use super::{Script, Stub};
+use crate::ground::limits::Limits;
 use crate::http::target::is_reserved_on_windows;
 use crate::http::{Handler, Request, Response};
-use crate::limits::Limits;
-use crate::router::Router;
+use crate::server::route::Router;
 
 /// What the row shows, the segment, and whether Windows reads it as something else than a file of
 /// this name.

@@ -1,8 +1,8 @@
 //! The places of a server: how many connections there may be, in all and from one address.
 
 use super::{Script, Stub};
-use crate::limits::Limits;
-use crate::roster::{Place, Roster};
+use crate::ground::limits::Limits;
+use crate::server::connections::{Place, Roster};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

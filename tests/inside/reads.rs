@@ -1,8 +1,8 @@
 //! The read half.
 
 use super::{Script, Stub};
-use crate::limits::Limits;
-use crate::socket::Socket;
+use crate::ground::limits::Limits;
+use crate::net::reader::Socket;
 use crate::websocket::{Assembler, Received};
 use std::time::Duration;
 

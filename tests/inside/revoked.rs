@@ -2,12 +2,13 @@
 
 use super::pauses;
 use super::threads::outbox;
-use crate::keys::SessionKeys;
-use crate::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
-use crate::local::end_login;
-use crate::registry::{join, members, NotJoined};
-use crate::revoked::{self, Ended, Revoked};
-use crate::session::{Session, SessionCookie, SessionId};
+use crate::comms::dispatch::end_login;
+use crate::comms::registry::{join, members, NotJoined};
+use crate::ground::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
+use crate::session::cookie::{Session, SessionCookie};
+use crate::session::id::SessionId;
+use crate::session::keys::SessionKeys;
+use crate::session::revoked::{self, Ended, Revoked};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 

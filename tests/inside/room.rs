@@ -4,10 +4,10 @@
 use super::checks::conversation::HANDSHAKE;
 use super::served::site;
 use super::{Script, Stub};
-use crate::connection::serve;
-use crate::limits::{Limits, SILENT};
-use crate::roster::{Place, Roster};
-use crate::socket::Socket;
+use crate::ground::limits::{Limits, SILENT};
+use crate::net::reader::Socket;
+use crate::server::connection::serve;
+use crate::server::connections::{Place, Roster};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -271,7 +271,7 @@ fn a_websocket_cannot_open_on_a_connection_that_is_to_end_and_is_told_so() {
 #[test]
 #[cfg(target_os = "linux")]
 fn linux_delivers_what_arrives_after_the_receiving_side_was_shut() {
-    use crate::stream::Stream;
+    use crate::net::stream::Stream;
     use std::io::Write;
     use std::net::{Shutdown, TcpListener, TcpStream};
 

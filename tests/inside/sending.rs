@@ -1,12 +1,12 @@
 //! What senders are promised, and what is counted, where a socket could not show it.
 
 use super::{Script, Stub};
-use crate::delivery::{deliver_all, Seat};
-use crate::keys::SessionKeys;
-use crate::limits::{Limits, Overflow, TOPIC_KEEPS};
-use crate::outbox::{Outbox, Shared};
-use crate::registry::{join, with_topics, Membership};
-use crate::session::{Session, SessionCookie};
+use crate::comms::registry::{join, with_topics, Membership};
+use crate::ground::limits::{Limits, Overflow, TOPIC_KEEPS};
+use crate::net::batch::{deliver_all, Seat};
+use crate::net::outbox::{Outbox, Shared};
+use crate::session::cookie::{Session, SessionCookie};
+use crate::session::keys::SessionKeys;
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use crate::websocket::CloseCode;
 use crate::{Comms, Error};
@@ -126,7 +126,7 @@ fn nothing_newer_comes_before_what_was_kept_to_any_tab_or_session_that_comes_whi
                     topic.send(number.to_be_bytes().to_vec()).expect("always Ok");
                     number += 1;
                     if number % 7 == 0 {
-                        crate::delivery::flush();
+                        crate::net::batch::flush();
                     }
                 }
                 number
@@ -161,7 +161,7 @@ fn also_empty_messages_are_kept_up_to_a_bound() {
     }
     let late = Tab::new(&shared);
     assert!(topic.subscribe(&late.session.id));
-    assert_eq!(late.got().len(), TOPIC_KEEPS / crate::limits::KEPT_EACH);
+    assert_eq!(late.got().len(), TOPIC_KEEPS / crate::ground::limits::KEPT_EACH);
 }
 
 #[test]

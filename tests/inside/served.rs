@@ -1,18 +1,19 @@
 //! A whole connection over a stub, on this thread.
 
 use super::Stub;
-use crate::connection::{serve, Site};
-use crate::controller::{Controller, WebsocketController};
+use crate::ground::limits::Limits;
 use crate::http::origin::Origins;
-use crate::http::request::Settings;
 use crate::http::{Error, Handler, Request, Response};
-use crate::keys::SessionKeys;
-use crate::limits::Limits;
-use crate::outbox::Shared;
-use crate::roster::Roster;
-use crate::router::Router;
-use crate::session::{SessionCookie, SessionId};
-use crate::socket::Socket;
+use crate::net::outbox::Shared;
+use crate::net::reader::Socket;
+use crate::server::connection::{serve, Site};
+use crate::server::connections::Roster;
+use crate::server::controller::{Controller, WebsocketController};
+use crate::server::request::Settings;
+use crate::server::route::Router;
+use crate::session::cookie::SessionCookie;
+use crate::session::id::SessionId;
+use crate::session::keys::SessionKeys;
 use crate::websocket::{CloseCode, CloseFrame, Message};
 use crate::Comms;
 use std::net::SocketAddr;

@@ -1,13 +1,13 @@
 //! Many threads on one outbox and on the map, which yield at random.
 
 use super::{Script, Stub};
-use crate::delivery::deliver;
-use crate::keys::SessionKeys;
-use crate::limits::Limits;
-use crate::outbox::{Outbox, Refused, Shared};
-use crate::registry::{everyone, join, members, NotJoined};
-use crate::revoked::{self, Ended};
-use crate::session::{Session, SessionCookie};
+use crate::comms::registry::{everyone, join, members, NotJoined};
+use crate::ground::limits::Limits;
+use crate::net::batch::deliver;
+use crate::net::outbox::{Outbox, Refused, Shared};
+use crate::session::cookie::{Session, SessionCookie};
+use crate::session::keys::SessionKeys;
+use crate::session::revoked::{self, Ended};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use std::io::ErrorKind;
@@ -212,8 +212,9 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                         inside.swap_remove(random.below(inside.len()));
                     drop(membership);
                     let left = members(&sessions[which].id);
-                    let gone =
-                        |member: &crate::audience::Member| !Arc::ptr_eq(&member.outbox, &outbox);
+                    let gone = |member: &crate::comms::recipients::Member| {
+                        !Arc::ptr_eq(&member.outbox, &outbox)
+                    };
                     assert!(left.map_or(true, |left| left.iter().all(gone)));
                 }
             }
@@ -236,7 +237,7 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
 
 #[test]
 fn threads_are_refused_before_the_systems_mappings_for_them_run_out() {
-    use crate::system::fits;
+    use crate::ground::system::fits;
     // Linux's default: std ends the process at some 16,380 threads.
     assert!(fits(14_000, Some(65_530)) && !fits(14_400, Some(65_530)));
     assert!(fits(28_000, Some(131_072)) && !fits(usize::MAX, Some(131_072)));

@@ -1,11 +1,12 @@
 //! Many sessions in many topics, on many threads.
 
 use super::{Script, Stub};
-use crate::keys::SessionKeys;
-use crate::limits::Limits;
-use crate::outbox::{Outbox, Shared};
-use crate::registry::{join, with_topics, Membership};
-use crate::session::{SessionCookie, SessionId};
+use crate::comms::registry::{join, with_topics, Membership};
+use crate::ground::limits::Limits;
+use crate::net::outbox::{Outbox, Shared};
+use crate::session::cookie::SessionCookie;
+use crate::session::id::SessionId;
+use crate::session::keys::SessionKeys;
 use crate::websocket::frame::FrameHeader;
 use crate::Comms;
 use std::collections::HashMap;

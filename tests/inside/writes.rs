@@ -1,9 +1,9 @@
 //! The write half.
 
 use super::{Script, Stub};
-use crate::limits::Limits;
-use crate::outbox::{Outbox, Refused, Sent, Shared};
-use crate::stream::write_parts;
+use crate::ground::limits::Limits;
+use crate::net::outbox::{Outbox, Refused, Sent, Shared};
+use crate::net::stream::write_parts;
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;
 use std::net::SocketAddr;

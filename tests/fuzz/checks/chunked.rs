@@ -1,8 +1,8 @@
 //! A chunked body is the same body however it comes, and never longer than allowed.
 
 use super::ways;
+use crate::ground::limits::Limits;
 use crate::http::{Chunked, ChunkedError};
-use crate::limits::Limits;
 
 /// Small, so that they are met.
 fn limits() -> Limits {

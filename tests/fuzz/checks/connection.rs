@@ -1,9 +1,9 @@
 //! A connection is answered the same however its octets come, and ends when they end.
 
 use super::ways;
+use crate::ground::limits::Limits;
 use crate::inside::served::transcript;
 use crate::inside::{Script, Stub};
-use crate::limits::Limits;
 
 /// Small, so that they are met.
 fn limits() -> Limits {

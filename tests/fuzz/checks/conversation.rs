@@ -3,7 +3,7 @@
 use super::connection::answers;
 use super::frame::{framed, hear};
 use super::ways;
-use crate::limits::Limits;
+use crate::ground::limits::Limits;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::{CloseCode, CloseFrame, Message, Received};
 

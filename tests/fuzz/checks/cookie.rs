@@ -1,8 +1,8 @@
 //! Cookies are found or skipped, and only what was signed is a session.
 
+use crate::ground::limits::{COOKIE_PAIRS, COOKIE_VALUE};
 use crate::http::{cookies, Headers};
-use crate::limits::{COOKIE_PAIRS, COOKIE_VALUE};
-use crate::session::SessionCookie;
+use crate::session::cookie::SessionCookie;
 use crate::{SessionId, SessionKeys};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine as _;

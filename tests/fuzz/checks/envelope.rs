@@ -1,8 +1,8 @@
 //! An envelope is read whole or not at all, what is read is written the same, and its channel is read
 //! back as what it is for.
 
-use crate::channel::Channel;
-use crate::relay::Envelope;
+use crate::relay::channel::Channel;
+use crate::relay::envelope::Envelope;
 
 /// Panics when a promise about this envelope, or about this name of a channel, is broken.
 pub fn check(bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! Frames are the same messages however they come, and a header has one form.
 
 use super::ways;
-use crate::limits::Limits;
+use crate::ground::limits::Limits;
 use crate::websocket::{Assembler, FrameHeader, Message, Received, Violation};
 
 /// Small, so that they are met.

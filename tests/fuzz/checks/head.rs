@@ -1,8 +1,8 @@
 //! A request head has one verdict however it comes, and what is written of it is read the same.
 
+use crate::ground::limits::Limits;
 use crate::http::head::HeadParser;
 use crate::http::{Head, HeadError, Request};
-use crate::limits::Limits;
 
 /// Small, so that they are met.
 fn limits() -> Limits {

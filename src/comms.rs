@@ -1,0 +1,17 @@
+//! Who is connected, and sending to them from anywhere: a session becomes its open WebSockets, a topic its
+//! members. Nothing here reads a socket or calls a handler.
+//!
+//! The files are listed in the order in which they may name each other.
+
+pub(crate) mod current;
+pub(crate) mod dispatch;
+pub(crate) mod handles;
+pub(crate) mod inbound;
+pub(crate) mod interests;
+pub(crate) mod mailbox;
+pub(crate) mod receiver;
+pub(crate) mod recipients;
+pub(crate) mod registry;
+pub(crate) mod stats;
+pub(crate) mod topic;
+pub(crate) mod topics;

@@ -1,0 +1,12 @@
+//! What a connection needs of the system, and how a message is written: frames go into a client's outbox,
+//! and one thread at a time writes them. Nothing here knows sessions or handlers.
+//!
+//! The files are listed in the order in which they may name each other.
+
+pub(crate) mod batch;
+pub(crate) mod outbox;
+pub(crate) mod queue;
+pub(crate) mod reader;
+pub(crate) mod stream;
+pub(crate) mod timer;
+pub(crate) mod writer;

@@ -1,0 +1,12 @@
+//! What processes tell each other: the names of channels, envelopes, and the trait of an adapter. Nothing
+//! here knows who is connected to this process.
+//!
+//! The files are listed in the order in which they may name each other.
+
+pub(crate) mod adapter;
+pub(crate) mod channel;
+pub(crate) mod envelope;
+
+pub use self::adapter::{Gap, Link, Relay};
+pub use self::envelope::{Content, Envelope, EnvelopeError, Target};
+pub use crate::session::name::{Bits, SessionName};
