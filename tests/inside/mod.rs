@@ -1,7 +1,6 @@
 //! Tests of what cannot be seen over a socket, with a stub in a socket's place. They are compiled
 //! into the library's own test binary; the stub and the checks, also into that of the fuzz targets.
 
-#[path = "../fuzz/checks/mod.rs"]
 pub mod checks;
 mod served;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Checks each octet string of a target's corpus, and so many variants.
 fn replay(target: &str, check: fn(&[u8]), variants: usize) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inside/corpus").join(target);
     let mut corpus: Vec<Vec<u8>> = Vec::new();
     let mut paths: Vec<_> = fs::read_dir(folder).expect("a corpus").flatten().collect();
     paths.sort_by_key(|entry| entry.file_name());
