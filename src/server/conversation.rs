@@ -152,6 +152,9 @@ struct Conversation {
     close_deadline: Option<Instant>,
     /// Several frames were there to be handled at once.
     in_batch: bool,
+    /// Messages and bytes that came and are not in the outbox's counts yet. Here and not on the stack,
+    /// where all that a handler calls lies on it.
+    came: (u64, u64),
     /// A ping was sent and nothing came since.
     pinged: bool,
     /// What had been written when something came last.
@@ -160,14 +163,24 @@ struct Conversation {
     /// `Limits::messages_per_second`.
     begun: Instant,
     due: Duration,
+    /// When the read that is going on began.
+    reads_since: Duration,
+    /// The last frame ended a message, or was a ping, and is not counted yet.
+    uncounted: bool,
 }
 
 /// Why a conversation ends.
 enum End {
     /// The client sent a Close frame.
     Close(CloseFrame),
-    /// The client broke the protocol or a limit, is too slow, or silent: it is told the code and why.
-    Told(CloseCode, String),
+    /// The client broke the protocol or a limit.
+    Violation(Violation),
+    /// A message took too long to arrive.
+    Slow,
+    /// More messages came in a second than may.
+    TooMany,
+    /// Nothing came after a ping.
+    Silent,
     /// The handler returned an error, with this code, or panicked.
     Failed(CloseCode),
     /// The connection ended without a Close frame.
@@ -195,10 +208,13 @@ impl Conversation {
             message_deadline: None,
             close_deadline: None,
             in_batch: false,
+            came: (0, 0),
             pinged: false,
             written: 0,
             begun: Instant::now(),
             due: Duration::ZERO,
+            reads_since: Duration::ZERO,
+            uncounted: false,
         })
     }
 
@@ -266,31 +282,29 @@ impl Conversation {
 
     /// Handles all whole frames that were read.
     fn frames(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
-        let (mut messages, mut octets) = (0, 0);
-        let result = self.all_frames(seat, listener, &mut messages, &mut octets);
-        self.outbox.heard(messages, octets);
+        let result = self.all_frames(seat, listener);
+        let (messages, bytes) = std::mem::take(&mut self.came);
+        self.outbox.heard(messages, bytes);
         result
     }
 
-    fn all_frames(
-        &mut self,
-        seat: &Seat,
-        listener: Listener,
-        messages: &mut u64,
-        octets: &mut u64,
-    ) -> Result<(), End> {
+    fn all_frames(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
         loop {
-            let (used, received) =
-                self.assembler.read(self.socket.unread(), &self.shared.limits).map_err(broken)?;
+            // Here, where nothing that was received would lie on the stack meanwhile.
+            if self.uncounted && !self.keeps_pace() {
+                return Err(End::TooMany);
+            }
+            let (used, received) = self
+                .assembler
+                .read(self.socket.unread(), &self.shared.limits)
+                .map_err(End::Violation)?;
             self.socket.consume(used);
-            *octets += used as u64;
-            *messages += u64::from(matches!(received, Some(Received::Message(_))));
+            self.came.1 += used as u64;
+            self.came.0 += u64::from(matches!(received, Some(Received::Message(_))));
             if received.is_some() && !self.assembler.in_progress() {
                 self.message_deadline = None;
             }
-            if self.shared.limits.messages_per_second > 0 {
-                self.keep_pace(&received)?;
-            }
+            self.uncounted = matches!(received, Some(Received::Message(_) | Received::Ping(_)));
             match received {
                 None => return Ok(()),
                 Some(Received::Message(message)) => self.message(message, seat, listener)?,
@@ -309,26 +323,33 @@ impl Conversation {
         }
     }
 
-    /// Counts a message or a ping. Error: the client is more than a second's worth ahead of its pace.
+    /// Counts a message or a ping, if there is a limit. Returns whether the client keeps its pace: it is
+    /// at most a second's worth ahead.
     #[inline(never)]
-    fn keep_pace(&mut self, received: &Option<Received>) -> Result<(), End> {
-        if !matches!(received, Some(Received::Message(_) | Received::Ping(_))) {
-            return Ok(());
-        }
-        let (now, second) = (self.begun.elapsed(), Duration::from_secs(1));
-        let each = second / self.shared.limits.messages_per_second.max(1);
+    fn keeps_pace(&mut self) -> bool {
+        let each = match self.shared.limits.messages_per_second {
+            0 => return true,
+            limit => Duration::from_secs(1) / limit,
+        };
+        let now = self.begun.elapsed();
         self.due = self.due.max(now.saturating_sub(HELD_UP)).saturating_add(each);
-        match self.due.saturating_sub(now) > second {
-            true => Err(too_much("too many messages")),
-            false => Ok(()),
+        self.due.saturating_sub(now) <= Duration::from_secs(1)
+    }
+
+    /// Notes that a read begins, in the box: on the stack it would lie beneath the read.
+    #[inline(never)]
+    fn begin_read(&mut self) {
+        if self.shared.limits.messages_per_second > 0 {
+            self.reads_since = self.begun.elapsed();
         }
     }
 
     /// Takes the time that was waited for the client out of its account. What a handler held up stays
     /// in it: messages may have waited for that.
-    fn settle_pace(&mut self, began_to_read: Option<Duration>) {
-        if let Some(began) = began_to_read {
-            let held_up = began.saturating_sub(self.due);
+    #[inline(never)]
+    fn settle_pace(&mut self) {
+        if self.shared.limits.messages_per_second > 0 {
+            let held_up = self.reads_since.saturating_sub(self.due);
             self.due = self.due.max(self.begun.elapsed().saturating_sub(held_up));
         }
     }
@@ -367,6 +388,7 @@ impl Conversation {
     /// become whole and on a client that does not answer a ping.
     #[inline(never)]
     fn read_more(&mut self) -> Result<(), End> {
+        self.begin_read();
         self.message_deadline = match (self.is_partial(), self.message_deadline) {
             (false, _) => None,
             (true, None) => Some(after(self.shared.limits.message_timeout)),
@@ -376,7 +398,6 @@ impl Conversation {
         if self.outbox.is_closing() && self.close_deadline.is_none() {
             self.close_deadline = Some(after(limits.close_timeout));
         }
-        let began = (limits.messages_per_second > 0).then(|| self.begun.elapsed());
         loop {
             let dead = [self.message_deadline, self.close_deadline].into_iter().flatten().min();
             let patience = self.patience();
@@ -388,20 +409,15 @@ impl Conversation {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
                     self.heard();
-                    self.settle_pace(began);
+                    self.settle_pace();
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
                 Err(_) if past(self.close_deadline) => return Err(End::Lost),
-                Err(_) if past(self.message_deadline) => {
-                    return Err(too_much("the message took too long"))
-                }
+                Err(_) if past(self.message_deadline) => return Err(End::Slow),
                 // What waits for the client has a deadline of its own; a ping would wait behind it.
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_congested() => {}
-                Err(_) if self.pinged => {
-                    let why = "no answer to a ping".to_string();
-                    return Err(End::Told(CloseCode::INTERNAL_ERROR, why));
-                }
+                Err(_) if self.pinged => return Err(End::Silent),
                 Err(_) => {
                     // Refused when the connection has ended, which the next read will tell.
                     drop(self.outbox.send(&Frame::new(OpCode::Ping, b"")));
@@ -428,15 +444,22 @@ impl Conversation {
         limits.pong_timeout.saturating_add(way)
     }
 
+    /// Logs what the client is told, and why.
+    fn told(&self, code: CloseCode, why: String) -> (CloseCode, String) {
+        log_line!(Info, "closed {} with {}: {}", self.id, code, why);
+        (code, why)
+    }
+
     /// Tells the client why, and lets it read that. Returns the client's Close frame.
     #[inline(never)]
     fn say_goodbye(&mut self, end: End) -> Option<CloseFrame> {
+        let too_much = CloseCode::POLICY_VIOLATION;
         let (code, reason) = match &end {
             End::Close(close) => (close.code, close.reason.clone()),
-            End::Told(code, why) => {
-                log_line!(Info, "closed {} with {}: {}", self.id, code, why);
-                (*code, why.clone())
-            }
+            End::Violation(violation) => self.told(violation.close_code(), violation.to_string()),
+            End::Slow => self.told(too_much, "the message took too long".to_string()),
+            End::TooMany => self.told(too_much, "too many messages".to_string()),
+            End::Silent => self.told(CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string()),
             End::Failed(code) => (*code, String::new()),
             End::Lost => {
                 self.outbox.close();
@@ -459,16 +482,6 @@ impl Conversation {
             _ => None,
         }
     }
-}
-
-#[inline(never)]
-fn broken(violation: Violation) -> End {
-    End::Told(violation.close_code(), violation.to_string())
-}
-
-#[inline(never)]
-fn too_much(why: &str) -> End {
-    End::Told(CloseCode::POLICY_VIOLATION, why.to_string())
 }
 
 fn past(deadline: Option<Instant>) -> bool {

@@ -369,11 +369,9 @@ impl Request {
     /// Returns the Set-Cookie value of the answer: `None` when nobody asked for the session, or
     /// the client has the cookie.
     pub(crate) fn set_cookie(&self) -> Option<String> {
-        let session = self.session_slot().clone().filter(|session| session.unsent)?;
-        // Ended meanwhile, by another request: a cookie that is renewed now would outlive the list.
-        if revoked::is_ended(&session) {
-            return None;
-        }
+        // One that ended meanwhile, by another request, is not renewed: it would outlive the list.
+        let wanted = |session: &Session| session.unsent && !revoked::is_ended(session);
+        let session = self.session_slot().clone().filter(wanted)?;
         Some(self.settings.cookie.set(&session, unix_seconds()))
     }
 

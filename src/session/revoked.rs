@@ -50,6 +50,7 @@ pub(crate) fn end(id: &SessionId, ended: Ended) -> Ended {
 }
 
 /// Returns whether the session's login was ended.
+#[inline(never)]
 pub(crate) fn is_ended(session: &Session) -> bool {
     lock().as_ref().map_or(false, |revoked| revoked.has(session))
 }
