@@ -706,8 +706,9 @@ fn who_has_asked_for_nothing_yet_counts_and_a_crowd_of_them_does_not_get_a_threa
             most = most.max(server_threads());
             crowd.iter().filter(|client| is_told(client)).count() == CROWD - 2
         });
-        // Two are served, eight tell the others, eight stand at the door, and some are on the way.
-        assert!(most < 50, "{} threads", most);
+        // Two are served, eight wait for a place, eight tell the others, eight stand at the door, and
+        // some are on the way: more of them where the machine is busy.
+        assert!(most < CROWD - 10, "{} threads", most);
     }
 }
 
