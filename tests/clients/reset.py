@@ -18,7 +18,7 @@ port, pid = int(sys.argv[1]), int(sys.argv[2])
 AT_ONCE = 100  # fewer than the system keeps for a server that does not accept
 ROUNDS = 10
 AT_THE_DOOR = 8  # threads that wait for clients when there are none
-MAIN = 1
+MAIN = 2  # the first thread, and the log's
 
 HANDSHAKE = (
     b"GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
