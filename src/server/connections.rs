@@ -408,10 +408,11 @@ impl Place {
         self.speaks_for_nobody();
         let client = network(client.ip());
         // It may have seen its last answer before that one's count has ended: so a moment, once.
-        let counted = self.roster.lock().count_for(client) || {
+        let mut counted = self.roster.lock().count_for(client);
+        if !counted {
             thread::sleep(CROSSING);
-            self.roster.lock().count_for(client)
-        };
+            counted = self.roster.lock().count_for(client);
+        }
         self.counts_for.set(Some(client).filter(|_| counted));
         counted
     }
