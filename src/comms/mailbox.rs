@@ -70,6 +70,6 @@ impl Tap {
 }
 
 /// Returns what a message counts for: also an empty one takes memory.
-fn weight(message: &Message) -> usize {
+pub(crate) fn weight(message: &Message) -> usize {
     message.as_bytes().len() + KEPT_EACH
 }

@@ -9,9 +9,10 @@
 //! A topic is there while it has a member, and a session while it has a WebSocket or is listened to:
 //! nothing stays of those who have gone.
 
+use crate::comms::mailbox::weight;
 use crate::comms::recipients::{Audience, Member, Members};
 use crate::error::Error;
-use crate::ground::limits::{Limits, KEPT_EACH, TOPIC_KEEPS};
+use crate::ground::limits::{Limits, TOPIC_KEEPS};
 use crate::net::outbox::Outbox;
 use crate::session::id::SessionId;
 use crate::websocket::message::Message;
@@ -397,9 +398,4 @@ impl Topic {
 fn in_order(mut kept: Vec<&Kept>) -> Vec<Arc<Message>> {
     kept.sort_unstable_by_key(|kept| kept.number);
     kept.iter().map(|kept| Arc::clone(&kept.message)).collect()
-}
-
-/// Returns what a kept message counts for: also an empty one takes memory.
-fn weight(message: &Message) -> usize {
-    message.as_bytes().len() + KEPT_EACH
 }
