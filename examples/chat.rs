@@ -69,7 +69,7 @@ fn enter(request: &Request) -> Result<Response, Error> {
     match request.query("name").filter(|name| name.len() <= 80 && !name.contains('\t')) {
         _ if !request.upgrade_websocket() => page(),
         Some(name) => Controller::handle(&Visit { talk, people, name }, request),
-        None => Ok(Response::bad_request().text("say ?name=NAME, of 80 octets at most\n")),
+        None => Ok(Response::bad_request().text("say ?name=NAME, of 80 bytes at most\n")),
     }
 }
 

@@ -1,6 +1,6 @@
-//! The protocol without a socket: a head, a handshake and frames, from octets to values and back.
+//! The protocol without a socket: a head, a handshake and frames, from bytes to values and back.
 //!
-//! Try it: `cargo run --example codec`. Then change an octet, and see what is said of it.
+//! Try it: `cargo run --example codec`. Then change a byte, and see what is said of it.
 
 use sockling::http::Head;
 use sockling::limits::Limits;
@@ -24,18 +24,18 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let limits = Limits::default();
 
     let half = Head::parse(&REQUEST[..40], &limits)?;
-    println!("of 40 octets: {}", if half.is_none() { "more are needed" } else { "a head" });
+    println!("of 40 bytes: {}", if half.is_none() { "more are needed" } else { "a head" });
     let (head, used) = Head::parse(REQUEST, &limits)?.ok_or("a whole head")?;
     println!("of {}: {} {} with the query {:?}", used, head.method.as_str(), head.path, head.query);
     let key = head.headers.get_str("sec-websocket-key").ok_or("a key")?;
     println!("the answer to its key: {}", accept_key(key));
 
-    let (mut octets, mut assembler, mut at) = (FRAMES.to_vec(), Assembler::default(), 0);
-    while at < octets.len() {
-        let (header, _) = FrameHeader::parse(&octets[at..])?.ok_or("a whole header")?;
+    let (mut bytes, mut assembler, mut at) = (FRAMES.to_vec(), Assembler::default(), 0);
+    while at < bytes.len() {
+        let (header, _) = FrameHeader::parse(&bytes[at..])?.ok_or("a whole header")?;
         println!("at {}: {:?}", at, header);
-        let (used, received) = assembler.read(&mut octets[at..], &limits)?;
-        println!("  {} octets used, received: {:?}", used, received);
+        let (used, received) = assembler.read(&mut bytes[at..], &limits)?;
+        println!("  {} bytes used, received: {:?}", used, received);
         at += used;
     }
 

@@ -38,9 +38,9 @@ fn visit(request: &Request) -> Result<Response, Error> {
 fn metrics(_: &Request) -> Result<Response, Error> {
     let s = Comms::stats();
     let mut page = format!("connections {}\ntopics {}\n", s.connections, s.topics);
-    page += &format!("sessions {}\nwaiting_octets {}\n", s.sessions, s.waiting);
+    page += &format!("sessions {}\nwaiting_bytes {}\n", s.sessions, s.waiting);
     page += &format!("messages_in {}\nmessages_out {}\n", s.messages_in, s.messages_out);
-    page += &format!("octets_in {}\noctets_out {}\n", s.octets_in, s.octets_out);
+    page += &format!("bytes_in {}\nbytes_out {}\n", s.bytes_in, s.bytes_out);
     Ok(Response::new().text(page + &format!("dropped {}\ncut_off {}\n", s.dropped, s.cut_off)))
 }
 

@@ -11,9 +11,9 @@ use std::{env, thread};
 const PICTURE: &str = "|F|R|R|R| opcode|M| length      |\n|I|S|S|S|       |A|             |\n\
                        |N|V|V|V|       |S|             |\n| |1|2|3|       |K|             |";
 
-/// Describes a frame whose header has so many octets. Of a long payload the beginning is shown.
+/// Describes a frame whose header has so many bytes. Of a long payload the beginning is shown.
 fn describe(header: &FrameHeader, at: usize, frame: &[u8]) -> String {
-    let hex: Vec<_> = frame.iter().map(|octet| format!("{:02x}", octet)).collect();
+    let hex: Vec<_> = frame.iter().map(|byte| format!("{:02x}", byte)).collect();
     let wall = |at| if matches!(at, 0..=4 | 8 | 9) { '|' } else { ' ' };
     let bits = format!("{:08b}{:08b}", frame[0], frame[1]);
     let bits: String = bits.chars().enumerate().flat_map(|(at, bit)| [wall(at), bit]).collect();
@@ -27,13 +27,13 @@ fn describe(header: &FrameHeader, at: usize, frame: &[u8]) -> String {
     format!("{}\n{}\n{}|\n{}", hex.join(" "), PICTURE, bits, words)
 }
 
-/// Passes on what one side sends, octet by octet, and prints it: heads, then frames.
+/// Passes on what one side sends, byte by byte, and prints it: heads, then frames.
 fn pass(name: &str, from: &TcpStream, to: &TcpStream) -> Result<()> {
     let (mut from, mut to) = (BufReader::new(from), BufWriter::new(to));
     let mut next = || {
         from.buffer().is_empty().then(|| to.flush()).transpose()?;
-        let octet = from.by_ref().bytes().next().ok_or(UnexpectedEof)??;
-        to.write_all(&[octet]).map(|()| octet)
+        let byte = from.by_ref().bytes().next().ok_or(UnexpectedEof)??;
+        to.write_all(&[byte]).map(|()| byte)
     };
     // Heads, and perhaps bodies, until the head that has the key, or its answer. Then come frames.
     let mut head = String::new();

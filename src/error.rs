@@ -45,7 +45,7 @@ pub enum Error {
     Full {
         /// The client; one of them, if there were several.
         peer: SocketAddr,
-        /// Octets that waited when the message was refused.
+        /// Bytes that waited when the message was refused.
         waiting: usize,
         /// Whether the client's socket is shut for it.
         closed: bool,
@@ -63,7 +63,7 @@ pub enum Error {
     Parameter(String),
     /// A session token was not signed with one of the keys, or is no token. 400.
     Token,
-    /// A session key is shorter than 20 octets, or there is none.
+    /// A session key is shorter than 20 bytes, or there is none.
     Key,
     /// The system's source of random numbers failed, so no session could be made.
     Entropy(io::Error),
@@ -121,14 +121,14 @@ impl fmt::Display for Error {
             Error::Response(error) => error.fmt(out),
             Error::Full { peer, waiting, closed } => {
                 let end = if *closed { "it was cut off" } else { "the message was dropped" };
-                write!(out, "{} does not read: {} octets wait for it; {}", peer, waiting, end)
+                write!(out, "{} does not read: {} bytes wait for it; {}", peer, waiting, end)
             }
             Error::TopicName { bytes, most } => {
                 write!(out, "the topic's name has {} bytes, more than {}", bytes, most)
             }
             Error::Parameter(name) => write!(out, "the route has no parameter {:?}", name),
             Error::Token => out.write_str("the session token was not signed here"),
-            Error::Key => out.write_str("a session key has at least 20 octets"),
+            Error::Key => out.write_str("a session key has at least 20 bytes"),
             Error::Entropy(error) => write!(out, "no random numbers for sessions: {}", error),
             Error::Setting(what) => out.write_str(what),
             Error::Bind { address, source } => {

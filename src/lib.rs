@@ -35,7 +35,7 @@
 //! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
 //! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
 //! slow clients; [`guide::beyond_one_host`] several processes; [`guide::reliability`] what is promised
-//! when things go wrong. The codecs are public functions over octets: [`http::Head::parse`],
+//! when things go wrong. The codecs are public functions over bytes: [`http::Head::parse`],
 //! [`http::Chunked`], [`websocket::FrameHeader`], [`websocket::Assembler`]. From a section of an RFC to
 //! its function and its test: [`guide::map`].
 //!
@@ -58,7 +58,7 @@
 //! server/     connections request conversation controller route connection acceptor launch
 //! ```
 //!
-//! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its octets and
+//! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its bytes and
 //! the functions that they pass.
 //!
 //! 1. *A thread is at the door.* `Door::attend` in `server/acceptor.rs` is blocked in `accept`. It takes the
@@ -72,7 +72,7 @@
 //!    Host: localhost                   Connection: Upgrade
 //!    Sec-WebSocket-Version: 13         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //!    ```
-//! 3. *Bytes to a head.* `HeadParser::advance` (`http/head.rs`) judges each octet once, whatever the
+//! 3. *Bytes to a head.* `HeadParser::advance` (`http/head.rs`) judges each byte once, whatever the
 //!    pieces; `decode_path` (`http/target.rs`) takes the path, `Headers::push_line`
 //!    (`http/headers.rs`) each field. `check_host` looks whether the Host is one of ours; there is no
 //!    body to read.
@@ -95,7 +95,7 @@
 //!    can reach the client. `handle_connection` is called.
 //! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The
 //!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
-//!    reads: final, text, masked, 5 octets, key `37 fa 21 3d`.
+//!    reads: final, text, masked, 5 bytes, key `37 fa 21 3d`.
 //! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
 //!    has `Assembler::take` unmask each piece with `apply_mask`, checks the UTF-8, joins fragments:
 //!    `Message::Text("Hello")`. The application's `handle_message` is called.
@@ -141,9 +141,9 @@
 //! )?;
 //! let mut head = Vec::new();
 //! while !head.ends_with(b"\r\n\r\n") {
-//!     let mut octet = [0];
-//!     client.read_exact(&mut octet)?;
-//!     head.push(octet[0]);
+//!     let mut byte = [0];
+//!     client.read_exact(&mut byte)?;
+//!     head.push(byte[0]);
 //! }
 //! let head = String::from_utf8_lossy(&head).into_owned();
 //! assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));

@@ -152,7 +152,7 @@ fn a_session_can_be_closed_from_outside_and_only_with_a_code_that_may_be_sent() 
         let error = Comms::websocket(&id).close(CloseCode(code), "").expect_err("may not be sent");
         assert_eq!(error.to_string(), "cannot send a close code that may not stand in a frame");
     }
-    // A reason of 200 octets is cut after a whole character.
+    // A reason of 200 bytes is cut after a whole character.
     let reason = "é".repeat(100);
     assert_eq!(Comms::websocket(&id).close(CloseCode(4000), &reason).expect("a good code"), 1);
     assert_eq!(client.next_close(), (4000, "é".repeat(61)));
@@ -418,9 +418,9 @@ fn a_large_message_reaches_a_slow_but_steady_client_whatever_its_heartbeat() {
     let mut read = 0;
     let mut buffer = vec![0; 64 * 1024];
     while read < SIZE {
-        let octets = std::io::Read::read(&mut client.stream, &mut buffer).expect("no reset");
-        assert!(octets > 0, "ended after {} octets", read);
-        read += octets;
+        let bytes = std::io::Read::read(&mut client.stream, &mut buffer).expect("no reset");
+        assert!(bytes > 0, "ended after {} bytes", read);
+        read += bytes;
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -456,9 +456,9 @@ fn a_client_whose_batch_was_cut_keeps_no_descriptor_of_those_it_sent_to() {
     let before = descriptors();
     // Two frames for all, and a third that the first read buffer cuts.
     let frames = ["all one", "all two"].map(|text| loopback::masked(0x81, text.as_bytes()));
-    let mut octets = frames.concat();
-    octets.extend(loopback::masked(0x82, &[0; 20_000]));
-    speaker.send(&octets[..2 * 1024]);
+    let mut bytes = frames.concat();
+    bytes.extend(loopback::masked(0x82, &[0; 20_000]));
+    speaker.send(&bytes[..2 * 1024]);
     for (client, _) in &mut clients {
         assert_eq!((client.next_text(), client.next_text()), ("one".into(), "two".into()));
     }
@@ -542,8 +542,8 @@ fn a_panic_takes_back_nothing_that_was_sent_before_it() {
     let (_running, mut clients) = start(2, limits);
     // In one packet, so that what is sent waits for the end of the batch.
     let frames = ["all last words", "panic", "all after"];
-    let octets = frames.map(|text| loopback::masked(0x81, text.as_bytes())).concat();
-    clients[0].0.send(&octets);
+    let bytes = frames.map(|text| loopback::masked(0x81, text.as_bytes())).concat();
+    clients[0].0.send(&bytes);
     for (client, _) in &mut clients {
         assert_eq!(client.next_text(), "last words");
     }

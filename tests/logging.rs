@@ -238,7 +238,7 @@ const BAD_REQUESTS: &[(&str, &str, &str, &str)] = &[
         "",
         "POST \"/change\" from 127.0.0.1:",
     ),
-    ("GET /broken", "Host: localhost\r\n", "", "\"Set-Cookie\" has an octet"),
+    ("GET /broken", "Host: localhost\r\n", "", "\"Set-Cookie\" has a byte"),
     ("GET /owned", "Host: localhost\r\n", "", "\"Upgrade\" is written by the library"),
     ("GET /ws", "Host: localhost\r\n", "", "GET \"/ws\" from 127.0.0.1:"),
 ];
@@ -327,9 +327,9 @@ fn no_line_about_who_is_too_slow_has_a_secret() {
         ..Limits::default()
     };
     let test = Secretive::start(limits, vec![]);
-    let send = |octets: &str| {
+    let send = |bytes: &str| {
         let mut client = Client::connect(test.running.address);
-        client.send(octets.as_bytes());
+        client.send(bytes.as_bytes());
         client
     };
     let (own, length) = (&test.guest, "Content-Length: 60\r\n");

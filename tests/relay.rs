@@ -47,7 +47,7 @@ impl Noted {
     /// Delivers what another process says.
     fn say(&self, target: Target, content: Content) {
         let envelope = Envelope { node: Bits([9; 16]), target, content };
-        self.link().deliver(&envelope.channel(), &envelope.to_octets().expect("it is short"));
+        self.link().deliver(&envelope.channel(), &envelope.to_bytes().expect("it is short"));
     }
 }
 
@@ -217,7 +217,7 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     let channels: Vec<&str> = published.iter().map(|(channel, _)| channel.as_str()).collect();
     assert_eq!(channels, ["u.7", "u.1000", "t.room%2F7", "t.nobody%2Fhere", "all"]);
     let said: Vec<Envelope> =
-        published.iter().map(|(_, octets)| Envelope::parse(octets).expect("an envelope")).collect();
+        published.iter().map(|(_, bytes)| Envelope::parse(bytes).expect("an envelope")).collect();
     let node = said[0].node;
     let expected = [
         (Target::Session(SessionName::User(7)), Content::Text("one")),
@@ -230,8 +230,8 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
         assert_eq!(*envelope, Envelope { node, target, content });
     }
     // The engine brings a process its own: nobody hears it twice.
-    for (channel, octets) in &published {
-        relay.link().deliver(channel, octets);
+    for (channel, bytes) in &published {
+        relay.link().deliver(channel, bytes);
     }
     for text in ["one", "two", "four"] {
         assert_eq!((client.next_text(), tab.next_text()), (text.into(), text.into()));
@@ -247,7 +247,7 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     ask(&mut client, "topic");
     let published = relay.take();
     let said: Vec<Envelope> =
-        published.iter().map(|(_, octets)| Envelope::parse(octets).expect("an envelope")).collect();
+        published.iter().map(|(_, bytes)| Envelope::parse(bytes).expect("an envelope")).collect();
     let except = Some(SessionName::User(7));
     assert_eq!(said.len(), 2);
     assert_eq!(said[0].target, Target::Everybody { except });
@@ -277,13 +277,13 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     // What is no envelope, or is on the wrong channel, goes to nobody and is counted.
     let before = Comms::stats();
     let envelope = Envelope { node: Bits([9; 16]), target: user(7), content: Content::Text("x") };
-    let octets = envelope.to_octets().expect("it is short");
+    let bytes = envelope.to_bytes().expect("it is short");
     let link = relay.link();
-    link.deliver("all", &octets);
-    link.deliver("u.8", &octets);
+    link.deliver("all", &bytes);
+    link.deliver("u.8", &bytes);
     link.deliver("u.7", b"");
     link.deliver("u.7", b"hello");
-    link.deliver("u.7", &octets[..octets.len() - 1]);
+    link.deliver("u.7", &bytes[..bytes.len() - 1]);
     link.deliver("u.7", &vec![1; ENVELOPE + 1]);
     let stats = Comms::stats();
     assert_eq!(stats.relay_refused - before.relay_refused, 6);
@@ -311,7 +311,7 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     assert_eq!(Comms::broadcast(7).close(CloseCode(4001), "all over").expect("a code"), 1);
     let published = relay.take();
     let said: Vec<Envelope> =
-        published.iter().map(|(_, octets)| Envelope::parse(octets).expect("an envelope")).collect();
+        published.iter().map(|(_, bytes)| Envelope::parse(bytes).expect("an envelope")).collect();
     assert_eq!(said[0].target, user(1000));
     assert_eq!(said[0].content, Content::Close { code: CloseCode(4000), reason: "over" });
     assert_eq!(said[1].target, Target::Everybody { except });
@@ -370,11 +370,11 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
         Client::connect(running.address).get("/logout", cookie);
     }
     let published = relay.take();
-    let ended = |octets: &Vec<u8>| match Envelope::parse(octets).expect("an envelope").content {
+    let ended = |bytes: &Vec<u8>| match Envelope::parse(bytes).expect("an envelope").content {
         Content::Ended { login, issued, .. } => (login.is_some(), issued),
         other => panic!("{:?}", other),
     };
-    let ended: Vec<_> = published.iter().map(|(_, octets)| ended(octets)).collect();
+    let ended: Vec<_> = published.iter().map(|(_, bytes)| ended(bytes)).collect();
     assert!(ended.len() == 9 && ended[..8].iter().all(|(single, _)| *single), "{:?}", ended);
     assert_eq!(ended[8], (false, last.expect("nine")));
     let fourth = login(&running, 12);
@@ -402,15 +402,15 @@ fn issued_of(cookie: &str) -> u64 {
 fn login_of(cookie: &str) -> Bits {
     let text = cookie.split('.').nth(3).expect("v2.u.<user>.<login>");
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let (mut bits, mut count, mut octets) = (0u32, 0, Vec::new());
+    let (mut bits, mut count, mut bytes) = (0u32, 0, Vec::new());
     for letter in text.bytes() {
         bits =
             bits << 6 | letters.iter().position(|known| *known == letter).expect("a letter") as u32;
         count += 6;
         if count >= 8 {
             count -= 8;
-            octets.push((bits >> count) as u8);
+            bytes.push((bits >> count) as u8);
         }
     }
-    Bits(octets.try_into().expect("16 octets"))
+    Bits(bytes.try_into().expect("16 bytes"))
 }

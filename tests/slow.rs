@@ -57,7 +57,7 @@ fn fill(id: &SessionId) -> (u32, Error) {
 /// Reads numbered messages and returns the numbers of so many.
 fn numbers(client: &mut Client, count: u32) -> Vec<u32> {
     let number = |frame: loopback::Frame| {
-        u32::from_be_bytes(frame.payload[..4].try_into().expect("four octets"))
+        u32::from_be_bytes(frame.payload[..4].try_into().expect("four bytes"))
     };
     (0..count).map(|_| number(client.next())).collect()
 }

@@ -43,17 +43,17 @@ fn what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down() {
     assert_eq!(tab.next().opcode, 10);
     // The batch has ended when its messages are counted.
     wait_until("two messages are counted", || Comms::stats().messages_in == 2);
-    wait_until("a ping is counted", || Comms::stats().octets_in == 2 * (6 + 4) + 6 + 4);
+    wait_until("a ping is counted", || Comms::stats().bytes_in == 2 * (6 + 4) + 6 + 4);
     let stats = Comms::stats();
     assert_eq!((stats.connections, stats.sessions, stats.topics), (2, 1, 1));
     assert_eq!((stats.messages_in, stats.messages_out), (2, 2), "pings and pongs are none");
-    // Two answers, two echoes of six octets, a pong.
+    // Two answers, two echoes of six bytes, a pong.
     let opened = 2 * reply.head.len() as u64;
     let without_cookie =
         format!("Set-Cookie: {}\r\n", reply.header("set-cookie").expect("a cookie"));
     let opened = opened - without_cookie.len() as u64;
     // Counted when the writer has come back from its call.
-    wait_until("all is counted", || Comms::stats().octets_out == opened + 2 * 6 + 6);
+    wait_until("all is counted", || Comms::stats().bytes_out == opened + 2 * 6 + 6);
     let stats = Comms::stats();
     assert_eq!((stats.waiting, stats.dropped, stats.cut_off), (0, 0, 0));
 
@@ -76,7 +76,7 @@ fn what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down() {
     let after = Comms::stats();
     assert_eq!((after.sessions, after.topics), (0, 0));
     assert_eq!((after.messages_in, after.messages_out), (2, stats.messages_out));
-    assert!(after.octets_out >= stats.octets_out);
+    assert!(after.bytes_out >= stats.bytes_out);
 
     // A client that is cut off for it.
     let running = start(Limits::default());

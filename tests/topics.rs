@@ -170,7 +170,7 @@ fn what_a_topic_keeps_comes_first_and_in_order() {
 }
 
 #[test]
-fn what_a_topic_keeps_is_bounded_in_octets() {
+fn what_a_topic_keeps_is_bounded_in_bytes() {
     let (running, _ends) = start();
     let (mut first, _) = browser(&running);
     assert_eq!(ask(&mut first, "here d/1#1000"), "true");

@@ -34,7 +34,7 @@ pub struct Plan {
     pub rounds: usize,
     pub measured: Duration,
     pub warm_up: Duration,
-    /// Octets that are broadcast past the clients that do not read.
+    /// Bytes that are broadcast past the clients that do not read.
     pub stalled_volume: usize,
     pub out: PathBuf,
 }

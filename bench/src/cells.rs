@@ -10,7 +10,7 @@ pub struct Cell {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Messages of 125 octets sent back; `one_core` has client and server share one.
+    /// Messages of 125 bytes sent back; `one_core` has client and server share one.
     Echo { connections: usize, in_flight: usize, one_core: bool },
     /// One of the members speaks, all of them get it.
     Broadcast { members: usize, in_flight: usize, topic: bool },
@@ -94,11 +94,11 @@ impl Cell {
         match self.kind {
             Kind::Echo { connections, in_flight, one_core } => {
                 let place = if one_core { "; client and server on one core" } else { "" };
-                format!("echo of 125 octets: {connections} × {in_flight} in flight{place}")
+                format!("echo of 125 bytes: {connections} × {in_flight} in flight{place}")
             }
             Kind::Broadcast { members, in_flight, topic } => {
                 let what = if topic { "topic: a message" } else { "broadcast" };
-                format!("{what} of 125 octets to {members}: {in_flight} in flight")
+                format!("{what} of 125 bytes to {members}: {in_flight} in flight")
             }
             Kind::Flood { in_flight } => {
                 format!("echo of 1 MiB on one connection: {in_flight} in flight")

@@ -23,7 +23,7 @@ const DIFFERENT: usize = 64;
 const MORE_WARM_UP: Duration = Duration::from_millis(20);
 /// Time for what a server does after its last answer.
 const SETTLE: Duration = Duration::from_millis(300);
-/// Octets of a message, and its pace, past clients that do not read: 6.5 MiB a second for each.
+/// Bytes of a message, and its pace, past clients that do not read: 6.5 MiB a second for each.
 const STALLED_SIZE: usize = 16 * 1024;
 const STALLED_INTERVAL: Duration = Duration::from_micros(2400);
 
@@ -117,15 +117,15 @@ fn metered(process: &Process, plan: &Plan, load: &mut impl Load) -> io::Result<V
     Ok(vec![done / elapsed, server / done * 1e6, own / elapsed * 100.0])
 }
 
-/// Returns how many octets `apply_mask` does a nanosecond.
+/// Returns how many bytes `apply_mask` does a nanosecond.
 fn unmask(measured: Duration) -> f64 {
     let mut payload = vec![b'z'; 64 * 1024];
-    let (start, mut octets) = (Instant::now(), 0);
+    let (start, mut bytes) = (Instant::now(), 0);
     while start.elapsed() < measured {
         for _ in 0..100 {
             sockling::websocket::apply_mask(black_box(&mut payload), black_box([1, 2, 3, 4]));
         }
-        octets += 100 * payload.len();
+        bytes += 100 * payload.len();
     }
-    octets as f64 / start.elapsed().as_nanos() as f64
+    bytes as f64 / start.elapsed().as_nanos() as f64
 }

@@ -174,7 +174,7 @@ impl Comms {
         Receiver::new(id.into())
     }
 
-    /// Returns counts of all servers of the process: connections, messages, octets, drops.
+    /// Returns counts of all servers of the process: connections, messages, bytes, drops.
     pub fn stats() -> Stats {
         Stats::take()
     }
@@ -293,7 +293,7 @@ impl Websocket {
     /// Ends each WebSocket of the session with a Close frame, after what was sent before, and
     /// returns how many in this process. A client that does not answer within
     /// [`Limits::close_timeout`] is cut off. Error: [`Error::Close`] for a code that may not be
-    /// sent (RFC 6455, 7.4.1); a reason of more than 123 octets is cut.
+    /// sent (RFC 6455, 7.4.1); a reason of more than 123 bytes is cut.
     ///
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
@@ -310,7 +310,7 @@ impl Websocket {
         self.members().is_some()
     }
 
-    /// Returns the octets, with those of frame headers, that wait for the session's clients in this
+    /// Returns the bytes, with those of frame headers, that wait for the session's clients in this
     /// process, so that a producer can pace itself. What the system holds for a socket is not counted.
     pub fn backlog(&self) -> usize {
         let members = self.members();

@@ -35,13 +35,13 @@ impl Link {
     /// envelope or stands on another's channel. A client that has just stopped reading holds the
     /// caller up for some milliseconds, each time that it stops, and for some more while more is sent
     /// to it in its first 100 ms than may wait.
-    pub fn deliver(&self, channel: &str, octets: &[u8]) {
+    pub fn deliver(&self, channel: &str, bytes: &[u8]) {
         let relay = match registry::relay() {
             Some(relay) => relay,
             None => return,
         };
         let relayed = relay.relayed();
-        let envelope = Envelope::parse(octets).and_then(|envelope| {
+        let envelope = Envelope::parse(bytes).and_then(|envelope| {
             let fits = envelope.channel() == channel;
             fits.then_some(envelope).ok_or(EnvelopeError::Kind)
         });
@@ -76,7 +76,7 @@ impl Link {
 fn serve(envelope: &Envelope) {
     let message = match envelope.content {
         Content::Text(text) => Message::from(text),
-        Content::Binary(octets) => Message::from(octets),
+        Content::Binary(bytes) => Message::from(bytes),
         Content::Close { code, reason } => {
             let close = CloseFrame { code, reason: reason.to_string() };
             match envelope.target {

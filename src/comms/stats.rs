@@ -23,17 +23,17 @@ pub struct Stats {
     pub sessions: usize,
     /// Topics that have a member.
     pub topics: usize,
-    /// Octets that wait for clients, with those of frame headers.
+    /// Bytes that wait for clients, with those of frame headers.
     pub waiting: usize,
     /// Messages from clients, in all; counted when all that was read at once has been handled.
     pub messages_in: u64,
     /// Messages that were taken for clients, in all; one that goes to ten clients counts ten times.
     pub messages_out: u64,
-    /// Octets of frames from clients, in all.
-    pub octets_in: u64,
-    /// Octets of frames, and of the answers that opened WebSockets, that were written, in all. Of a
+    /// Bytes of frames from clients, in all.
+    pub bytes_in: u64,
+    /// Bytes of frames, and of the answers that opened WebSockets, that were written, in all. Of a
     /// write that the end of the connection cut short, nothing is counted.
-    pub octets_out: u64,
+    pub bytes_out: u64,
     /// Messages that were not taken for a client because it does not read, in all.
     pub dropped: u64,
     /// Clients that were cut off for that, in all.
@@ -62,8 +62,8 @@ impl Stats {
         }
         stats.messages_in = all.messages_in;
         stats.messages_out = all.messages_out;
-        stats.octets_in = all.octets_in;
-        stats.octets_out = all.octets_out;
+        stats.bytes_in = all.bytes_in;
+        stats.bytes_out = all.bytes_out;
         stats.dropped = all.dropped;
         stats.cut_off = all.cut_off;
         let passed = registry::passed();

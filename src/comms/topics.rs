@@ -81,7 +81,7 @@ struct Topic {
     /// How many messages are kept, and they, oldest first.
     keep: usize,
     kept: VecDeque<Kept>,
-    octets: usize,
+    bytes: usize,
 }
 
 /// A message that was sent to all members, or to all but one session.
@@ -225,7 +225,7 @@ impl Topics {
             topic.members.remove(id);
             if topic.members.is_empty() {
                 // What it kept stays in the list of all, until that is swept.
-                self.bytes -= topic.octets;
+                self.bytes -= topic.bytes;
                 self.stale += topic.kept.len();
                 let ended = self.topics.remove_entry(name).map(|(name, _)| name);
                 self.changed.iter_mut().for_each(|changed| changed.extend(ended.clone()));
@@ -273,7 +273,7 @@ impl Topics {
             }
             let (number, bytes) = (self.next, weight(message));
             self.next += 1;
-            topic.octets += bytes;
+            topic.bytes += bytes;
             self.bytes += bytes;
             let (message, except) = (Arc::clone(message), except.cloned());
             topic.kept.push_back(Kept { number, message, except });
@@ -292,7 +292,7 @@ impl Topics {
     /// Drops the oldest of what a topic keeps beyond its bounds, and then of what all keep.
     fn trim(&mut self, name: &str) {
         if let Some(topic) = self.topics.get_mut(name) {
-            while topic.kept.len() > topic.keep || topic.octets > TOPIC_KEEPS {
+            while topic.kept.len() > topic.keep || topic.bytes > TOPIC_KEEPS {
                 self.bytes -= topic.drop_oldest();
                 self.stale += 1;
             }
@@ -389,7 +389,7 @@ impl Topic {
     /// Drops the oldest message that it keeps. Returns what it counted for.
     fn drop_oldest(&mut self) -> usize {
         let bytes = self.kept.pop_front().map_or(0, |oldest| weight(&oldest.message));
-        self.octets -= bytes;
+        self.bytes -= bytes;
         bytes
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// The bounds of one server. Sizes are octets, counts are `usize`, times are [`Duration`]s. Where a
+/// The bounds of one server. Sizes are bytes, counts are `usize`, times are [`Duration`]s. Where a
 /// field does not say that 0 is no ceiling, 0 allows nothing.
 ///
 /// ```
@@ -17,18 +17,18 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest request line, in octets without its CRLF. Over it: 414. Default 8,192, which leaves
-    /// room for the 8,000 octets that RFC 9112, section 3 recommends.
+    /// Longest request line, in bytes without its CRLF. Over it: 414. Default 8,192, which leaves
+    /// room for the 8,000 bytes that RFC 9112, section 3 recommends.
     pub request_line: usize,
-    /// Largest header section (all field lines with their CRLFs), in octets; trailers count by the
+    /// Largest header section (all field lines with their CRLFs), in bytes; trailers count by the
     /// same number. Over it: 431. Default 16 KiB: it is in memory until the request is answered.
     pub headers: usize,
     /// Most header fields in a request, and most trailers. Over it: 431. Default 100.
     pub header_count: usize,
-    /// Largest request body, in octets, after chunks are joined. Over it: 413, before the body is
+    /// Largest request body, in bytes, after chunks are joined. Over it: 413, before the body is
     /// read. Default 1 MiB.
     pub body: usize,
-    /// Largest WebSocket message, in octets, and so the largest frame. A header that claims more
+    /// Largest WebSocket message, in bytes, and so the largest frame. A header that claims more
     /// ends the connection with 1009 before its payload is read. Default 1 MiB.
     pub message: usize,
     /// Most frames in one message. Over it: 1008. Default 16,384: empty fragments cost nothing to
@@ -39,7 +39,7 @@ pub struct Limits {
     /// against their client.
     /// Default 0: no ceiling.
     pub messages_per_second: u32,
-    /// Most octets that wait for a client that does not read, beside the lot that is being written.
+    /// Most bytes that wait for a client that does not read, beside the lot that is being written.
     /// Over it the sender gets [`Error::Full`](crate::Error::Full), and `overflow` says what
     /// becomes of the client. Default 1 MiB. One message is always taken, whatever its size; and a
     /// client that has been behind for less than 100 ms only slows its senders down, who may then
@@ -51,14 +51,14 @@ pub struct Limits {
     /// What becomes of a client, or of the message, when too much waits. Default
     /// [`Overflow::Close`].
     pub overflow: Overflow,
-    /// Most octets that wait for all clients of a server together. Over it, `overflow` holds for
+    /// Most bytes that wait for all clients of a server together. Over it, `overflow` holds for
     /// clients that already do not read when more is sent to them. Default 64 MiB.
     pub total_backlog: usize,
-    /// Largest read buffer of a connection, in octets, above which what waits for it is written in
+    /// Largest read buffer of a connection, in bytes, above which what waits for it is written in
     /// the middle of a batch, or, when it does not read, it is not read from. Default 64 KiB; a
     /// connection begins with 2 KiB, and more makes no copy cheaper. Request heads may need more.
     pub buffer: usize,
-    /// Stack of a connection's thread, in octets. Default 1 MiB; only pages that were touched
+    /// Stack of a connection's thread, in bytes. Default 1 MiB; only pages that were touched
     /// take memory.
     pub stack: usize,
     /// Most connections at a time. For one more, the connection that has been idle longest makes
@@ -91,14 +91,14 @@ pub struct Limits {
     /// Most requests on one connection; the last answer says `Connection: close`. Default 1,000.
     /// 0 is no ceiling.
     pub requests_per_connection: usize,
-    /// Longest wait for a whole request head, from its first octet (for the first request: from
-    /// the accept). A total: an octet now and then does not extend it. Over it: 408, or a silent
-    /// close when no octet came. Default 10 s.
+    /// Longest wait for a whole request head, from its first byte (for the first request: from
+    /// the accept). A total: a byte now and then does not extend it. Over it: 408, or a silent
+    /// close when no byte came. Default 10 s.
     pub head_timeout: Duration,
     /// Longest wait for a whole request body, a total, to which a body gets the time that its
     /// size takes at [`BODY_RATE`]. Over it: 408. Default 30 s.
     pub body_timeout: Duration,
-    /// Longest wait for a whole WebSocket message once its first octet came, a total. Over it:
+    /// Longest wait for a whole WebSocket message once its first byte came, a total. Over it:
     /// 1008. Default 30 s.
     pub message_timeout: Duration,
     /// Longest write of one answer, or of one lot of waiting messages, a total, to which a lot
@@ -114,7 +114,7 @@ pub struct Limits {
     /// Silence after which a WebSocket is pinged. Default 20 s. Zero: no heartbeat, and a peer
     /// that vanished without a word stays until a write fails.
     pub ping_interval: Duration,
-    /// Silence after a ping that ends the connection. Any octet counts as life. A ping waits behind
+    /// Silence after a ping that ends the connection. Any byte counts as life. A ping waits behind
     /// what was written before: for that, up to `write_timeout` is added, at [`WRITE_RATE`].
     /// Default 20 s.
     pub pong_timeout: Duration,
@@ -194,9 +194,9 @@ impl Limits {
     /// | `request_line` | 4 KiB | pages of small machines have short paths |
     /// | `headers` | 8 KiB | what browsers send with some cookies is half of it |
     /// | `header_count` | 64 | browsers send 20 |
-    /// | `fragments` | 1,024 | more than one for every 16 octets of a message serves nobody |
+    /// | `fragments` | 1,024 | more than one for every 16 bytes of a message serves nobody |
     /// | `backlog` | 64 KiB | four messages, or a second on a slow line |
-    /// | `backlog_messages` | 256 | of as many octets as a small message and its place take |
+    /// | `backlog_messages` | 256 | of as many bytes as a small message and its place take |
     /// | `total_backlog` | 4 MiB | as much as all clients may have waiting, were half of them slow |
     /// | `connections_per_session` | 8 | the tabs of one browser |
     /// | `topics_per_session` | 20 | each takes up to 1 KiB, for each session |
@@ -264,27 +264,27 @@ pub(crate) fn has_room(most: usize, count: usize) -> bool {
 
 /// What a topic takes beside its name and what it keeps, with its first member, in bytes.
 const TOPIC: usize = 768;
-/// What a thread takes of its stack that writes for a client that does not read, in octets.
+/// What a thread takes of its stack that writes for a client that does not read, in bytes.
 const WRITER: usize = 16 * 1024;
 
 /// Empty lines that are skipped before a request line (RFC 9112, 2.2). More is 400.
 pub const LEADING_CRLFS: usize = 2;
 /// Most hexadecimal digits in a chunk size: what fits 64 bits. Over it: 400.
 pub const CHUNK_SIZE_DIGITS: usize = 16;
-/// Most octets of chunk extensions in one body, all chunks together. Over it: 400. They are
+/// Most bytes of chunk extensions in one body, all chunks together. Over it: 400. They are
 /// skipped, so they could otherwise carry an endless request past the body limit.
 pub const CHUNK_EXTENSIONS: usize = 4 * 1024;
 /// Most name-value pairs that are looked at in a request's cookies; the rest is ignored.
 pub const COOKIE_PAIRS: usize = 64;
-/// Longest cookie value, in octets; a longer one is ignored.
+/// Longest cookie value, in bytes; a longer one is ignored.
 pub const COOKIE_VALUE: usize = 4 * 1024;
-/// Octets a second at which a request body may arrive at the slowest, beyond `body_timeout`.
+/// Bytes a second at which a request body may arrive at the slowest, beyond `body_timeout`.
 pub const BODY_RATE: u64 = 500;
-/// Octets a second at which an answer may leave at the slowest, beyond `write_timeout`.
+/// Bytes a second at which an answer may leave at the slowest, beyond `write_timeout`.
 pub const WRITE_RATE: u64 = 16 * 1024;
 /// Longest that a client may go on sending after the last answer. What it sends is read and
 /// dropped, so that it can read that answer: closing a socket with unread input resets the
-/// connection (RFC 9112, 9.6). No bound on the octets: a client in the middle of a large upload
+/// connection (RFC 9112, 9.6). No bound on the bytes: a client in the middle of a large upload
 /// would see a reset in place of 413 or 1009.
 pub const LINGER: Duration = Duration::from_secs(5);
 /// Silence after which it is not waited for any more.
@@ -302,7 +302,7 @@ pub const SILENT: Duration = Duration::from_secs(1);
 pub const CROSSING: Duration = Duration::from_millis(10);
 /// Longest wait for the rest of a request whose beginning crossed. Then it is told 503.
 pub const REST_CROSSING: Duration = Duration::from_secs(1);
-/// First read buffer of a connection, and what a quiet one has, in octets.
+/// First read buffer of a connection, and what a quiet one has, in bytes.
 pub const READ_BUFFER: usize = 2 * 1024;
 /// Threads that wait in `accept` at a time; newcomers to a full server that wait at a time although
 /// no connection is idle (further ones are refused at once); and refused connections that are
@@ -318,7 +318,7 @@ pub const REVOKED: usize = 16 * 1024;
 /// Most ended logins of one user that are remembered one by one. One more, and every login of this
 /// user that was issued up to the latest of them is ended: so no account can fill the list.
 pub const REVOKED_PER_USER: usize = 8;
-/// Most octets of an envelope between processes: a message of the default largest size, with its
+/// Most bytes of an envelope between processes: a message of the default largest size, with its
 /// topic. What is longer is not relayed, which is a gap for the other processes, and what comes longer
 /// is dropped; both are counted.
 pub const ENVELOPE: usize = 1024 * 1024 + 4 * 1024;
@@ -330,10 +330,10 @@ pub const RECEIVER_BYTES: usize = 1024 * 1024;
 /// Most bytes of an HTTP answer that are joined with its head into one write. A longer body is
 /// written from where the application put it.
 pub const JOINED: usize = 16 * 1024;
-/// Most octets of messages that one topic keeps for those who come later, each with
+/// Most bytes of messages that one topic keeps for those who come later, each with
 /// [`KEPT_EACH`]; the oldest go first.
 pub const TOPIC_KEEPS: usize = 256 * 1024;
-/// Octets that a kept message counts for beyond its own.
+/// Bytes that a kept message counts for beyond its own.
 pub const KEPT_EACH: usize = 128;
 /// Longest log line of the library's own, in bytes; a longer one is cut. An application's error may
 /// quote what a client sent.

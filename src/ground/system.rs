@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Whether a socket is of no use any more once a write has given up at its timeout (Windows says so
 /// of SO_SNDTIMEO). There a client that takes no [`PIECE`] within a [`HOLD`] is cut off.
 pub(crate) const BRITTLE: bool = cfg!(windows);
-/// Most octets of one write to such a socket.
+/// Most bytes of one write to such a socket.
 pub(crate) const PIECE: usize = 16 * 1024;
 /// Time that a write to such a socket may hold the sending thread.
 pub(crate) const HOLD: Duration = Duration::from_secs(1);

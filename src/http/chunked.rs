@@ -1,4 +1,4 @@
-//! Turns a chunked body into its octets (RFC 9112, 7.1).
+//! Turns a chunked body into its bytes (RFC 9112, 7.1).
 //!
 //! ```text
 //! 5;ext=1 CRLF hello CRLF     chunk-size [ chunk-ext ] CRLF chunk-data CRLF
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Extensions are skipped and trailers are checked and dropped, both within limits. Any other
-//! octet in the frame of a chunk is an error, also a space before `;` that RFC 9112 lets pass: what
+//! byte in the frame of a chunk is an error, also a space before `;` that RFC 9112 lets pass: what
 //! follows could be read as another request.
 
 use super::headers::Headers;
@@ -32,7 +32,7 @@ pub struct Chunked {
     size: u64,
     extensions: usize,
     trailer: Vec<u8>,
-    trailer_octets: usize,
+    trailer_bytes: usize,
     trailers: usize,
 }
 
@@ -51,9 +51,9 @@ enum State {
 }
 
 impl Chunked {
-    /// Appends the decoded octets to `body` and returns how many octets of `bytes` were used: all,
+    /// Appends the decoded content to `body` and returns how many of `bytes` were used: all,
     /// unless the body ended before. The next call gets those that follow. What `body` holds counts
-    /// for its limit. Error: the octets are no chunked body; nothing can be decoded after it.
+    /// for its limit. Error: the bytes are no chunked body; nothing can be decoded after it.
     pub fn decode(
         &mut self,
         bytes: &[u8],
@@ -130,9 +130,9 @@ impl Chunked {
         Ok(if self.size == 0 { State::Trailer } else { State::Data })
     }
 
-    fn count_trailer(&mut self, octets: usize, limits: &Limits) -> Result<(), ChunkedError> {
-        self.trailer_octets += octets;
-        match self.trailer_octets > limits.headers {
+    fn count_trailer(&mut self, bytes: usize, limits: &Limits) -> Result<(), ChunkedError> {
+        self.trailer_bytes += bytes;
+        match self.trailer_bytes > limits.headers {
             true => Err(ChunkedError::TrailersTooLarge),
             false => Ok(()),
         }
@@ -179,7 +179,7 @@ pub enum ChunkedError {
     Extension,
     /// A trailer is not `name: value`, or is one that frames the message. 400.
     Trailer,
-    /// There are more trailers, or octets of trailers, than the limits allow. 431.
+    /// There are more trailers, or bytes of trailers, than the limits allow. 431.
     TrailersTooLarge,
     /// The chunks together are larger than [`Limits::body`]. 413.
     TooLarge,

@@ -7,8 +7,8 @@
 //! CRLF                                    the end of the head
 //! ```
 //!
-//! Octets are judged in the order in which they come, so a head that arrives one octet at a time
-//! gets the same verdict, at the same octet, as one that arrives whole.
+//! Bytes are judged in the order in which they come, so a head that arrives one byte at a time
+//! gets the same verdict, at the same byte, as one that arrives whole.
 
 use super::headers::{is_token, trim, Headers};
 use super::target::{decode_path, Authority};
@@ -61,7 +61,7 @@ impl Method {
 /// How long a request's body is (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
-    /// As many octets as Content-Length says; 0 when nothing says it.
+    /// As many bytes as Content-Length says; 0 when nothing says it.
     Known(u64),
     /// The body ends with a chunk of size 0 (7.1).
     Chunked,
@@ -101,8 +101,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Returns the head and its length in octets, or `None` when more octets are needed. Error: the
-    /// octets cannot become a head (RFC 9112, 2 to 6), whatever follows them.
+    /// Returns the head and its length in bytes, or `None` when more bytes are needed. Error: the
+    /// bytes cannot become a head (RFC 9112, 2 to 6), whatever follows them.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
         HeadParser::default().advance(bytes, limits)
     }
@@ -144,7 +144,7 @@ impl fmt::Debug for Head {
     }
 }
 
-/// Where the parsing of a head stands. Each call of `advance` gets the same octets as the call
+/// Where the parsing of a head stands. Each call of `advance` gets the same bytes as the call
 /// before and perhaps more; those before `seen` are not looked at again.
 #[derive(Default)]
 pub(crate) struct HeadParser {
@@ -156,7 +156,7 @@ pub(crate) struct HeadParser {
 }
 
 impl HeadParser {
-    /// Returns the head and its length in octets, or `None` when more octets are needed.
+    /// Returns the head and its length in bytes, or `None` when more bytes are needed.
     pub fn advance(
         &mut self,
         bytes: &[u8],
@@ -188,7 +188,7 @@ impl HeadParser {
         Ok(None)
     }
 
-    /// Holds the line in progress against the limits at every octet: a line without an end must
+    /// Holds the line in progress against the limits at every byte: a line without an end must
     /// not be kept until it ends.
     fn hold(&self, limits: &Limits) -> Result<(), HeadError> {
         match self.head {
@@ -357,7 +357,7 @@ pub enum HeadError {
     TargetTooLong,
     /// A field line is not `name: value`. 400.
     Field,
-    /// There are more fields, or octets of fields, than the limits allow. 431.
+    /// There are more fields, or bytes of fields, than the limits allow. 431.
     TooLarge,
     /// Host is missing, there twice, or no host (RFC 9112, 3.2). 400.
     Host,

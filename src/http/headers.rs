@@ -1,9 +1,9 @@
 //! Turns field lines into a list of header fields, in the order they came.
 //!
 //! A line is `name ":" OWS value OWS` (RFC 9112, 5). Refused: white space around the name, folded
-//! lines, and control characters in a value. Octets from 0x80 up are kept as they are.
+//! lines, and control characters in a value. Bytes from 0x80 up are kept as they are.
 
-/// Header fields: names compared without regard to case, values as octets.
+/// Header fields: names compared without regard to case, values as bytes.
 ///
 /// All names and values lie in one buffer, so a request's fields take two allocations.
 ///
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Headers {
 #[derive(Debug)]
 pub(crate) struct FieldError;
 
-/// Returns the octets without spaces and tabs at both ends (OWS; RFC 9110, 5.6.3).
+/// Returns the bytes without spaces and tabs at both ends (OWS; RFC 9110, 5.6.3).
 pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
@@ -132,7 +132,7 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Returns whether the octets are `token = 1*tchar` (RFC 9110, 5.6.2).
+/// Returns whether the bytes are `token = 1*tchar` (RFC 9110, 5.6.2).
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text
@@ -140,7 +140,7 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
             .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Returns whether the octets may stand in a field value (RFC 9110, 5.5): no control character
+/// Returns whether the bytes may stand in a field value (RFC 9110, 5.5): no control character
 /// but the tab. A CR, LF or NUL here is how one field is made to look like two.
 pub(crate) fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))

@@ -71,7 +71,7 @@ impl Origins {
 enum Named<'a> {
     Nothing,
     One(&'a str),
-    /// Two origins, or octets that are no text.
+    /// Two origins, or bytes that are no text.
     Nonsense,
 }
 

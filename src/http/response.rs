@@ -45,8 +45,8 @@ pub struct Response {
 /// Leaves out what may be secret: the values of fields and the body.
 impl fmt::Debug for Response {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let octets = self.body.len();
-        write!(out, "{} {:?} and {} octets", self.status, self.headers, octets)
+        let bytes = self.body.len();
+        write!(out, "{} {:?} and {} bytes", self.status, self.headers, bytes)
     }
 }
 
@@ -77,7 +77,7 @@ impl Response {
         self.of_kind("application/json", json.into().into_bytes())
     }
 
-    /// Sets the body to octets. Their kind is `application/octet-stream` unless a Content-Type
+    /// Sets the body to bytes. Their kind is `application/octet-stream` unless a Content-Type
     /// was set.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Response {
         self.of_kind("application/octet-stream", body.into())
@@ -181,7 +181,7 @@ impl Response {
         &self.headers
     }
 
-    /// Returns the body's octets.
+    /// Returns the body's bytes.
     pub fn content(&self) -> &[u8] {
         &self.body
     }
@@ -314,7 +314,7 @@ fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseError {
-    /// The name or the value of this field has an octet that it may not have.
+    /// The name or the value of this field has a byte that it may not have.
     Field(String),
     /// This field is written by the library.
     Owned(String),
@@ -326,7 +326,7 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
             ResponseError::Field(name) => {
-                write!(out, "the response field {:?} has an octet that it may not have", name)
+                write!(out, "the response field {:?} has a byte that it may not have", name)
             }
             ResponseError::Owned(name) => {
                 write!(out, "the response field {:?} is written by the library", name)

@@ -56,17 +56,17 @@ fn is_numbered(name: &str, port: &str) -> bool {
         && digits.next().is_none()
 }
 
-/// Returns the octets that a text stands for in which `%` and two digits are one (RFC 3986, 2.1).
+/// Returns the bytes that a text stands for in which `%` and two digits are one (RFC 3986, 2.1).
 pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, TargetError> {
-    let mut octets = Vec::with_capacity(text.len());
+    let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
-        octets.push(match byte {
+        decoded.push(match byte {
             b'%' => escaped(bytes.next(), bytes.next()).ok_or(TargetError)?,
             byte => byte,
         });
     }
-    Ok(octets)
+    Ok(decoded)
 }
 
 fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
@@ -75,7 +75,7 @@ fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
 }
 
 /// Returns the first value of a name in a query such as `a=1&b=two+words`, decoded as HTML forms
-/// encode it (WHATWG URL, 5.1): `+` is a space, a bad escape stays as it is, octets that are not
+/// encode it (WHATWG URL, 5.1): `+` is a space, a bad escape stays as it is, bytes that are not
 /// UTF-8 become U+FFFD.
 pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
@@ -86,21 +86,21 @@ pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
 
 fn form_decode(text: &str) -> String {
     let bytes = text.as_bytes();
-    let mut octets = Vec::with_capacity(bytes.len());
+    let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
         let escape = escaped(bytes.get(at + 1).copied(), bytes.get(at + 2).copied());
         match (bytes[at], escape) {
-            (b'%', Some(octet)) => {
-                octets.push(octet);
+            (b'%', Some(value)) => {
+                decoded.push(value);
                 at += 2;
             }
-            (b'+', _) => octets.push(b' '),
-            (byte, _) => octets.push(byte),
+            (b'+', _) => decoded.push(b' '),
+            (byte, _) => decoded.push(byte),
         }
         at += 1;
     }
-    String::from_utf8_lossy(&octets).into_owned()
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// A host and perhaps a port, as in Host and Origin (RFC 3986, 3.2, without user information).

@@ -212,7 +212,7 @@ pub(crate) fn close_all<'a>(
     count
 }
 
-/// Writes what this thread has corked. Ends with every outbox written, or with its octets in the
+/// Writes what this thread has corked. Ends with every outbox written, or with its bytes in the
 /// hands of another thread.
 pub(crate) fn flush() {
     write_list(with_batch(|batch| take(&mut batch.list)).unwrap_or_default());

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     /// The clock's ticks so far.
     pub ticks: AtomicUsize,
     late: Mutex<Late>,
-    /// Octets that wait in all outboxes behind a write, or for a courier.
+    /// Bytes that wait in all outboxes behind a write, or for a courier.
     total: AtomicUsize,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     changed: Condvar,
     /// Marks of the queue, to be read without its lock: the client is behind; a Close frame was
-    /// sent or the socket shut; how many octets were written.
+    /// sent or the socket shut; how many bytes were written.
     congested: AtomicBool,
     ended: AtomicBool,
     written: AtomicUsize,
@@ -95,14 +95,14 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 pub(crate) struct Full {
     pub peer: SocketAddr,
-    /// Octets.
+    /// Bytes.
     pub waiting: usize,
     /// Whether it is to be cut off for that.
     pub closed: bool,
 }
 
 impl Outbox {
-    /// Returns an outbox whose first octets are `first`. Nobody else can write before `open`.
+    /// Returns an outbox whose first bytes are `first`. Nobody else can write before `open`.
     pub fn new(
         stream: Arc<dyn Stream>,
         peer: SocketAddr,
@@ -154,7 +154,7 @@ impl Outbox {
         given.iter().for_each(|message| self.append(&mut queue, &message.frame()));
     }
 
-    /// Returns whether octets are pending that nobody is writing, and for how many ticks.
+    /// Returns whether bytes are pending that nobody is writing, and for how many ticks.
     pub fn corked_for(&self, tick: usize) -> Option<usize> {
         let queue = self.lock();
         let corked = queue.is_pending() && !queue.writing;
@@ -213,11 +213,11 @@ impl Outbox {
     }
 
     /// Notes what the client sent.
-    pub fn heard(&self, messages: u64, octets: u64) {
-        if octets > 0 {
+    pub fn heard(&self, messages: u64, bytes: u64) {
+        if bytes > 0 {
             let mut queue = self.lock();
             queue.counts.messages_in += messages;
-            queue.counts.octets_in += octets;
+            queue.counts.bytes_in += bytes;
         }
     }
 
@@ -255,9 +255,9 @@ impl Outbox {
         }
     }
 
-    /// Returns the octets that wait for the client.
+    /// Returns the bytes that wait for the client.
     pub fn backlog(&self) -> usize {
-        self.lock().octets()
+        self.lock().bytes()
     }
 
     /// Returns whether the client does not read as fast as it is sent to.
@@ -302,8 +302,8 @@ impl Outbox {
 
     /// Waits until all is written. Returns false when the deadline came first.
     pub fn wait_until_written(&self, deadline: Instant) -> bool {
-        let queue = self.wait_while(|queue| queue.octets() > 0, Some(deadline));
-        queue.shut || queue.octets() == 0
+        let queue = self.wait_while(|queue| queue.bytes() > 0, Some(deadline));
+        queue.shut || queue.bytes() == 0
     }
 
     fn wait_while(
@@ -336,7 +336,7 @@ impl Outbox {
         self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Returns how many octets the system took so far, modulo the size of the counter.
+    /// Returns how many bytes the system took so far, modulo the size of the counter.
     pub fn written(&self) -> usize {
         self.written.load(Ordering::Relaxed)
     }
@@ -375,7 +375,7 @@ impl Outbox {
 
     fn full(&self, queue: &Queue) -> Full {
         let closed = self.shared.limits.overflow == Overflow::Close;
-        Full { peer: self.peer, waiting: queue.octets(), closed }
+        Full { peer: self.peer, waiting: queue.bytes(), closed }
     }
 
     pub fn append(&self, queue: &mut Queue, frame: &Frame) {
@@ -393,7 +393,7 @@ impl Outbox {
     /// Brings the marks and the server's total up to date.
     pub fn count(&self, queue: &mut Queue) {
         self.congested.store(queue.is_congested(), Ordering::Release);
-        self.written.store(queue.counts.octets_out as usize, Ordering::Relaxed);
+        self.written.store(queue.counts.bytes_out as usize, Ordering::Relaxed);
         let waiting = queue.waiting();
         if waiting != queue.counted {
             self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);

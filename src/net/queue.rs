@@ -1,4 +1,4 @@
-//! What waits to be written to one client: octets, counts and marks. No lock and no socket is
+//! What waits to be written to one client: bytes, counts and marks. No lock and no socket is
 //! here; `outbox` has both.
 //!
 //! ```text
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long a client may be congested before what it was sent too much of is held against it. Until
 /// then it is the senders who are slowed down.
 const GRACE: Duration = Duration::from_millis(100);
-/// Largest empty buffer that is kept for the next batch, in octets.
+/// Largest empty buffer that is kept for the next batch, in bytes.
 const KEPT: usize = 16 * 1024;
 
 /// What has passed on one connection, or on all.
@@ -21,8 +21,8 @@ const KEPT: usize = 16 * 1024;
 pub(crate) struct Counts {
     pub messages_in: u64,
     pub messages_out: u64,
-    pub octets_in: u64,
-    pub octets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
     /// Messages that were not taken because the client does not read.
     pub dropped: u64,
     /// Clients that were cut off for that.
@@ -33,8 +33,8 @@ impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, more: Counts) {
         self.messages_in += more.messages_in;
         self.messages_out += more.messages_out;
-        self.octets_in += more.octets_in;
-        self.octets_out += more.octets_out;
+        self.bytes_in += more.bytes_in;
+        self.bytes_out += more.bytes_out;
         self.dropped += more.dropped;
         self.cut_off += more.cut_off;
     }
@@ -49,7 +49,7 @@ pub(crate) struct Queue {
     /// The newest pong that a congested client has not got; older ones are dropped (RFC 6455,
     /// 5.5.3 allows it), so pings cannot fill the memory.
     pong: Option<Vec<u8>>,
-    /// Octets that somebody is writing.
+    /// Bytes that somebody is writing.
     in_flight: usize,
     /// What has passed; what was written, once it is settled.
     pub counts: Counts,
@@ -65,14 +65,14 @@ pub(crate) struct Queue {
     pub waiting: bool,
     /// The mark of the batch on whose list the outbox is for what is pending; 0 is none.
     pub batch: usize,
-    /// The clock's tick at which the oldest of the corked octets came.
+    /// The clock's tick at which the oldest of the corked bytes came.
     pub corked_at: usize,
     /// What of this is in the server's total.
     pub counted: usize,
 }
 
 impl Queue {
-    /// Returns a queue with octets that its maker will write.
+    /// Returns a queue with bytes that its maker will write.
     pub fn opening(first: Vec<u8>) -> Queue {
         Queue { pending: first, writing: true, ..Queue::default() }
     }
@@ -96,10 +96,10 @@ impl Queue {
         take(&mut self.pending)
     }
 
-    /// Notes octets that are written without having been pending.
-    pub fn start(&mut self, octets: usize) {
+    /// Notes bytes that are written without having been pending.
+    pub fn start(&mut self, bytes: usize) {
         self.writing = true;
-        self.in_flight = octets;
+        self.in_flight = bytes;
     }
 
     /// Takes the buffer of a lot that was written, for the next one.
@@ -120,7 +120,7 @@ impl Queue {
 
     /// Notes that what was in flight is written.
     pub fn settle(&mut self) {
-        self.counts.octets_out += take(&mut self.in_flight) as u64;
+        self.counts.bytes_out += take(&mut self.in_flight) as u64;
     }
 
     /// Drops everything: the socket is shut.
@@ -150,7 +150,7 @@ impl Queue {
         }
     }
 
-    /// Returns whether octets are pending.
+    /// Returns whether bytes are pending.
     pub fn is_pending(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -160,7 +160,7 @@ impl Queue {
         !self.pending.is_empty() || self.pong.is_some()
     }
 
-    /// Returns the octets that wait behind a write, or for a courier. What a thread has on its list
+    /// Returns the bytes that wait behind a write, or for a courier. What a thread has on its list
     /// is not meant, nor what it writes straight from a frame.
     pub fn waiting(&self) -> usize {
         let waits = match self.writing {
@@ -168,13 +168,13 @@ impl Queue {
             false => self.is_pending() && self.batch == 0,
         };
         if waits {
-            self.octets()
+            self.bytes()
         } else {
             0
         }
     }
 
-    /// Returns the octets that are pending.
+    /// Returns the bytes that are pending.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
@@ -189,8 +189,8 @@ impl Queue {
         self.messages
     }
 
-    /// Returns the octets that wait for the client.
-    pub fn octets(&self) -> usize {
+    /// Returns the bytes that wait for the client.
+    pub fn bytes(&self) -> usize {
         self.pending.len() + self.in_flight
     }
 
@@ -220,10 +220,10 @@ impl Queue {
                 || self.messages >= limits.backlog_messages)
     }
 
-    /// Returns whether octets are being written while too much, `total`, waits for all clients. One
+    /// Returns whether bytes are being written while too much, `total`, waits for all clients. One
     /// message is always taken.
     pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
-        self.writing && self.octets() > 0 && total > limits.total_backlog
+        self.writing && self.bytes() > 0 && total > limits.total_backlog
     }
 
     /// Returns whether half of what makes an outbox full waits behind a write: where a connection's

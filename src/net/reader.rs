@@ -3,7 +3,7 @@
 //! A thread that is blocked in a read is woken by
 //!
 //! ```text
-//! the peer        octets, the end of its side, a reset
+//! the peer        bytes, the end of its side, a reset
 //! its own clock   the read timeout: no read lasts past the next deadline (fill, fill_within)
 //! a sender        Outbox::close, when the client is cut off: shuts the socket in both directions
 //! a newcomer      Roster::admit shuts the reading half of what has been idle longest
@@ -35,7 +35,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Returns a socket whose buffer grows to so many octets if it is filled, and further only if
+    /// Returns a socket whose buffer grows to so many bytes if it is filled, and further only if
     /// nothing of that is used. Boxed, since it is handed from room to room on a stack that should
     /// stay small.
     pub fn new(stream: Arc<dyn Stream>, most: usize) -> Box<Socket> {
@@ -52,9 +52,9 @@ impl Socket {
         &mut self.buffer[self.start..self.end]
     }
 
-    /// Marks octets at the front as used.
-    pub fn consume(&mut self, octets: usize) {
-        self.start = self.start.saturating_add(octets).min(self.end);
+    /// Marks bytes at the front as used.
+    pub fn consume(&mut self, bytes: usize) {
+        self.start = self.start.saturating_add(bytes).min(self.end);
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -67,7 +67,7 @@ impl Socket {
         self.filled && self.buffer.len() < self.most
     }
 
-    /// Reads once and returns how many octets came; 0 is the end. From the deadline on, not before,
+    /// Reads once and returns how many bytes came; 0 is the end. From the deadline on, not before,
     /// the error is `TimedOut`, whatever there is to read.
     pub fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
         loop {
@@ -82,7 +82,7 @@ impl Socket {
         }
     }
 
-    /// Reads once, for which it waits for so long, and returns how many octets came; 0 is the end.
+    /// Reads once, for which it waits for so long, and returns how many bytes came; 0 is the end.
     /// The error is `TimedOut` when none came. It needs no look at the clock.
     pub fn fill_within(&mut self, mut patience: Duration) -> io::Result<usize> {
         self.make_room();
@@ -94,10 +94,10 @@ impl Socket {
                 _ => self.set_timeout(patience)?,
             };
             match self.stream.read(&mut self.buffer[self.end..]) {
-                Ok(octets) => {
-                    self.end += octets;
+                Ok(bytes) => {
+                    self.end += bytes;
                     self.filled = self.end == self.buffer.len();
-                    return Ok(octets);
+                    return Ok(bytes);
                 }
                 Err(error) if is_timeout(&error) => {
                     self.timeout = None;
@@ -119,7 +119,7 @@ impl Socket {
         Ok(timeout)
     }
 
-    /// Moves unread octets to the front, and grows a buffer that the last read filled: by 4 up to
+    /// Moves unread bytes to the front, and grows a buffer that the last read filled: by 4 up to
     /// `most`, then, since a request head may be allowed to be larger, by 2. What is kept unread
     /// is bounded by those who parse it.
     fn make_room(&mut self) {

@@ -1,6 +1,6 @@
 //! What a connection needs of the system: five calls on its socket, and deadlines that are totals.
 //!
-//! A timeout of the system starts anew with each call, so a peer that sends or takes an octet now
+//! A timeout of the system starts anew with each call, so a peer that sends or takes a byte now
 //! and then never meets it. A deadline is a point in time, and each call gets what is left of it.
 
 use crate::ground::limits::WRITE_RATE;
@@ -9,16 +9,16 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Octets up to which two parts are joined, on the stack and on the heap; longer ones are written
+/// Bytes up to which two parts are joined, on the stack and on the heap; longer ones are written
 /// one after the other. No list of parts is handed to the system: std's call for that lets a peer
 /// that has gone raise SIGPIPE, which ends a host program that does not ignore it.
 const JOINED: (usize, usize) = (128, 16 * 1024);
 
 /// A connected socket. Its one descriptor is shared: one thread reads, any may write.
 pub(crate) trait Stream: Send + Sync {
-    /// Reads once and returns how many octets came; 0 is the end.
+    /// Reads once and returns how many bytes came; 0 is the end.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Writes the octets of both parts and returns how many the system took.
+    /// Writes the bytes of both parts and returns how many the system took.
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize>;
     /// Has reads give up after so long.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
@@ -41,7 +41,7 @@ impl Stream for TcpStream {
             let part = if parts[0].is_empty() { parts[1] } else { parts[0] };
             return Write::write(&mut &*self, &part[..part.len().min(PIECE)]);
         }
-        write_parts(parts, |octets| Write::write(&mut &*self, octets))
+        write_parts(parts, |bytes| Write::write(&mut &*self, bytes))
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
@@ -61,7 +61,7 @@ impl Stream for TcpStream {
     }
 }
 
-/// Writes the octets of both parts by one call that takes one, or by two. Returns how many were
+/// Writes the bytes of both parts by one call that takes one, or by two. Returns how many were
 /// taken; an error says that none was.
 #[inline]
 pub(crate) fn write_parts(
@@ -104,7 +104,7 @@ pub(crate) fn write_all(
         stream.set_write_timeout(left.max(Duration::from_millis(1)))?;
         match stream.write([bytes, &[]]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(octets) => bytes = &bytes[octets..],
+            Ok(taken) => bytes = &bytes[taken..],
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -117,9 +117,9 @@ pub(crate) fn write_all(
     }
 }
 
-/// Returns when a write of so many octets that begins at once must be done.
-pub(crate) fn write_deadline(timeout: Duration, octets: usize) -> Instant {
-    after(timeout.saturating_add(Duration::from_secs(octets as u64 / WRITE_RATE)))
+/// Returns when a write of so many bytes that begins at once must be done.
+pub(crate) fn write_deadline(timeout: Duration, bytes: usize) -> Instant {
+    after(timeout.saturating_add(Duration::from_secs(bytes as u64 / WRITE_RATE)))
 }
 
 /// Returns the point in time so long after now; a time that the system cannot count is a day.

@@ -10,7 +10,7 @@
 //!               has caught up, so that a client that is slow again costs no sender anything
 //! ```
 //!
-//! One thread has the role and takes the octets in order, so messages from one sender arrive in order.
+//! One thread has the role and takes the bytes in order, so messages from one sender arrive in order.
 
 use crate::ground::limits::DIRECT_WRITE;
 use crate::ground::system::{start_thread, HOLD};
@@ -30,7 +30,7 @@ const FLUSHER_STACK: usize = 128 * 1024;
 const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
 impl Outbox {
-    /// Writes the first octets, and what was sent meanwhile. Returns whether the socket took them.
+    /// Writes the first bytes, and what was sent meanwhile. Returns whether the socket took them.
     pub fn open(self: &Arc<Outbox>) -> bool {
         if self.write_briefly().is_err() {
             self.cut_off("its write timeout cannot be set");
@@ -76,12 +76,12 @@ impl Outbox {
         sent
     }
 
-    /// Writes octets, then what others appended meanwhile; the caller has the role.
+    /// Writes bytes, then what others appended meanwhile; the caller has the role.
     #[inline]
     fn write(self: &Arc<Outbox>, parts: [&[u8]; 2]) -> Sent {
         match self.write_once(parts) {
-            Some(octets) if octets < parts[0].len() + parts[1].len() => {
-                return self.stall(parts, octets)
+            Some(bytes) if bytes < parts[0].len() + parts[1].len() => {
+                return self.stall(parts, bytes)
             }
             _ => {}
         }
@@ -105,7 +105,7 @@ impl Outbox {
             self.wake(&mut queue);
             drop(queue);
             match self.write_once([&lot, &[]]) {
-                Some(octets) if octets < lot.len() => return self.stall([&lot, &[]], octets),
+                Some(bytes) if bytes < lot.len() => return self.stall([&lot, &[]], bytes),
                 _ => queue = self.lock(),
             }
         }
@@ -129,13 +129,13 @@ impl Outbox {
         self.stream.set_write_timeout(hold)
     }
 
-    /// Makes one `write` call. Returns how many octets the system took, or `None` when the
+    /// Makes one `write` call. Returns how many bytes the system took, or `None` when the
     /// connection has ended.
     #[inline]
     fn write_once(&self, parts: [&[u8]; 2]) -> Option<usize> {
         loop {
             match self.stream.write(parts) {
-                Ok(octets) => return Some(octets),
+                Ok(bytes) => return Some(bytes),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) && !self.stream.is_brittle() => return Some(0),
                 Err(error) if is_timeout(&error) => {
@@ -172,7 +172,7 @@ impl Outbox {
         }
         while let Some(lot) = self.next_lot(stalled && flusher) {
             let written = match self.write_once([&lot, &[]]) {
-                Some(octets) => octets,
+                Some(bytes) => bytes,
                 None => continue,
             };
             if written == lot.len() {

@@ -52,7 +52,7 @@ use std::time::SystemTime;
 /// assert!(link.wants("u.7") && !link.wants("u.8"));
 /// let (target, content) = (Target::Everybody { except: None }, Content::Text("from elsewhere"));
 /// let envelope = Envelope { node: Bits([9; 16]), target, content };
-/// link.deliver("all", &envelope.to_octets().map_err(Error::other)?);
+/// link.deliver("all", &envelope.to_bytes().map_err(Error::other)?);
 /// assert_eq!(user.try_recv(), Some("from elsewhere".into()));
 /// link.gap(&Gap { from: std::time::SystemTime::now(), to: None, reason: "it is away".into() });
 /// assert_eq!(Comms::stats().relay_gaps, 1);
@@ -153,8 +153,8 @@ impl Relayed {
 impl Outward for Relayed {
     fn publish(&self, target: Target, content: Content) {
         let envelope = Envelope { node: self.node, target, content };
-        let taken = match envelope.to_octets() {
-            Ok(octets) => self.relay.publish(&envelope.channel(), octets).is_ok(),
+        let taken = match envelope.to_bytes() {
+            Ok(bytes) => self.relay.publish(&envelope.channel(), bytes).is_ok(),
             Err(error) => {
                 log_line!(Warn, "not sent to other processes: {}", error);
                 self.relay.lost(&envelope.channel());

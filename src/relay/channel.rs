@@ -25,10 +25,10 @@ impl Channel {
         match self {
             Channel::Everybody => "all".to_string(),
             Channel::Session(session) => session.text(),
-            Channel::Topic(topic) => topic.bytes().fold("t.".to_string(), |mut name, octet| {
-                match is_plain(octet) {
-                    true => name.push(char::from(octet)),
-                    false => name.push_str(&format!("%{:02X}", octet)),
+            Channel::Topic(topic) => topic.bytes().fold("t.".to_string(), |mut name, byte| {
+                match is_plain(byte) {
+                    true => name.push(char::from(byte)),
+                    false => name.push_str(&format!("%{:02X}", byte)),
                 }
                 name
             }),
@@ -49,6 +49,6 @@ impl Channel {
     }
 }
 
-fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }

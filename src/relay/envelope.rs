@@ -1,16 +1,16 @@
-//! Turns what one process tells the others into octets, and back: version 1 of the format.
+//! Turns what one process tells the others into bytes, and back: version 1 of the format.
 //!
 //! ```text
-//! octet 0       version: 1
+//! byte 0       version: 1
 //!       1       content: 1 text, 2 binary, 3 close, 4 ended login, 5 ended logins
 //!       2       target: 1 a session, 2 everybody, 3 a topic
 //!       3       session: 0 none, 1 a guest, 2 a user: who gets it, or else who is left out
 //!       4..20   node: the process that says it
-//!       20..    session: nothing, 16 octets of a guest, or 8 of a user's number
-//!       ..      topic, of target 3 only: length in 2 octets, and so much UTF-8
-//!       ..      length of the content in 4 octets, and so much content:
+//!       20..    session: nothing, 16 bytes of a guest, or 8 of a user's number
+//!       ..      topic, of target 3 only: length in 2 bytes, and so much UTF-8
+//!       ..      length of the content in 4 bytes, and so much content:
 //!                 text, binary   the message
-//!                 close          code in 2 octets, reason
+//!                 close          code in 2 bytes, reason
 //!                 ended login    login in 16 bytes, its issue time in 8, reason
 //!                 ended logins   issue time in 8 bytes, up to which the user's are ended, reason
 //! ```
@@ -33,13 +33,13 @@ const VERSION: u8 = 1;
 /// ```
 /// use sockling::relay::{Bits, Content, Envelope, SessionName, Target};
 ///
-/// let octets = b"\x01\x01\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\0\0\0\x03hey";
-/// let envelope = Envelope::parse(octets).unwrap();
+/// let bytes = b"\x01\x01\x01\x02nodenodenodenode\0\0\0\0\0\0\0\x07\0\0\0\x03hey";
+/// let envelope = Envelope::parse(bytes).unwrap();
 /// assert_eq!(envelope.node, Bits(*b"nodenodenodenode"));
 /// assert_eq!(envelope.target, Target::Session(SessionName::User(7)));
 /// assert_eq!(envelope.content, Content::Text("hey"));
 /// assert_eq!(envelope.channel(), "u.7");
-/// assert_eq!(envelope.to_octets().unwrap(), octets);
+/// assert_eq!(envelope.to_bytes().unwrap(), bytes);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
@@ -75,7 +75,7 @@ pub enum Target<'a> {
 pub enum Content<'a> {
     /// A message of text.
     Text(&'a str),
-    /// A message of octets.
+    /// A message of bytes.
     Binary(&'a [u8]),
     /// That their WebSockets are to be closed.
     Close {
@@ -101,18 +101,18 @@ impl<'a> From<&'a Message> for Content<'a> {
     fn from(message: &'a Message) -> Content<'a> {
         match message {
             Message::Text(text) => Content::Text(text),
-            Message::Binary(octets) => Content::Binary(octets),
+            Message::Binary(bytes) => Content::Binary(bytes),
         }
     }
 }
 
 impl<'a> Envelope<'a> {
-    /// Returns what the octets say. Error: they are not one whole envelope of this version.
-    pub fn parse(octets: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
-        if octets.len() > ENVELOPE {
+    /// Returns what the bytes say. Error: they are not one whole envelope of this version.
+    pub fn parse(bytes: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
+        if bytes.len() > ENVELOPE {
             return Err(EnvelopeError::TooLong);
         }
-        let mut rest = octets;
+        let mut rest = bytes;
         let [version, content, target, session] = take(&mut rest)?;
         if version != VERSION {
             return Err(EnvelopeError::Version);
@@ -161,13 +161,13 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Returns the octets. Error: [`EnvelopeError::TooLong`]. What else [`parse`](Envelope::parse)
+    /// Returns the bytes. Error: [`EnvelopeError::TooLong`]. What else [`parse`](Envelope::parse)
     /// refuses is written as it is.
-    pub fn to_octets(&self) -> Result<Vec<u8>, EnvelopeError> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, EnvelopeError> {
         let (code, time);
         let (content, parts): (u8, [&[u8]; 3]) = match &self.content {
             Content::Text(text) => (1, [text.as_bytes(), &[], &[]]),
-            Content::Binary(octets) => (2, [octets, &[], &[]]),
+            Content::Binary(bytes) => (2, [bytes, &[], &[]]),
             Content::Close { code: CloseCode(number), reason } => {
                 code = number.to_be_bytes();
                 (3, [&code, reason.as_bytes(), &[]])
@@ -190,28 +190,28 @@ impl<'a> Envelope<'a> {
         if most.saturating_add(length) > ENVELOPE {
             return Err(EnvelopeError::TooLong);
         }
-        let mut octets = Vec::with_capacity(most + length);
+        let mut bytes = Vec::with_capacity(most + length);
         let kind = match session {
             None => 0,
             Some(SessionName::Guest(_)) => 1,
             Some(SessionName::User(_)) => 2,
         };
-        octets.extend_from_slice(&[VERSION, content, target, kind]);
-        octets.extend_from_slice(&self.node.0);
+        bytes.extend_from_slice(&[VERSION, content, target, kind]);
+        bytes.extend_from_slice(&self.node.0);
         match session {
             None => {}
-            Some(SessionName::Guest(bits)) => octets.extend_from_slice(&bits.0),
-            Some(SessionName::User(user)) => octets.extend_from_slice(&user.to_be_bytes()),
+            Some(SessionName::Guest(bits)) => bytes.extend_from_slice(&bits.0),
+            Some(SessionName::User(user)) => bytes.extend_from_slice(&user.to_be_bytes()),
         }
         if let Some(name) = topic {
             let length = u16::try_from(name.len()).map_err(|_| EnvelopeError::TooLong)?;
-            octets.extend_from_slice(&length.to_be_bytes());
-            octets.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(name.as_bytes());
         }
         let length = u32::try_from(length).map_err(|_| EnvelopeError::TooLong)?;
-        octets.extend_from_slice(&length.to_be_bytes());
-        parts.iter().for_each(|part| octets.extend_from_slice(part));
-        Ok(octets)
+        bytes.extend_from_slice(&length.to_be_bytes());
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        Ok(bytes)
     }
 
     /// Returns the name of the channel that it belongs on. That a login has ended is for everybody:
@@ -226,7 +226,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Most octets of an envelope beside its topic and content.
+/// Most bytes of an envelope beside its topic and content.
 const HEAD: usize = 4 + 16 + 16 + 2 + 4;
 
 fn split<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], EnvelopeError> {
@@ -242,18 +242,18 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], EnvelopeError> {
     split(rest, N)?.try_into().map_err(|_| EnvelopeError::Length)
 }
 
-fn text(octets: &[u8]) -> Result<&str, EnvelopeError> {
-    std::str::from_utf8(octets).map_err(|_| EnvelopeError::Text)
+fn text(bytes: &[u8]) -> Result<&str, EnvelopeError> {
+    std::str::from_utf8(bytes).map_err(|_| EnvelopeError::Text)
 }
 
-fn reason(octets: &[u8]) -> Result<&str, EnvelopeError> {
-    match octets.len() <= CloseFrame::REASON {
-        true => text(octets),
+fn reason(bytes: &[u8]) -> Result<&str, EnvelopeError> {
+    match bytes.len() <= CloseFrame::REASON {
+        true => text(bytes),
         false => Err(EnvelopeError::Close),
     }
 }
 
-/// Why octets are no envelope, or an envelope cannot be written. Such a one is dropped and counted.
+/// Why bytes are no envelope, or an envelope cannot be written. Such a one is dropped and counted.
 ///
 /// ```
 /// use sockling::relay::{Envelope, EnvelopeError};
@@ -264,17 +264,17 @@ fn reason(octets: &[u8]) -> Result<&str, EnvelopeError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// The first octet is another version's.
+    /// The first byte is another version's.
     Version,
     /// A content, target or session is none of this version, or they do not go together.
     Kind,
-    /// There are fewer octets than it says, or more.
+    /// There are fewer bytes than it says, or more.
     Length,
     /// A text is not UTF-8.
     Text,
     /// A close code may not stand in a frame, or a reason is too long for one.
     Close,
-    /// It has more than [`ENVELOPE`](crate::limits::ENVELOPE) octets, or its topic more than 65,535.
+    /// It has more than [`ENVELOPE`](crate::limits::ENVELOPE) bytes, or its topic more than 65,535.
     TooLong,
 }
 

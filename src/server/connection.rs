@@ -141,8 +141,8 @@ impl Connection<'_> {
         self.read_body(socket, head.body)
     }
 
-    /// Reads until a head is whole. The deadline is one for all of it, so a client that sends an
-    /// octet now and then gains nothing.
+    /// Reads until a head is whole. The deadline is one for all of it, so a client that sends a
+    /// byte now and then gains nothing.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
         if self.place.entry.proxy && !first {
             self.place.speaks_for_nobody();
@@ -246,7 +246,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads the whole body, whose length was checked. Memory grows with the octets that come, not
+    /// Reads the whole body, whose length was checked. Memory grows with the bytes that come, not
     /// with those announced.
     fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
         let started = after(self.limits.body_timeout);

@@ -384,7 +384,7 @@ impl Conversation {
         }
     }
 
-    /// Waits for octets. Pings when none came for a while; gives up on a message that does not
+    /// Waits for bytes. Pings when none came for a while; gives up on a message that does not
     /// become whole and on a client that does not answer a ping.
     #[inline(never)]
     fn read_more(&mut self) -> Result<(), End> {
@@ -488,7 +488,7 @@ fn past(deadline: Option<Instant>) -> bool {
     deadline.map_or(false, |deadline| deadline <= Instant::now())
 }
 
-/// Returns whether the octets begin with a whole frame.
+/// Returns whether the bytes begin with a whole frame.
 fn whole_frame(bytes: &[u8]) -> bool {
     match FrameHeader::parse(bytes) {
         Ok(Some((header, used))) => header.length <= (bytes.len() - used) as u64,

@@ -181,7 +181,7 @@ impl Request {
         self.head.headers.get_str(name)
     }
 
-    /// Returns all header fields, their values as octets.
+    /// Returns all header fields, their values as bytes.
     pub fn headers(&self) -> &Headers {
         &self.head.headers
     }
@@ -192,7 +192,7 @@ impl Request {
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// Returns the body's octets, as they came; empty when there is none.
+    /// Returns the body's bytes, as they came; empty when there is none.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

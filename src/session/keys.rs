@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Octets of a signature.
+/// Bytes of a signature.
 pub(crate) const SIGNATURE: usize = 20;
 
 /// The keys of a server's sessions: the first signs, all verify. So a key is replaced by putting
@@ -41,11 +41,11 @@ struct Secrets {
 }
 
 impl SessionKeys {
-    /// Shortest key, in octets: the length of the hash (RFC 2104, 3).
+    /// Shortest key, in bytes: the length of the hash (RFC 2104, 3).
     pub const SHORTEST: usize = SIGNATURE;
 
     /// Returns the keys in this order. Errors: [`Error::Key`] when there is none or one is shorter
-    /// than 20 octets, [`Error::Entropy`] when the system has no random numbers.
+    /// than 20 bytes, [`Error::Entropy`] when the system has no random numbers.
     pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Result<SessionKeys, Error> {
         let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| key.as_ref().to_vec()).collect();
         if keys.is_empty() || keys.iter().any(|key| key.len() < SessionKeys::SHORTEST) {
@@ -129,7 +129,7 @@ pub fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; SIGNATURE] {
 #[inline(never)]
 fn padded(block: &[u8; 64], pad: u8, text: &[u8]) -> [u8; SIGNATURE] {
     let mut hash = Sha1::new();
-    hash.update(&block.map(|octet| octet ^ pad));
+    hash.update(&block.map(|byte| byte ^ pad));
     hash.update(text);
     hash.digest().bytes()
 }
@@ -176,7 +176,7 @@ pub(crate) fn seal(label: &str, body: &str, keys: &SessionKeys) -> String {
 /// Returns the body of a text that was sealed with one of the keys.
 pub(crate) fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a str> {
     let (text, signature) = sealed.rsplit_once('.')?;
-    let signature = BASE64.decode(signature).ok().filter(|octets| octets.len() == SIGNATURE)?;
+    let signature = BASE64.decode(signature).ok().filter(|bytes| bytes.len() == SIGNATURE)?;
     if !keys.verify(text.as_bytes(), &signature) {
         return None;
     }

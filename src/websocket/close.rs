@@ -66,15 +66,15 @@ impl fmt::Display for CloseCode {
 pub struct CloseFrame {
     /// The code; [`CloseCode::NO_STATUS`] when the frame was empty.
     pub code: CloseCode,
-    /// The reason, in UTF-8. In a frame it has 123 octets at the most.
+    /// The reason, in UTF-8. In a frame it has 123 bytes at the most.
     pub reason: String,
 }
 
 impl CloseFrame {
-    /// Longest reason, in octets: a control frame has 125, the code takes two.
+    /// Longest reason, in bytes: a control frame has 125, the code takes two.
     pub const REASON: usize = 123;
 
-    /// Returns a frame that may be sent. The reason is cut after at most 123 octets, between two
+    /// Returns a frame that may be sent. The reason is cut after at most 123 bytes, between two
     /// characters. Error: the code may not stand in a frame (see [`CloseCode::is_sendable`]).
     ///
     /// ```
@@ -95,7 +95,7 @@ impl CloseFrame {
         Ok(CloseFrame { code, reason: reason[..end].to_string() })
     }
 
-    /// Returns what the payload of a Close frame says. Error: the payload is one octet, a code that
+    /// Returns what the payload of a Close frame says. Error: the payload is one byte, a code that
     /// may not be sent, or a reason that is not UTF-8.
     pub fn parse(payload: &[u8]) -> Result<CloseFrame, CloseError> {
         let (code, reason) = match payload {
@@ -126,7 +126,7 @@ impl CloseFrame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// The payload has one octet: half a code. The client is told 1002.
+    /// The payload has one byte: half a code. The client is told 1002.
     Length,
     /// The code may not stand in a frame. The client is told 1002.
     Code,

@@ -31,7 +31,7 @@ pub enum OpCode {
     Continuation,
     /// 1: text, in UTF-8.
     Text,
-    /// 2: octets.
+    /// 2: bytes.
     Binary,
     /// 8: the end.
     Close,
@@ -72,7 +72,7 @@ impl OpCode {
     }
 }
 
-/// Longest payload of a control frame, in octets (5.5).
+/// Longest payload of a control frame, in bytes (5.5).
 pub(crate) const CONTROL_PAYLOAD: u64 = 125;
 
 /// The header of a frame.
@@ -96,12 +96,12 @@ pub struct FrameHeader {
     pub opcode: OpCode,
     /// The masking key, if the payload is masked.
     pub masking_key: Option<[u8; 4]>,
-    /// Octets of payload.
+    /// Bytes of payload.
     pub length: u64,
 }
 
 impl FrameHeader {
-    /// Returns the header and its length in octets (2 to 14), or `None` when more octets are
+    /// Returns the header and its length in bytes (2 to 14), or `None` when more bytes are
     /// needed. Error: no peer may send it (RFC 6455, 5.2 and 5.5). One without a mask is no error
     /// here; the [`Assembler`](crate::websocket::Assembler) refuses it.
     pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
@@ -186,7 +186,7 @@ impl FrameHeader {
     }
 }
 
-/// Returns the length and the octets that its longer forms take.
+/// Returns the length and the bytes that its longer forms take.
 fn parse_length(seven_bits: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, FrameError> {
     let (length, used, shorter) = match (seven_bits, bytes) {
         (126, [a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 2, 125),
@@ -221,7 +221,7 @@ impl<'a> Frame<'a> {
         Frame { header, header_length, payload }
     }
 
-    /// Returns the octets of the header and those of the payload.
+    /// Returns the bytes of the header and those of the payload.
     pub fn parts(&self) -> [&[u8]; 2] {
         [&self.header[..self.header_length], self.payload]
     }
@@ -232,14 +232,14 @@ impl<'a> Frame<'a> {
         self.header[0] & 8 == 0
     }
 
-    /// Returns the octets of both.
+    /// Returns the bytes of both.
     pub fn len(&self) -> usize {
         self.header_length + self.payload.len()
     }
 }
 
-/// Masks the payload, or unmasks it: each octet XOR the octet of the key at its place modulo 4
-/// (RFC 6455, 5.3). The first octet meets `key[0]`; for a later piece of a payload the key is
+/// Masks the payload, or unmasks it: each byte XOR the byte of the key at its place modulo 4
+/// (RFC 6455, 5.3). The first byte meets `key[0]`; for a later piece of a payload the key is
 /// rotated.
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
@@ -249,8 +249,8 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
         let masked = u64::from_ne_bytes((&*chunk).try_into().expect("a chunk of 8"));
         chunk.copy_from_slice(&(masked ^ word).to_ne_bytes());
     }
-    for (octet, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
-        *octet ^= key;
+    for (byte, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
     }
 }
 
@@ -270,7 +270,7 @@ pub enum FrameError {
     Opcode,
     /// A control frame says that more of it follows (5.5).
     ControlFragment,
-    /// A control frame has more than 125 octets (5.5).
+    /// A control frame has more than 125 bytes (5.5).
     ControlLength,
     /// The top bit of a 64-bit length is set (5.2).
     LengthTopBit,
@@ -284,7 +284,7 @@ impl fmt::Display for FrameError {
             FrameError::ReservedBits => "a frame with a reserved bit set",
             FrameError::Opcode => "a frame with a reserved opcode",
             FrameError::ControlFragment => "a control frame in fragments",
-            FrameError::ControlLength => "a control frame of more than 125 octets",
+            FrameError::ControlLength => "a control frame of more than 125 bytes",
             FrameError::LengthTopBit => "a frame length with its top bit set",
             FrameError::LengthForm => "a frame length that is not in its shortest form",
         })

@@ -73,9 +73,9 @@ fn single<'a>(head: &'a Head, name: &'a str) -> Option<&'a str> {
     }
 }
 
-/// Returns whether the key is 16 octets in base64 (4.2.1, item 5).
+/// Returns whether the key is 16 bytes in base64 (4.2.1, item 5).
 fn is_key(key: &str) -> bool {
-    STANDARD.decode(key).map_or(false, |octets| octets.len() == 16)
+    STANDARD.decode(key).map_or(false, |bytes| bytes.len() == 16)
 }
 
 /// Returns the first of the server's subprotocols that the client offers (4.2.2, item 5).
@@ -116,7 +116,7 @@ pub enum Refusal {
     NoVersion,
     /// The version is not 13. 426.
     Version,
-    /// Sec-WebSocket-Key is not one key of 16 octets. 400.
+    /// Sec-WebSocket-Key is not one key of 16 bytes. 400.
     Key,
     /// Sec-WebSocket-Protocol is not a list of tokens. 400.
     Protocol,
@@ -157,7 +157,7 @@ impl fmt::Display for Refusal {
             Refusal::Body => "a request that opens a WebSocket has no body",
             Refusal::NoVersion => "Sec-WebSocket-Version must be there once",
             Refusal::Version => "the WebSocket version is not 13",
-            Refusal::Key => "Sec-WebSocket-Key must be one key of 16 octets in base64",
+            Refusal::Key => "Sec-WebSocket-Key must be one key of 16 bytes in base64",
             Refusal::Protocol => "Sec-WebSocket-Protocol is not a list of tokens",
             Refusal::Origin => "a page of another origin may not do this",
         })

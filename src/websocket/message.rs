@@ -1,6 +1,6 @@
 //! Turns frames into messages, in pieces of any size (RFC 6455, 5.4 and 5.5).
 //!
-//! Payload octets are unmasked, counted and checked as they come: a message that will be too big is
+//! Payload bytes are unmasked, counted and checked as they come: a message that will be too big is
 //! refused at the header that makes it so, and text that stops being UTF-8 in the piece that was read
 //! with it, not at the end of the message.
 
@@ -23,12 +23,12 @@ use std::fmt;
 pub enum Message {
     /// Text, in UTF-8.
     Text(String),
-    /// Octets.
+    /// Bytes.
     Binary(Vec<u8>),
 }
 
 impl Message {
-    /// Returns the text, or `None` for octets.
+    /// Returns the text, or `None` for bytes.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Message::Text(text) => Some(text),
@@ -36,11 +36,11 @@ impl Message {
         }
     }
 
-    /// Returns the octets of either kind.
+    /// Returns the bytes of either kind.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
-            Message::Binary(octets) => octets,
+            Message::Binary(bytes) => bytes,
         }
     }
 
@@ -75,14 +75,14 @@ impl From<String> for Message {
 }
 
 impl From<&[u8]> for Message {
-    fn from(octets: &[u8]) -> Message {
-        Message::Binary(octets.to_vec())
+    fn from(bytes: &[u8]) -> Message {
+        Message::Binary(bytes.to_vec())
     }
 }
 
 impl From<Vec<u8>> for Message {
-    fn from(octets: Vec<u8>) -> Message {
-        Message::Binary(octets)
+    fn from(bytes: Vec<u8>) -> Message {
+        Message::Binary(bytes)
     }
 }
 
@@ -111,21 +111,21 @@ pub enum Received {
 /// ```
 #[derive(Debug, Default)]
 pub struct Assembler {
-    /// The frame whose payload is coming, and how many octets of it are missing.
+    /// The frame whose payload is coming, and how many bytes of it are missing.
     frame: Option<(FrameHeader, u64)>,
     /// The opcode of the message in progress: Text or Binary.
     kind: Option<OpCode>,
     message: Vec<u8>,
-    /// Octets of `message` that are known to be whole characters.
+    /// Bytes of `message` that are known to be whole characters.
     checked: usize,
     fragments: usize,
     control: Vec<u8>,
 }
 
 impl Assembler {
-    /// Uses octets from the front of `bytes` until something was received or they end. Returns
-    /// how many were used, and what was received; `None` when more octets are needed. Payloads
-    /// are unmasked in place. The used octets are not shown to it again; whoever calls it answers
+    /// Uses the front of `bytes` until something was received or they end. Returns
+    /// how many were used, and what was received; `None` when more bytes are needed. Payloads
+    /// are unmasked in place. The used bytes are not shown to it again; whoever calls it answers
     /// pings. After an error the conversation is over.
     // Not inlined: its locals would lie beneath every call of a handler.
     #[inline(never)]
@@ -192,7 +192,7 @@ impl Assembler {
         }
     }
 
-    /// Keeps the next piece of a payload, of which `missing` octets are to come with this piece.
+    /// Keeps the next piece of a payload, of which `missing` bytes are to come with this piece.
     fn take(
         &mut self,
         header: &FrameHeader,
@@ -209,7 +209,7 @@ impl Assembler {
         }
         if self.message.capacity() - self.message.len() < piece.len() {
             // Room for what came, and as much again when more is to come: memory follows the
-            // octets that arrived, not the length that was claimed.
+            // bytes that arrived, not the length that was claimed.
             let room = piece.len().max(self.message.len()) as u64;
             self.message.reserve_exact(room.min(missing) as usize);
         }
@@ -221,7 +221,7 @@ impl Assembler {
         Ok(())
     }
 
-    /// Checks the octets that came since the last check; half a character at the end may still
+    /// Checks the bytes that came since the last check; half a character at the end may still
     /// become whole (8.1).
     fn check_text(&mut self) -> Result<(), Violation> {
         match std::str::from_utf8(&self.message[self.checked..]) {
@@ -244,14 +244,14 @@ impl Assembler {
         if !header.fin {
             return Ok(None);
         }
-        let octets = std::mem::take(&mut self.message);
+        let bytes = std::mem::take(&mut self.message);
         self.checked = 0;
         self.fragments = 0;
         Ok(Some(Received::Message(match self.kind.take() {
             Some(OpCode::Text) => {
-                Message::Text(String::from_utf8(octets).map_err(|_| Violation::NotUtf8)?)
+                Message::Text(String::from_utf8(bytes).map_err(|_| Violation::NotUtf8)?)
             }
-            _ => Message::Binary(octets),
+            _ => Message::Binary(bytes),
         })))
     }
 }

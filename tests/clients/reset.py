@@ -34,11 +34,11 @@ SENT = {
 }
 
 
-def opened(octets):
+def opened(bytes):
     """A connection whose close will be a reset."""
     client = socket.create_connection(("127.0.0.1", port), timeout=BOUND)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.sendall(octets)
+    client.sendall(bytes)
     return client
 
 
@@ -74,18 +74,18 @@ with check("reset: the server is at rest before"):
     falls_to("task", AT_THE_DOOR + MAIN)
 descriptors = count("fd")
 
-for name, octets in SENT.items():
+for name, bytes in SENT.items():
     with check(f"reset: {ROUNDS * AT_ONCE} that sent {name} and go before they are accepted"):
         for _ in range(ROUNDS):
             with stopped():
-                clients = [opened(octets) for _ in range(AT_ONCE)]
+                clients = [opened(bytes) for _ in range(AT_ONCE)]
                 for client in clients:
                     client.close()
             echo()
 
     with check(f"reset: {ROUNDS * AT_ONCE} that sent {name} and go at once"):
         for _ in range(ROUNDS * AT_ONCE):
-            opened(octets).close()
+            opened(bytes).close()
         echo()
 
 with check(f"reset: {AT_ONCE} that go with an echo unread"):

@@ -62,7 +62,7 @@ pub fn rows() -> Vec<Row> {
             &[masked(0x81, &large), masked(0x81, b"hello"), close(), masked(0x89, b"")],
             &[(0x81, &large), (0x81, b"hello"), (0x88, DONE)]),
 
-        // A Close frame is empty, or a code of two octets and a reason: 125 octets at the most.
+        // A Close frame is empty, or a code of two bytes and a reason: 125 bytes at the most.
         row("7.3.1", Closed, Whole, &[masked(0x88, b"")], &[(0x88, b"")]),
         row("7.3.2", Refused(1002), Whole, &[masked(0x88, b"\x03")], &[]),
         row("7.3.3", Closed, Whole, &[masked(0x88, b"\x03\xe8")], &[(0x88, b"\x03\xe8")]),

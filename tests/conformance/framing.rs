@@ -17,7 +17,7 @@ pub fn rows() -> Vec<Row> {
         row("1.1.8", Fine, Chops(997), &[masked(0x81, &[b'*'; 65_536])],
             &[(0x81, &[b'*'; 65_536])]),
 
-        // Octets that are no text.
+        // Bytes that are no text.
         row("1.2.1", Fine, Whole, &[masked(0x82, b"")], &[(0x82, b"")]),
         row("1.2.2", Fine, Whole, &[masked(0x82, &[0xfe; 125])], &[(0x82, &[0xfe; 125])]),
         row("1.2.3", Fine, Whole, &[masked(0x82, &[0xfe; 126])], &[(0x82, &[0xfe; 126])]),

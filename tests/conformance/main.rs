@@ -2,8 +2,8 @@
 //! tables: what a client sends, in which writes, and all that must come back. An id is the suite's;
 //! a letter behind it marks a row that only this table has.
 //!
-//! Where the suite grades, one outcome is asked for here: what comes back is compared octet by
-//! octet up to the end of the connection. Its sections 9 (speed), 12 and 13 (compression, which the
+//! Where the suite grades, one outcome is asked for here: what comes back is compared byte by
+//! byte up to the end of the connection. Its sections 9 (speed), 12 and 13 (compression, which the
 //! library does not speak) have no table.
 
 #[path = "../loopback/mod.rs"]
@@ -48,7 +48,7 @@ fn section_5_fragments_are_joined_and_pings_between_them_answered_at_once() {
 }
 
 #[test]
-fn section_6_text_is_utf8_or_refused_at_the_first_octet_that_is_not() {
+fn section_6_text_is_utf8_or_refused_at_the_first_byte_that_is_not() {
     check(&utf8::rows());
 }
 

@@ -14,7 +14,7 @@ pub fn rows() -> Vec<Row> {
         row("2.2", Fine, Whole, &[masked(0x89, b"are you there?")], &[(0x8a, b"are you there?")]),
         row("2.3", Fine, Whole, &[masked(0x89, b"\0\xff\xfe\x80")], &[(0x8a, b"\0\xff\xfe\x80")]),
 
-        // 125 octets are the most that a control frame may have.
+        // 125 bytes are the most that a control frame may have.
         row("2.4", Fine, Whole, &[masked(0x89, &[0xfe; 125])], &[(0x8a, &[0xfe; 125])]),
         row("2.5", Refused(1002), Whole, &[masked(0x89, &[0xfe; 126])], &[]),
         row("2.6", Fine, Chops(1), &[masked(0x89, &[0xfe; 125])], &[(0x8a, &[0xfe; 125])]),

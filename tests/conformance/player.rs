@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Rows that are played at a time: they wait more than they work.
 const WORKERS: usize = 16;
 
-/// Octets of a conversation that are shown.
+/// Bytes of a conversation that are shown.
 const SHOWN: usize = 120;
 
 struct Echo;
@@ -89,11 +89,11 @@ fn play(row: &Row, address: SocketAddr, heard: &mut Vec<u8>) {
     for turn in &row.turns {
         // A server that has refused may have ended the connection too, and takes no more. What it
         // said before is what counts.
-        let _ = turn.writes.iter().try_for_each(|octets| client.stream.write_all(octets));
+        let _ = turn.writes.iter().try_for_each(|bytes| client.stream.write_all(bytes));
         for frame in &turn.hears {
-            let octets = client.octets(frame.len());
-            heard.extend_from_slice(&octets);
-            if octets != *frame {
+            let bytes = client.bytes(frame.len());
+            heard.extend_from_slice(&bytes);
+            if bytes != *frame {
                 // Have it end the connection, to hear the rest.
                 let _ = client.stream.shutdown(Shutdown::Write);
                 heard.extend(client.read_to_end());
@@ -121,12 +121,12 @@ fn is_end(end: End, rest: &[u8]) -> bool {
     }
 }
 
-fn show(octets: &[u8]) -> String {
-    match octets.len() {
+fn show(bytes: &[u8]) -> String {
+    match bytes.len() {
         0 => "nothing".to_string(),
         length if length > SHOWN => {
-            format!("{}.. ({} octets)", octets[..SHOWN].escape_ascii(), length)
+            format!("{}.. ({} bytes)", bytes[..SHOWN].escape_ascii(), length)
         }
-        _ => octets.escape_ascii().to_string(),
+        _ => bytes.escape_ascii().to_string(),
     }
 }

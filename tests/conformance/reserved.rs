@@ -4,7 +4,7 @@
 use crate::loopback::masked;
 use crate::row::{row, End::*, How::*, Row};
 
-/// Section 3. The bits are 0x40, 0x20 and 0x10 of the first octet.
+/// Section 3. The bits are 0x40, 0x20 and 0x10 of the first byte.
 #[rustfmt::skip]
 pub fn bits() -> Vec<Row> {
     vec![
@@ -18,7 +18,7 @@ pub fn bits() -> Vec<Row> {
         row("3.5", Refused(1002), Whole, &[masked(0xd2, b"\0\xff\xfe")], &[]),
         row("3.6", Refused(1002), Whole, &[masked(0xe9, b"ping")], &[]),
         // The suite's 3.6 is said to be a ping, and is this.
-        row("3.6a", Refused(1002), Whole, &[masked(0xe2, b"octets")], &[]),
+        row("3.6a", Refused(1002), Whole, &[masked(0xe2, b"bytes")], &[]),
         row("3.7", Refused(1002), Whole, &[masked(0xf8, b"")], &[]),
     ]
 }

@@ -1,6 +1,6 @@
 //! What a row is: the writes of a client, the frames that must come back, and the end.
 //!
-//! The first octet of a frame says what it is:
+//! The first byte of a frame says what it is:
 //!
 //! ```text
 //! 81  text              01  text, more follows            88  close
@@ -36,7 +36,7 @@ pub enum End {
     Closed,
 }
 
-/// Which octets go into one write.
+/// Which bytes go into one write.
 #[derive(Clone, Copy)]
 pub enum How {
     /// All of them.
@@ -47,7 +47,7 @@ pub enum How {
     Chops(usize),
 }
 
-/// A row. The frames that must come back are a first octet and a payload; they have no mask and the
+/// A row. The frames that must come back are a first byte and a payload; they have no mask and the
 /// shortest form of their length (RFC 6455, 5.1 and 5.2).
 pub fn row(id: &str, end: End, how: How, says: &[Vec<u8>], hears: &[(u8, &[u8])]) -> Row {
     Row { id: id.to_string(), end, turns: Vec::new() }.then(how, says, hears)
@@ -59,7 +59,7 @@ impl Row {
         let writes = match how {
             How::Whole => vec![says.concat()],
             How::Framewise => says.to_vec(),
-            How::Chops(octets) => says.concat().chunks(octets).map(<[u8]>::to_vec).collect(),
+            How::Chops(bytes) => says.concat().chunks(bytes).map(<[u8]>::to_vec).collect(),
         };
         let hears = hears.iter().map(|(first, payload)| unmasked(*first, payload)).collect();
         self.turns.push(Turn { writes, hears });
@@ -67,14 +67,14 @@ impl Row {
     }
 }
 
-/// Returns a text message in frames of so many octets.
-pub fn fragments(text: &[u8], octets: usize) -> Vec<Vec<u8>> {
-    let count = (text.len() + octets - 1) / octets;
+/// Returns a text message in frames of so many bytes.
+pub fn fragments(text: &[u8], bytes: usize) -> Vec<Vec<u8>> {
+    let count = (text.len() + bytes - 1) / bytes;
     let frame = |(place, piece)| {
         let fin = if place + 1 == count { 0x80 } else { 0 };
         masked(fin | u8::from(place == 0), piece)
     };
-    text.chunks(octets).enumerate().map(frame).collect()
+    text.chunks(bytes).enumerate().map(frame).collect()
 }
 
 /// Returns one frame of text, cut between these parts of its payload; the header is in the first

@@ -1,4 +1,4 @@
-//! Section 6: text is UTF-8 (RFC 6455, 8.1; RFC 3629), or it is refused at the first octet that
+//! Section 6: text is UTF-8 (RFC 6455, 8.1; RFC 3629), or it is refused at the first byte that
 //! cannot be: not at the end of its fragment, and not when the rest of it has come.
 //!
 //! Rows whose rest is never sent show that. From 6.5 on are the sequences of Markus Kuhn's test of
@@ -7,10 +7,10 @@
 use crate::loopback::masked;
 use crate::row::{fragments, pieces, row, End::*, How::*, Row};
 
-/// A Greek word, in characters of two and of three octets.
+/// A Greek word, in characters of two and of three bytes.
 const WORD: &[u8] = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
 
-/// German for "Greetings: 5 Euro", with characters of two and of three octets.
+/// German for "Greetings: 5 Euro", with characters of two and of three bytes.
 const GREETING: &[u8] = b"Gr\xc3\xbc\xc3\x9fe: 5 \xe2\x82\xac";
 
 #[rustfmt::skip]
@@ -36,7 +36,7 @@ pub fn rows() -> Vec<Row> {
         row("6.2.3", Fine, Whole, &fragments(GREETING, 1), &[(0x81, GREETING)]),
         row("6.2.4", Fine, Whole, &fragments(WORD, 1), &[(0x81, WORD)]),
 
-        // A surrogate is refused at its second octet, a0: also when nothing follows.
+        // A surrogate is refused at its second byte, a0: also when nothing follows.
         row("6.3.1", Refused(1007), Whole, &[masked(0x81, &surrogate)], &[]),
         row("6.3.1a", Refused(1007), Chops(1),
             &pieces(&[WORD, b"\xed\xa0", b"\x80rest"])[..2], &[]),
@@ -69,14 +69,14 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-/// What some octets are, each played in one frame (as the suite does) and in a second way.
+/// What some bytes are, each played in one frame (as the suite does) and in a second way.
 enum Kind {
-    /// Text. Then in a frame for each octet.
+    /// Text. Then in a frame for each byte.
     Good(&'static [u8]),
     /// Text but for its end. Then in a fragment that is taken, or a ping behind it would not be
     /// answered, before the empty last fragment is refused.
     Cut(&'static [u8]),
-    /// Not text from the last octet of the first part on. Then one octet at a time up to that one,
+    /// Not text from the last byte of the first part on. Then one byte at a time up to that one,
     /// of a frame whose rest is never sent.
     Bad(&'static [u8], &'static [u8]),
 }
@@ -108,14 +108,14 @@ impl Kind {
 
 #[rustfmt::skip]
 static SEQUENCES: &[(&str, Kind)] = &[
-    // 6.5: characters of one to four octets, and a Greek word.
+    // 6.5: characters of one to four bytes, and a Greek word.
     ("6.5.1", Good(b"hello$world")),
     ("6.5.2", Good(b"hello\xc2\xa2world")),
     ("6.5.3", Good(b"hello\xe2\x82\xacworld")),
     ("6.5.4", Good(b"hello\xf0\xa4\xad\xa2world")),
     ("6.5.5", Good(b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5")),
 
-    // 6.6: that word, cut after each octet.
+    // 6.6: that word, cut after each byte.
     ("6.6.1", Cut(b"\xce")),
     ("6.6.2", Good(b"\xce\xba")),
     ("6.6.3", Cut(b"\xce\xba\xe1")),
@@ -134,7 +134,7 @@ static SEQUENCES: &[(&str, Kind)] = &[
     ("6.7.3", Good(b"\xe0\xa0\x80")),
     ("6.7.4", Good(b"\xf0\x90\x80\x80")),
 
-    // 6.8: the first of five and of six octets, lengths that UTF-8 does not have.
+    // 6.8: the first of five and of six bytes, lengths that UTF-8 does not have.
     ("6.8.1", Bad(b"\xf8", b"\x88\x80\x80\x80")),
     ("6.8.2", Bad(b"\xfc", b"\x84\x80\x80\x80\x80")),
 
@@ -144,7 +144,7 @@ static SEQUENCES: &[(&str, Kind)] = &[
     ("6.9.3", Good(b"\xef\xbf\xbf")),
     ("6.9.4", Good(b"\xf4\x8f\xbf\xbf")),
 
-    // 6.10: the last that four, five and six octets could hold.
+    // 6.10: the last that four, five and six bytes could hold.
     ("6.10.1", Bad(b"\xf7", b"\xbf\xbf\xbf")),
     ("6.10.2", Bad(b"\xfb", b"\xbf\xbf\xbf\xbf")),
     ("6.10.3", Bad(b"\xfd", b"\xbf\xbf\xbf\xbf\xbf")),
@@ -156,7 +156,7 @@ static SEQUENCES: &[(&str, Kind)] = &[
     ("6.11.4", Good(b"\xf4\x8f\xbf\xbf")),
     ("6.11.5", Bad(b"\xf4\x90", b"\x80\x80")),
 
-    // 6.12: continuation octets with nothing to continue; the last row has all of them.
+    // 6.12: continuation bytes with nothing to continue; the last row has all of them.
     ("6.12.1", Bad(b"\x80", b"")),
     ("6.12.2", Bad(b"\xbf", b"")),
     ("6.12.3", Bad(b"\x80", b"\xbf")),
@@ -169,7 +169,7 @@ static SEQUENCES: &[(&str, Kind)] = &[
         \xa7\xa8\xa9\xaa\xab\xac\xad\xae\xaf\xb0\xb1\xb2\xb3\xb4\xb5\xb6\xb7\xb8\xb9\xba\xbb\xbc\
         \xbd\xbe\xbf")),
 
-    // 6.13: all lead octets of each length, with a space behind each.
+    // 6.13: all lead bytes of each length, with a space behind each.
     ("6.13.1", Bad(b"\xc0", b" \xc1 \xc2 \xc3 \xc4 \xc5 \xc6 \xc7 \xc8 \xc9 \xca \xcb \xcc \xcd \
         \xce \xcf \xd0 \xd1 \xd2 \xd3 \xd4 \xd5 \xd6 \xd7 \xd8 \xd9 \xda \xdb \xdc \xdd \xde \
         \xdf ")),
@@ -179,7 +179,7 @@ static SEQUENCES: &[(&str, Kind)] = &[
     ("6.13.4", Bad(b"\xf8", b" \xf9 \xfa \xfb ")),
     ("6.13.5", Bad(b"\xfc", b" \xfd ")),
 
-    // 6.14: the last octet is missing.
+    // 6.14: the last byte is missing.
     ("6.14.1", Bad(b"\xc0", b"")),
     ("6.14.2", Bad(b"\xe0\x80", b"")),
     ("6.14.3", Bad(b"\xf0\x80", b"\x80")),
@@ -195,26 +195,26 @@ static SEQUENCES: &[(&str, Kind)] = &[
     ("6.15.1", Bad(b"\xc0", b"\xe0\x80\xf0\x80\x80\xf8\x80\x80\x80\xfc\x80\x80\x80\x80\xdf\xef\
         \xbf\xf7\xbf\xbf\xfb\xbf\xbf\xbf\xfd\xbf\xbf\xbf\xbf")),
 
-    // 6.16: octets that are in no text.
+    // 6.16: bytes that are in no text.
     ("6.16.1", Bad(b"\xfe", b"")),
     ("6.16.2", Bad(b"\xff", b"")),
     ("6.16.3", Bad(b"\xfe", b"\xfe\xff\xff")),
 
-    // 6.17: a slash in more octets than it needs.
+    // 6.17: a slash in more bytes than it needs.
     ("6.17.1", Bad(b"\xc0", b"\xaf")),
     ("6.17.2", Bad(b"\xe0\x80", b"\xaf")),
     ("6.17.3", Bad(b"\xf0\x80", b"\x80\xaf")),
     ("6.17.4", Bad(b"\xf8", b"\x80\x80\x80\xaf")),
     ("6.17.5", Bad(b"\xfc", b"\x80\x80\x80\x80\xaf")),
 
-    // 6.18: the last of each length that would fit one octet less.
+    // 6.18: the last of each length that would fit one byte less.
     ("6.18.1", Bad(b"\xc1", b"\xbf")),
     ("6.18.2", Bad(b"\xe0\x9f", b"\xbf")),
     ("6.18.3", Bad(b"\xf0\x8f", b"\xbf\xbf")),
     ("6.18.4", Bad(b"\xf8", b"\x87\xbf\xbf\xbf")),
     ("6.18.5", Bad(b"\xfc", b"\x83\xbf\xbf\xbf\xbf")),
 
-    // 6.19: U+0000 in more octets than it needs.
+    // 6.19: U+0000 in more bytes than it needs.
     ("6.19.1", Bad(b"\xc0", b"\x80")),
     ("6.19.2", Bad(b"\xe0\x80", b"\x80")),
     ("6.19.3", Bad(b"\xf0\x80", b"\x80\x80")),

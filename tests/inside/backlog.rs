@@ -1,4 +1,4 @@
-//! What waits for a client that does not read is bounded, in octets and in messages.
+//! What waits for a client that does not read is bounded, in bytes and in messages.
 
 use super::{Script, Stub};
 use crate::ground::limits::Limits;
@@ -59,7 +59,7 @@ fn fill(outbox: &Arc<Outbox>, frame: &Frame) -> (usize, usize) {
 }
 
 #[test]
-fn what_waits_is_bounded_in_octets_and_in_messages_and_one_message_is_always_taken() {
+fn what_waits_is_bounded_in_bytes_and_in_messages_and_one_message_is_always_taken() {
     let limits = Limits::default;
     // Bounds; the payload of each message; how many wait behind the one that is being written.
     let rows = [

@@ -1,6 +1,6 @@
-//! What octets cost does not grow with how many came before them, whatever the pieces.
+//! What bytes cost does not grow with how many came before them, whatever the pieces.
 //!
-//! There is no stopwatch here: a million octets take a moment when each is looked at once. When all
+//! There is no stopwatch here: a million bytes take a moment when each is looked at once. When all
 //! are looked at again for each, that is half a million times as much, and no test waits for it.
 
 use super::checks::conversation::HANDSHAKE;
@@ -12,10 +12,10 @@ use crate::http::Chunked;
 use crate::websocket::{Assembler, Message, Received};
 use std::time::{Duration, Instant};
 
-const OCTETS: usize = 1_000_000;
+const BYTES: usize = 1_000_000;
 
 fn wide() -> Limits {
-    let most = 16 * OCTETS;
+    let most = 16 * BYTES;
     Limits {
         request_line: most,
         headers: most,
@@ -35,16 +35,16 @@ impl Patience {
         Patience(Instant::now())
     }
 
-    fn check(&self, octets: usize) {
-        assert!(self.0.elapsed() < Duration::from_secs(60), "after {} octets", octets);
+    fn check(&self, bytes: usize) {
+        assert!(self.0.elapsed() < Duration::from_secs(60), "after {} bytes", bytes);
     }
 }
 
 #[test]
-fn of_a_head_each_octet_is_judged_once() {
-    let long_target = [&b"GET /"[..], &[b'a'; OCTETS]].concat();
-    let long_value = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'a'; OCTETS]].concat();
-    let many_fields = [&b"GET / HTTP/1.1\r\n"[..], &b"a: b\r\n".repeat(OCTETS / 6)].concat();
+fn of_a_head_each_byte_is_judged_once() {
+    let long_target = [&b"GET /"[..], &[b'a'; BYTES]].concat();
+    let long_value = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'a'; BYTES]].concat();
+    let many_fields = [&b"GET / HTTP/1.1\r\n"[..], &b"a: b\r\n".repeat(BYTES / 6)].concat();
     for head in [long_target, long_value, many_fields] {
         let (patience, mut parser) = (Patience::new(), HeadParser::default());
         for arrived in 0..=head.len() {
@@ -56,14 +56,14 @@ fn of_a_head_each_octet_is_judged_once() {
 }
 
 #[test]
-fn of_a_chunked_body_each_octet_is_judged_once() {
-    let chunks = b"1\r\na\r\n".repeat(OCTETS / 6);
-    let long_trailer = [&b"0\r\nX: "[..], &[b'a'; OCTETS]].concat();
-    let many_trailers = [&b"0\r\n"[..], &b"a: b\r\n".repeat(OCTETS / 6)].concat();
+fn of_a_chunked_body_each_byte_is_judged_once() {
+    let chunks = b"1\r\na\r\n".repeat(BYTES / 6);
+    let long_trailer = [&b"0\r\nX: "[..], &[b'a'; BYTES]].concat();
+    let many_trailers = [&b"0\r\n"[..], &b"a: b\r\n".repeat(BYTES / 6)].concat();
     for bytes in [chunks, long_trailer, many_trailers] {
         let (patience, mut chunked, mut body) = (Patience::new(), Chunked::default(), Vec::new());
-        for (at, octet) in bytes.iter().enumerate() {
-            let used = chunked.decode(&[*octet], &mut body, &wide());
+        for (at, byte) in bytes.iter().enumerate() {
+            let used = chunked.decode(&[*byte], &mut body, &wide());
             assert!(used == Ok(1) && !chunked.is_done(), "at {}", at);
             patience.check(at);
         }
@@ -71,13 +71,13 @@ fn of_a_chunked_body_each_octet_is_judged_once() {
 }
 
 #[test]
-fn of_a_text_each_octet_is_checked_once() {
-    let text = "a\u{e9}\u{20ac}\u{1f600}".repeat(OCTETS / 10);
+fn of_a_text_each_byte_is_checked_once() {
+    let text = "a\u{e9}\u{20ac}\u{1f600}".repeat(BYTES / 10);
     let length = (text.len() as u64).to_be_bytes();
     let mut whole = [&b"\x81\xff"[..], &length, &[0; 4], text.as_bytes()].concat();
-    // Each octet a fragment of its own: the header as one piece, then the octet.
-    let of = |octet: &u8, first: u8| [first, 0x81, 0, 0, 0, 0, *octet];
-    let mut fragments: Vec<u8> = text.as_bytes().iter().flat_map(|octet| of(octet, 0)).collect();
+    // Each byte a fragment of its own: the header as one piece, then the byte.
+    let of = |byte: &u8, first: u8| [first, 0x81, 0, 0, 0, 0, *byte];
+    let mut fragments: Vec<u8> = text.as_bytes().iter().flat_map(|byte| of(byte, 0)).collect();
     let last = fragments.len() - 7;
     fragments[0] = 0x01;
     fragments[last] = 0x80;
@@ -89,7 +89,7 @@ fn of_a_text_each_octet_is_checked_once() {
             let is_header = at == 0 || every > 0 && at % every == 0;
             let piece = if is_header { header } else { 1 };
             let (used, received) =
-                assembler.read(&mut bytes[at..at + piece], &wide()).expect("good octets");
+                assembler.read(&mut bytes[at..at + piece], &wide()).expect("good bytes");
             assert_eq!(used, piece, "at {}", at);
             at += piece;
             read = received;
@@ -103,9 +103,9 @@ fn of_a_text_each_octet_is_checked_once() {
 }
 
 #[test]
-fn a_connection_whose_octets_come_one_by_one_looks_at_none_twice() {
-    const PART: usize = OCTETS / 2;
-    let part = |octet: u8| vec![octet; PART];
+fn a_connection_whose_bytes_come_one_by_one_looks_at_none_twice() {
+    const PART: usize = BYTES / 2;
+    let part = |byte: u8| vec![byte; PART];
     let chunk = format!("\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", PART);
     let length = (PART as u64).to_be_bytes();
     let pieces = [
@@ -138,15 +138,15 @@ fn a_connection_whose_octets_come_one_by_one_looks_at_none_twice() {
     let answer = transcript(&stub, limits);
     patience.check(4 * PART);
     let body = [&b"\r\n\r\n"[..], &part(b'b'), b"HTTP/1.1 101 "].concat();
-    assert!(answer.windows(body.len()).any(|octets| octets == body));
+    assert!(answer.windows(body.len()).any(|bytes| bytes == body));
     let echo = [&b"\x81\x7f"[..], &length, &part(b'm'), b"\x88\x02\x03\xe8"].concat();
     assert!(answer.ends_with(&echo));
 }
 
 #[test]
-fn what_has_no_end_is_refused_at_the_octet_that_is_too_much_when_octets_come_one_by_one() {
+fn what_has_no_end_is_refused_at_the_byte_that_is_too_much_when_bytes_come_one_by_one() {
     let chunked = b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
-    // What is allowed of it, and the answer to one octet more.
+    // What is allowed of it, and the answer to one byte more.
     for (start, endless, most, answer) in [
         (&b""[..], &b"GET /"[..], 8 * 1024, "HTTP/1.1 414 "),
         (b"GET / HTTP/1.1\r\n", b"X: ", 16 * 1024, "HTTP/1.1 431 "),

@@ -1,4 +1,4 @@
-//! The deadline of a write is a total: a peer that takes an octet now and then gains nothing by it.
+//! The deadline of a write is a total: a peer that takes a byte now and then gains nothing by it.
 
 use super::checks::conversation::HANDSHAKE;
 use super::served::transcript;
@@ -14,25 +14,25 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 /// Far more than a slow machine needs. The peers would take longer than this to take all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Returns a peer that stays, and takes all that the writes say, then so many octets each so many
+/// Returns a peer that stays, and takes all that the writes say, then so many bytes each so many
 /// milliseconds.
 fn slow(
     input: Vec<u8>,
     writes: &[Result<usize, ErrorKind>],
-    octets: usize,
+    bytes: usize,
     milliseconds: u64,
 ) -> Arc<Stub> {
     Stub::new(Script {
         input: input.into(),
         stays: true,
         writes: writes.iter().copied().collect(),
-        pace: Some((octets, Duration::from_millis(milliseconds))),
+        pace: Some((bytes, Duration::from_millis(milliseconds))),
         ..Script::default()
     })
 }
 
 #[test]
-fn a_write_is_given_up_at_its_deadline_though_octets_are_taken_all_the_time() {
+fn a_write_is_given_up_at_its_deadline_though_bytes_are_taken_all_the_time() {
     let stub = slow(Vec::new(), &[], 1, 10);
     let begun = Instant::now();
     let written = write_all(&*stub, &[0; 3000], after(TIMEOUT));
@@ -45,7 +45,7 @@ fn a_write_is_given_up_at_its_deadline_though_octets_are_taken_all_the_time() {
 #[test]
 fn a_long_write_has_the_time_that_its_size_takes_at_the_slowest_rate() {
     let second = Duration::from_secs(1);
-    for (octets, seconds) in [
+    for (bytes, seconds) in [
         (0, 1),
         (1, 1),
         (WRITE_RATE as usize - 1, 1),
@@ -54,18 +54,18 @@ fn a_long_write_has_the_time_that_its_size_takes_at_the_slowest_rate() {
         (16 * 1024 * 1024, 1025),
     ] {
         let before = Instant::now();
-        let deadline = write_deadline(second, octets);
-        assert!(deadline >= before + second * seconds, "{} octets", octets);
-        assert!(deadline <= Instant::now() + second * seconds, "{} octets", octets);
+        let deadline = write_deadline(second, bytes);
+        assert!(deadline >= before + second * seconds, "{} bytes", bytes);
+        assert!(deadline <= Instant::now() + second * seconds, "{} bytes", bytes);
     }
     // Times that the system cannot count.
-    for octets in [0, usize::MAX] {
-        assert!(write_deadline(Duration::MAX, octets) > Instant::now() + second * 3600);
+    for bytes in [0, usize::MAX] {
+        assert!(write_deadline(Duration::MAX, bytes) > Instant::now() + second * 3600);
     }
 }
 
 #[test]
-fn a_peer_that_takes_its_answer_octet_by_octet_is_given_up_at_one_deadline_for_all_of_it() {
+fn a_peer_that_takes_its_answer_byte_by_byte_is_given_up_at_one_deadline_for_all_of_it() {
     let all = Ok(usize::MAX);
     let second = Duration::from_secs(1);
     let post = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 16384\r\n\r\n";
@@ -118,7 +118,7 @@ fn a_peer_that_takes_its_answer_octet_by_octet_is_given_up_at_one_deadline_for_a
                 let took = begun.elapsed();
                 assert!(took >= least && took < PATIENCE, "{}: {:?}", what, took);
                 let taken = stub.script().output.len();
-                assert!((1..whole).contains(&taken), "{}: {} octets", what, taken);
+                assert!((1..whole).contains(&taken), "{}: {} bytes", what, taken);
             });
         }
     });

@@ -23,8 +23,8 @@ fn no_number_is_drawn_twice_by_any_thread_nor_by_other_keys_with_the_same_secret
     drawn.sort_unstable();
     drawn.dedup();
     assert_eq!(drawn.len(), DRAWS);
-    // No octet is the same in all.
+    // No byte is the same in all.
     for at in 0..16 {
-        assert!(drawn.iter().any(|bits| bits[at] != drawn[0][at]), "octet {}", at);
+        assert!(drawn.iter().any(|bits| bits[at] != drawn[0][at]), "byte {}", at);
     }
 }

@@ -46,7 +46,7 @@ fn without_fault(pieces: &[&[u8]]) -> (Vec<u8>, Arc<Stub>) {
 }
 
 fn assert_same(seen: Vec<u8>, answer: &[u8], fault: impl Debug, step: impl Debug) {
-    let [seen, answer] = [&seen, answer].map(|octets| octets.escape_ascii().to_string());
+    let [seen, answer] = [&seen, answer].map(|bytes| bytes.escape_ascii().to_string());
     assert_eq!(seen, answer, "{:?} at {:?}", fault, step);
 }
 
@@ -68,7 +68,7 @@ fn a_read_that_is_interrupted_or_times_out_too_soon_changes_nothing() {
 /// Takes out the pong, which may come later when the client is behind.
 fn without_pong(answer: &[u8]) -> Vec<u8> {
     let pong = b"\x8a\x01p";
-    match answer.windows(pong.len()).position(|octets| octets == pong) {
+    match answer.windows(pong.len()).position(|bytes| bytes == pong) {
         Some(at) => [&answer[..at], &answer[at + pong.len()..]].concat(),
         None => answer.to_vec(),
     }

@@ -30,7 +30,7 @@ fn cookie() -> SessionCookie {
     SessionCookie { name: "session".to_string(), secure: false, keys }
 }
 
-/// Returns the octets of a client of this session that opens a WebSocket and sends this then.
+/// Returns the bytes of a client of this session that opens a WebSocket and sends this then.
 fn opening(session: &Session, then: &[u8]) -> Vec<u8> {
     let set = cookie().set(session, unix_seconds());
     let pair = set.split(';').next().expect("name and value");

@@ -56,16 +56,16 @@ struct Stub(Mutex<Script>);
 struct Script {
     /// What there is to read.
     input: VecDeque<u8>,
-    /// What the next reads do: give at most so many octets, or fail. Later ones give all, and then
+    /// What the next reads do: give at most so many bytes, or fail. Later ones give all, and then
     /// the end.
     reads: VecDeque<Result<usize, ErrorKind>>,
     /// The peer stays: where the end would be, a read waits for more until its timeout.
     stays: bool,
     /// Room of the buffer of each read.
     asked: Vec<usize>,
-    /// What the next writes do: take at most so many octets, or fail. Later ones take all.
+    /// What the next writes do: take at most so many bytes, or fail. Later ones take all.
     writes: VecDeque<Result<usize, ErrorKind>>,
-    /// The later ones take at most so many octets, after so long; nothing when their timeout is
+    /// The later ones take at most so many bytes, after so long; nothing when their timeout is
     /// shorter.
     pace: Option<(usize, Duration)>,
     /// What was written.
@@ -153,9 +153,9 @@ impl Stream for Stub {
             return Ok(0);
         }
         let most = script.reads.pop_front().unwrap_or(Ok(buffer.len()))?;
-        let octets = most.min(buffer.len()).min(script.input.len());
-        buffer.iter_mut().zip(script.input.drain(..octets)).for_each(|(to, from)| *to = from);
-        Ok(octets)
+        let bytes = most.min(buffer.len()).min(script.input.len());
+        buffer.iter_mut().zip(script.input.drain(..bytes)).for_each(|(to, from)| *to = from);
+        Ok(bytes)
     }
 
     fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
@@ -168,10 +168,10 @@ impl Stream for Stub {
         if script.shut {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let later = script.pace.map_or(all.len(), |(octets, _)| octets);
-        let octets = script.writes.pop_front().unwrap_or(Ok(later))?.min(all.len());
-        script.output.extend_from_slice(&all[..octets]);
-        Ok(octets)
+        let later = script.pace.map_or(all.len(), |(bytes, _)| bytes);
+        let bytes = script.writes.pop_front().unwrap_or(Ok(later))?.min(all.len());
+        script.output.extend_from_slice(&all[..bytes]);
+        Ok(bytes)
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[test]
 fn a_buffer_grows_when_a_read_fills_it_though_a_frame_that_was_cut_is_used_up() {
-    // 512 masked frames of 131 octets: the cut falls into a payload, and nothing stays unread.
+    // 512 masked frames of 131 bytes: the cut falls into a payload, and nothing stays unread.
     let frame = [&b"\x82\xfd\0\0\0\0"[..], &[7; 125]].concat();
     let stub = Stub::new(Script { input: frame.repeat(512).into(), ..Script::default() });
     let mut socket = Socket::new(stub.clone(), 64 * 1024);

@@ -286,11 +286,11 @@ fn linux_delivers_what_arrives_after_the_receiving_side_was_shut() {
     assert_eq!(stream.read(&mut buffer).expect("no failure"), 0);
     client.write_all(GET).expect("it reads");
     let begun = Instant::now();
-    let octets = loop {
+    let bytes = loop {
         match stream.read(&mut buffer).expect("no failure") {
             0 => assert!(begun.elapsed() < PATIENCE, "it never comes"),
-            octets => break octets,
+            bytes => break bytes,
         }
     };
-    assert_eq!(&buffer[..octets], GET);
+    assert_eq!(&buffer[..bytes], GET);
 }

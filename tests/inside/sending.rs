@@ -44,14 +44,14 @@ impl Tab {
     }
 
     /// Has the client read nothing from here on, and be behind for longer than that is borne.
-    fn stop_reading(&self, octets: usize) {
+    fn stop_reading(&self, bytes: usize) {
         self.stub.script().pace = Some((0, Duration::MAX));
         let send = |payload: &[u8]| drop(self.outbox.send(&Frame::new(OpCode::Binary, payload)));
         send(&[0]);
         // A flusher has the first in its hands, so the second waits.
         let patient = || self.stub.script().timeouts[1] > Duration::from_secs(1);
         wait_until("the flusher writes", patient);
-        send(&vec![0; octets]);
+        send(&vec![0; bytes]);
         thread::sleep(Duration::from_millis(150));
         assert!(self.outbox.is_congested());
     }
@@ -143,7 +143,7 @@ fn nothing_newer_comes_before_what_was_kept_to_any_tab_or_session_that_comes_whi
             let numbers: Vec<u32> = client
                 .got()
                 .iter()
-                .map(|payload| u32::from_be_bytes(payload[..4].try_into().expect("four octets")))
+                .map(|payload| u32::from_be_bytes(payload[..4].try_into().expect("four bytes")))
                 .collect();
             assert_eq!(numbers, (0..sent).collect::<Vec<_>>(), "corked: {}", corked);
         }
@@ -283,6 +283,6 @@ fn what_was_not_written_is_not_counted_as_written() {
     client.outbox.close();
     drop(serving);
     wait_until("the flusher has seen it", || !client.outbox.is_congested());
-    assert_eq!(client.outbox.counts().octets_out, 0);
+    assert_eq!(client.outbox.counts().bytes_out, 0);
     assert_eq!(client.outbox.counts().messages_out, 2);
 }

@@ -109,7 +109,7 @@ fn serve_one(stub: &Arc<Stub>, site: &Site) {
 /// Drops the lines that hold the time or a random number.
 fn without_chance(bytes: &[u8]) -> Vec<u8> {
     let chance = [&b"Date: "[..], b"Set-Cookie: "];
-    let lines = bytes.split_inclusive(|octet| *octet == b'\n');
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     lines
         .filter(|line| !chance.iter().any(|name| line.starts_with(name)))
         .flatten()

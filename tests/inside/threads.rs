@@ -107,7 +107,7 @@ fn written(stub: &Stub) -> (Vec<Vec<usize>>, bool) {
         match header.opcode {
             OpCode::Close => closed = true,
             _ => {
-                assert!(payload[3..].iter().all(|octet| *octet == payload[0]), "{:?}", payload);
+                assert!(payload[3..].iter().all(|byte| *byte == payload[0]), "{:?}", payload);
                 let number = u16::from_be_bytes([payload[1], payload[2]]);
                 numbers[payload[0] as usize].push(usize::from(number));
             }

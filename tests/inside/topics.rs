@@ -58,7 +58,7 @@ fn got(stub: &Stub) -> Vec<(usize, u32)> {
     while let Ok(Some((header, used))) = FrameHeader::parse(rest) {
         let (payload, next) = rest[used..].split_at(header.length as usize);
         rest = next;
-        let number = payload[1..5].try_into().expect("four octets");
+        let number = payload[1..5].try_into().expect("four bytes");
         got.push((usize::from(payload[0]), u32::from_be_bytes(number)));
     }
     assert_eq!(rest, b"");

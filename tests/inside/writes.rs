@@ -23,7 +23,7 @@ fn settle(outbox: &Outbox) {
 }
 
 #[test]
-fn a_write_that_comes_up_short_at_any_octet_loses_and_doubles_nothing() {
+fn a_write_that_comes_up_short_at_any_byte_loses_and_doubles_nothing() {
     let payload: Vec<u8> = (0..200).collect();
     let expected = [&b"101\x82\x7e\0\xc8"[..], &payload, &b"\x81\x02ok"[..]].concat();
     for taken in 0..204 {
@@ -103,19 +103,19 @@ fn what_was_taken_of_two_parts_is_told_though_a_call_fails_behind_it() {
                 (2, ErrorKind::Interrupted),
             ] {
                 let (mut taken, mut done) = (Vec::new(), 0);
-                let result = write_parts([first, second], |octets| {
+                let result = write_parts([first, second], |bytes| {
                     done += 1;
                     // An interruption comes once.
                     if done == calls + 1 || done > calls && kind != ErrorKind::Interrupted {
                         return Err(kind.into());
                     }
-                    let some = &octets[..most.min(octets.len())];
+                    let some = &bytes[..most.min(bytes.len())];
                     taken.extend_from_slice(some);
                     Ok(some.len())
                 });
                 assert!(all.starts_with(&taken), "{} calls, {:?}", calls, kind);
                 match result {
-                    Ok(octets) => assert_eq!(octets, taken.len(), "{} calls, {:?}", calls, kind),
+                    Ok(bytes) => assert_eq!(bytes, taken.len(), "{} calls, {:?}", calls, kind),
                     Err(error) => assert_eq!((error.kind(), taken.len()), (kind, 0)),
                 }
             }

@@ -1,4 +1,4 @@
-//! A server on a port of the system's choice, and a client that sends and sees every octet.
+//! A server on a port of the system's choice, and a client that sends and sees every byte.
 
 #![allow(dead_code)] // each test binary uses a part of it
 
@@ -227,8 +227,8 @@ impl Client {
 
     /// Asserts that the server ends the connection and sends nothing before.
     pub fn assert_end(&mut self) {
-        assert_eq!(self.unread, b"", "octets before the end");
-        assert_eq!(self.more(), 0, "octets before the end: {:?}", self.unread);
+        assert_eq!(self.unread, b"", "bytes before the end");
+        assert_eq!(self.more(), 0, "bytes before the end: {:?}", self.unread);
     }
 
     /// Drops what comes until the connection ends.
@@ -237,8 +237,8 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
-    /// Returns so many octets, or what comes until the end.
-    pub fn octets(&mut self, count: usize) -> Vec<u8> {
+    /// Returns so many bytes, or what comes until the end.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count && self.more() > 0 {}
         let count = count.min(self.unread.len());
         self.unread.drain(..count).collect()
@@ -248,8 +248,8 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("the connection is open");
     }
 
-    fn need(&mut self, octets: usize) {
-        while self.unread.len() < octets {
+    fn need(&mut self, bytes: usize) {
+        while self.unread.len() < bytes {
             assert!(self.more() > 0, "the server closed: {:?}", self.unread);
         }
     }
@@ -258,9 +258,9 @@ impl Client {
     fn more(&mut self) -> usize {
         let mut buffer = [0; 64 * 1024];
         match self.stream.read(&mut buffer) {
-            Ok(octets) => {
-                self.unread.extend_from_slice(&buffer[..octets]);
-                octets
+            Ok(bytes) => {
+                self.unread.extend_from_slice(&buffer[..bytes]);
+                bytes
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
             Err(error) => {
@@ -270,7 +270,7 @@ impl Client {
     }
 }
 
-/// Returns a frame with this first octet, masked with a key of the RFC's example.
+/// Returns a frame with this first byte, masked with a key of the RFC's example.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first];
@@ -286,7 +286,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     frame.extend_from_slice(&key);
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(octet, key)| octet ^ key));
+    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
 }
 

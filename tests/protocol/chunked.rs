@@ -11,9 +11,9 @@ type End = Result<bool, ChunkedError>;
 #[derive(Debug, PartialEq)]
 struct Decoded {
     body: Vec<u8>,
-    /// Octets that had arrived when the body ended, failed, or no more came.
+    /// Bytes that had arrived when the body ended, failed, or no more came.
     arrived: usize,
-    /// Octets that were used, all calls together; those of a call that fails are not told.
+    /// Bytes that were used, all calls together; those of a call that fails are not told.
     used: usize,
     end: End,
 }
@@ -35,7 +35,7 @@ fn decode(pieces: &[&[u8]], limits: &Limits) -> Decoded {
     Decoded { body, arrived, used, end: Ok(chunked.is_done()) }
 }
 
-/// Asserts that these octets decode to this body, or this error, at the last of them and however
+/// Asserts that these bytes decode to this body, or this error, at the last of them and however
 /// they are cut, and that nothing after them changes it.
 fn check(gloss: &str, bytes: &[u8], body: &[u8], end: End, limits: &Limits) {
     let used = if end.is_ok() { bytes.len() } else { 0 };
@@ -55,7 +55,7 @@ fn check(gloss: &str, bytes: &[u8], body: &[u8], end: End, limits: &Limits) {
 }
 
 #[test]
-fn chunks_become_one_body_and_the_last_octet_ends_it() {
+fn chunks_become_one_body_and_the_last_byte_ends_it() {
     let rows: &[(&str, &[u8], &[u8])] = &[
         ("no chunk", b"0\r\n\r\n", b""),
         ("one", b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
@@ -68,14 +68,14 @@ fn chunks_become_one_body_and_the_last_octet_ends_it() {
         ("zeros before the size", b"0005\r\nhello\r\n000\r\n\r\n", b"hello"),
         ("16 digits", b"0000000000000001\r\nx\r\n0000000000000000\r\n\r\n", b"x"),
         ("data like the frame of a chunk", b"5\r\n\r\n0\r\n\r\n0\r\n\r\n", b"\r\n0\r\n"),
-        ("any octet", b"4\r\n\0\xff\n\r\r\n0\r\n\r\n", b"\0\xff\n\r"),
+        ("any byte", b"4\r\n\0\xff\n\r\r\n0\r\n\r\n", b"\0\xff\n\r"),
         // chunk-ext = *( BWS ";" BWS chunk-ext-name [ "=" chunk-ext-val ] ) (7.1.1).
         ("an extension", b"1;a=b\r\nx\r\n0\r\n\r\n", b"x"),
         ("an extension of the last chunk", b"0;a\r\n\r\n", b""),
         ("many extensions", b"1;a;b=c;d=\"e f\"\r\nx\r\n0;g\r\n\r\n", b"x"),
         ("white space in an extension", b"1; a\t= b\r\nx\r\n0\r\n\r\n", b"x"),
         ("an empty extension", b"1;\r\nx\r\n0\r\n\r\n", b"x"),
-        ("octets from 0x80 up in an extension", b"1;a=\"\xff\"\r\nx\r\n0\r\n\r\n", b"x"),
+        ("bytes from 0x80 up in an extension", b"1;a=\"\xff\"\r\nx\r\n0\r\n\r\n", b"x"),
         // Trailers are checked and dropped (7.1.2).
         ("a trailer", b"0\r\nX-Sum: 42\r\n\r\n", b""),
         ("trailers", b"1\r\nx\r\n0\r\nA: b\r\nA: \xff\r\nC:\r\n\r\n", b"x"),
@@ -86,7 +86,7 @@ fn chunks_become_one_body_and_the_last_octet_ends_it() {
     }
 }
 
-/// What is there when the error comes, and the error. Each ends with the octet that decides.
+/// What is there when the error comes, and the error. Each ends with the byte that decides.
 const REFUSED: &[(&str, &[u8], &[u8], ChunkedError)] = &[
     ("no size", b"\r", b"", ChunkedError::Size),
     ("an LF for a size", b"\n", b"", ChunkedError::Size),
@@ -130,7 +130,7 @@ const REFUSED: &[(&str, &[u8], &[u8], ChunkedError)] = &[
 ];
 
 #[test]
-fn what_is_no_chunk_is_refused_at_the_octet_that_makes_it_so() {
+fn what_is_no_chunk_is_refused_at_the_byte_that_makes_it_so() {
     for (gloss, bytes, body, error) in REFUSED {
         check(gloss, bytes, body, Err(*error), &Limits::default());
     }
@@ -158,24 +158,24 @@ fn each_error_has_its_status_and_a_row_that_provokes_it() {
 }
 
 #[test]
-fn an_octet_in_an_extension_is_text_or_a_tab() {
-    for octet in (0..=255).filter(|octet| *octet != b'\r') {
-        let end = match octet {
+fn an_byte_in_an_extension_is_text_or_a_tab() {
+    for byte in (0..=255).filter(|byte| *byte != b'\r') {
+        let end = match byte {
             b'\t' => Ok(false),
             0..=0x1f | 0x7f => Err(ChunkedError::Extension),
             _ => Ok(false),
         };
-        check("an octet", &[b'1', b';', octet], b"", end, &Limits::default());
+        check("a byte", &[b'1', b';', byte], b"", end, &Limits::default());
     }
 }
 
 #[test]
-fn a_body_may_have_as_many_octets_as_the_limit_and_no_more() {
+fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
     let limits = Limits { body: 5, ..Limits::default() };
     let too_large = Err(ChunkedError::TooLarge);
     let rows: &[(&str, &[u8], &[u8], End)] = &[
-        ("5 octets", b"5\r\nhello\r\n0\r\n\r\n", b"hello", Ok(true)),
-        ("5 octets in two", b"4\r\nhell\r\n1\r\no\r\n0\r\n\r\n", b"hello", Ok(true)),
+        ("5 bytes", b"5\r\nhello\r\n0\r\n\r\n", b"hello", Ok(true)),
+        ("5 bytes in two", b"4\r\nhell\r\n1\r\no\r\n0\r\n\r\n", b"hello", Ok(true)),
         ("6, before any comes", b"6\r\n", b"", too_large),
         ("5 and 1", b"5\r\nhello\r\n1\r\n", b"hello", too_large),
         ("3 and 3", b"3\r\nhel\r\n3\r\n", b"hel", too_large),
@@ -188,7 +188,7 @@ fn a_body_may_have_as_many_octets_as_the_limit_and_no_more() {
     }
     let none = Limits { body: 0, ..Limits::default() };
     check("nothing", b"0\r\n\r\n", b"", Ok(true), &none);
-    check("one octet of none", b"1\r\n", b"", too_large, &none);
+    check("one byte of none", b"1\r\n", b"", too_large, &none);
 }
 
 #[test]
@@ -236,14 +236,14 @@ fn trailers_have_the_limits_of_header_fields() {
 #[test]
 fn trailers_count_with_their_crlfs_as_header_fields_do() {
     let limits = Limits { headers: 12, ..Limits::default() };
-    check("12 octets in one line", b"0\r\nName: 7890\r\n\r\n", b"", Ok(true), &limits);
-    check("12 octets in two lines", b"0\r\nName:6\r\nA:\r\n\r\n", b"", Ok(true), &limits);
+    check("12 bytes in one line", b"0\r\nName: 7890\r\n\r\n", b"", Ok(true), &limits);
+    check("12 bytes in two lines", b"0\r\nName:6\r\nA:\r\n\r\n", b"", Ok(true), &limits);
     let error = Err(ChunkedError::TrailersTooLarge);
     check("13, at the LF", b"0\r\nName: 78901\r\n", b"", error, &limits);
 }
 
 #[test]
-fn memory_follows_the_octets_that_came_and_not_the_size() {
+fn memory_follows_the_bytes_that_came_and_not_the_size() {
     let limits = Limits { body: usize::MAX, ..Limits::default() };
     for size in ["100000", "7fffffffffffffff", "ffffffffffffffff"] {
         let (mut chunked, mut body) = (Chunked::default(), Vec::new());

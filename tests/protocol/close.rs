@@ -52,7 +52,7 @@ fn a_payload_that_says_nothing_valid_is_refused() {
         ("code 5000", b"\x13\x88", CloseError::Code),
         ("code 65535", b"\xff\xff", CloseError::Code),
         ("digits for a code", b"1000", CloseError::Code),
-        ("the octets of a code in the other order", b"\xe8\x03", CloseError::Code),
+        ("the bytes of a code in the other order", b"\xe8\x03", CloseError::Code),
         ("a bad code before a bad reason", b"\x03\xed\xff", CloseError::Code),
         ("a reason that is no UTF-8", b"\x03\xe8\xff", CloseError::Reason),
         ("a reason with a surrogate", b"\x03\xe8\xed\xa0\x80", CloseError::Reason),
@@ -99,21 +99,21 @@ fn a_code_is_shown_as_its_number_and_ordered_by_it() {
 }
 
 #[test]
-fn a_reason_is_cut_between_two_characters_after_123_octets_at_most() {
-    // A control frame has 125 octets, the code takes two (5.5).
+fn a_reason_is_cut_between_two_characters_after_123_bytes_at_most() {
+    // A control frame has 125 bytes, the code takes two (5.5).
     assert_eq!(CloseFrame::REASON, 123);
     let rows = [
         ("short", "bye".to_string(), 3),
-        ("123 octets", "x".repeat(123), 123),
-        ("124 octets", "x".repeat(124), 123),
+        ("123 bytes", "x".repeat(123), 123),
+        ("124 bytes", "x".repeat(124), 123),
         ("far too long", "x".repeat(10_000), 123),
-        ("two octets that fit", "x".repeat(121) + "\u{e4}", 123),
-        ("two octets that do not fit", "x".repeat(122) + "\u{e4}", 122),
-        ("three octets, one of them over", "x".repeat(121) + "\u{20ac}", 121),
-        ("three octets that fit", "x".repeat(120) + "\u{20ac}", 123),
-        ("four octets, one of them over", "x".repeat(120) + "\u{1f600}", 120),
-        ("four octets, three of them over", "x".repeat(122) + "\u{1f600}", 122),
-        ("four octets behind the end", "x".repeat(123) + "\u{1f600}", 123),
+        ("two bytes that fit", "x".repeat(121) + "\u{e4}", 123),
+        ("two bytes that do not fit", "x".repeat(122) + "\u{e4}", 122),
+        ("three bytes, one of them over", "x".repeat(121) + "\u{20ac}", 121),
+        ("three bytes that fit", "x".repeat(120) + "\u{20ac}", 123),
+        ("four bytes, one of them over", "x".repeat(120) + "\u{1f600}", 120),
+        ("four bytes, three of them over", "x".repeat(122) + "\u{1f600}", 122),
+        ("four bytes behind the end", "x".repeat(123) + "\u{1f600}", 123),
     ];
     for (gloss, reason, length) in rows {
         let close = CloseFrame::new(CloseCode::NORMAL, &reason).unwrap();

@@ -35,7 +35,7 @@ const LINES: &[(&str, &[&[u8]], Pairs)] = &[
     ("a name twice, in order", &[b"a=1; a=2"], &[(b"a", b"1"), (b"a", b"2")]),
     ("names have a case", &[b"A=1; a=2"], &[(b"A", b"1"), (b"a", b"2")]),
     ("two lines", &[b"a=1; b=2", b"c=3"], &[(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]),
-    ("octets that are no text", &[b"a=\xff; \xfe=1"], &[(b"a", b"\xff"), (b"\xfe", b"1")]),
+    ("bytes that are no text", &[b"a=\xff; \xfe=1"], &[(b"a", b"\xff"), (b"\xfe", b"1")]),
     ("nothing is decoded", &[b"a=%41+b"], &[(b"a", b"%41+b")]),
     (
         "attributes are pairs like others",
@@ -75,7 +75,7 @@ fn so_many_pairs_are_looked_at_and_no_more() {
 }
 
 #[test]
-fn a_value_may_have_as_many_octets_as_the_limit_or_is_skipped() {
+fn a_value_may_have_as_many_bytes_as_the_limit_or_is_skipped() {
     let (most, more) = ("v".repeat(COOKIE_VALUE), "v".repeat(COOKIE_VALUE + 1));
     let line = format!("a={}; b={}; c=1", most, more);
     let headers = headers(&[line.as_bytes()]);

@@ -1,12 +1,12 @@
-//! The ways in which a network may cut the octets of a row.
+//! The ways in which a network may cut the bytes of a row.
 
 /// Rows up to this length are cut in two at every place, longer ones only near their ends.
 const SHORT: usize = 600;
 
-/// Octets at either end of a long row that are looked at closely; a frame header has 14 at most.
+/// Bytes at either end of a long row that are looked at closely; a frame header has 14 at most.
 const END: usize = 20;
 
-/// Returns the octets whole, one by one, in threes, and in two at every place, with an empty piece
+/// Returns the bytes whole, one by one, in threes, and in two at every place, with an empty piece
 /// first or last among them.
 pub fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut ways = vec![vec![bytes], bytes.chunks(1).collect(), bytes.chunks(3).collect()];
@@ -19,8 +19,8 @@ pub fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     ways
 }
 
-/// Returns the octets as text, to name a row in a failure.
+/// Returns the bytes as text, to name a row in a failure.
 pub fn show(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(200)];
-    format!("b\"{}\" ({} octets)", shown.escape_ascii(), bytes.len())
+    format!("b\"{}\" ({} bytes)", shown.escape_ascii(), bytes.len())
 }

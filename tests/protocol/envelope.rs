@@ -1,4 +1,4 @@
-//! Envelopes between processes, octet by octet, and the channels that they belong on.
+//! Envelopes between processes, byte by byte, and the channels that they belong on.
 
 use crate::cuts::show;
 use sockling::limits::ENVELOPE;
@@ -21,10 +21,10 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
     ("nothing to a user below zero",
         b"\x01\x01\x01\x02nodenodenodenode\xff\xff\xff\xff\xff\xff\xff\xfe\0\0\0\0",
         "u.-2", Target::Session(SessionName::User(-2)), Content::Text("")),
-    ("octets to everybody",
+    ("bytes to everybody",
         b"\x01\x02\x02\0nodenodenodenode\0\0\0\x02\0\xff",
         "all", Target::Everybody { except: None }, Content::Binary(b"\0\xff")),
-    ("octets to everybody but a user",
+    ("bytes to everybody but a user",
         b"\x01\x02\x02\x02nodenodenodenode\0\0\0\0\0\0\x01\0\0\0\0\0",
         "all", Target::Everybody { except: Some(SessionName::User(256)) }, Content::Binary(b"")),
     ("text to a topic",
@@ -33,7 +33,7 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
     ("text to a topic but a guest",
         b"\x01\x01\x03\x01nodenodenodenodeguestguestguest!\0\x03a b\0\0\0\x02\xc3\xa4",
         "t.a%20b", Target::Topic { name: "a b", except: Some(GUEST) }, Content::Text("\u{e4}")),
-    ("octets to a topic with an empty name",
+    ("bytes to a topic with an empty name",
         b"\x01\x02\x03\0nodenodenodenode\0\0\0\0\0\x01x",
         "t.", Target::Topic { name: "", except: None }, Content::Binary(b"x")),
     ("text to a topic with a name in Greek",
@@ -63,20 +63,20 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
 ];
 
 #[test]
-fn octets_are_an_envelope_both_ways_and_have_one_channel() {
-    for (gloss, octets, channel, target, content) in ENVELOPES {
+fn bytes_are_an_envelope_both_ways_and_have_one_channel() {
+    for (gloss, bytes, channel, target, content) in ENVELOPES {
         let envelope = Envelope { node: NODE, target: target.clone(), content: content.clone() };
-        assert_eq!(Envelope::parse(octets), Ok(envelope.clone()), "{}: {}", gloss, show(octets));
-        assert_eq!(envelope.to_octets().as_deref(), Ok(*octets), "{}", gloss);
+        assert_eq!(Envelope::parse(bytes), Ok(envelope.clone()), "{}: {}", gloss, show(bytes));
+        assert_eq!(envelope.to_bytes().as_deref(), Ok(*bytes), "{}", gloss);
         assert_eq!(envelope.channel(), *channel, "{}", gloss);
     }
 }
 
 #[test]
 fn half_an_envelope_is_none_and_neither_is_more_than_one() {
-    for (gloss, octets, ..) in ENVELOPES {
-        for end in 0..octets.len() {
-            let cut = &octets[..end];
+    for (gloss, bytes, ..) in ENVELOPES {
+        for end in 0..bytes.len() {
+            let cut = &bytes[..end];
             assert_eq!(
                 Envelope::parse(cut),
                 Err(EnvelopeError::Length),
@@ -85,8 +85,8 @@ fn half_an_envelope_is_none_and_neither_is_more_than_one() {
                 show(cut)
             );
         }
-        for more in [&b"\0"[..], octets] {
-            let more = [octets, more].concat();
+        for more in [&b"\0"[..], bytes] {
+            let more = [bytes, more].concat();
             assert_eq!(
                 Envelope::parse(&more),
                 Err(EnvelopeError::Length),
@@ -129,8 +129,8 @@ fn what_says_nothing_valid_is_refused() {
         ("a code that is never sent", b"\x01\x03\x02\0nodenodenodenode\0\0\0\x02\x03\xee", Close),
         ("the code 0", b"\x01\x03\x02\0nodenodenodenode\0\0\0\x02\0\0", Close),
     ];
-    for (gloss, octets, error) in rows {
-        assert_eq!(Envelope::parse(octets), Err(*error), "{}: {}", gloss, show(octets));
+    for (gloss, bytes, error) in rows {
+        assert_eq!(Envelope::parse(bytes), Err(*error), "{}: {}", gloss, show(bytes));
     }
     let mut long = b"\x01\x03\x02\0nodenodenodenode\0\0\0\x7e\x03\xe8".to_vec();
     long.extend([b'x'; 124]);
@@ -141,32 +141,32 @@ fn what_says_nothing_valid_is_refused() {
 fn an_envelope_has_a_largest_size_both_ways() {
     let head = b"\x01\x02\x02\0nodenodenodenode\0\0\0\0".len();
     let everybody = Target::Everybody { except: None };
-    let written = |octets: &[u8]| {
-        let content = Content::Binary(octets);
-        Envelope { node: NODE, target: everybody.clone(), content }.to_octets()
+    let written = |bytes: &[u8]| {
+        let content = Content::Binary(bytes);
+        Envelope { node: NODE, target: everybody.clone(), content }.to_bytes()
     };
     // A message of the largest size that clients may send by default fits.
     let message = vec![7; sockling::limits::Limits::default().message];
     assert!(Envelope::parse(&written(&message).expect("room")).is_ok());
-    let mut octets = written(&message).expect("room");
-    octets.resize(ENVELOPE, 7);
+    let mut bytes = written(&message).expect("room");
+    bytes.resize(ENVELOPE, 7);
     let length = (ENVELOPE - head) as u32;
-    octets[20..24].copy_from_slice(&length.to_be_bytes());
-    assert!(Envelope::parse(&octets).is_ok());
-    octets.push(7);
-    octets[20..24].copy_from_slice(&(length + 1).to_be_bytes());
-    assert_eq!(Envelope::parse(&octets), Err(EnvelopeError::TooLong));
-    assert_eq!(written(&octets), Err(EnvelopeError::TooLong));
+    bytes[20..24].copy_from_slice(&length.to_be_bytes());
+    assert!(Envelope::parse(&bytes).is_ok());
+    bytes.push(7);
+    bytes[20..24].copy_from_slice(&(length + 1).to_be_bytes());
+    assert_eq!(Envelope::parse(&bytes), Err(EnvelopeError::TooLong));
+    assert_eq!(written(&bytes), Err(EnvelopeError::TooLong));
     let name = "x".repeat(70_000);
     let target = Target::Topic { name: &name, except: None };
     let topic = Envelope { node: NODE, target, content: Content::Text("") };
-    assert_eq!(topic.to_octets(), Err(EnvelopeError::TooLong));
+    assert_eq!(topic.to_bytes(), Err(EnvelopeError::TooLong));
 }
 
 #[test]
 fn a_message_is_content_and_bits_are_not_shown() {
-    let (text, octets) = (Message::from("hey"), Message::from(&b"\0"[..]));
+    let (text, bytes) = (Message::from("hey"), Message::from(&b"\0"[..]));
     assert_eq!(Content::from(&text), Content::Text("hey"));
-    assert_eq!(Content::from(&octets), Content::Binary(b"\0"));
+    assert_eq!(Content::from(&bytes), Content::Binary(b"\0"));
     assert_eq!(format!("{:?}", GUEST), "Guest(128 bits)");
 }

@@ -14,7 +14,7 @@ const fn header(
     FrameHeader { fin, opcode, masking_key, length }
 }
 
-/// Asserts that these octets, and no fewer, are this header or this error, whatever follows.
+/// Asserts that these bytes, and no fewer, are this header or this error, whatever follows.
 fn check(gloss: &str, bytes: &[u8], expected: Result<FrameHeader, FrameError>) {
     for length in 0..bytes.len() {
         assert_eq!(FrameHeader::parse(&bytes[..length]), Ok(None), "{}: {}", gloss, show(bytes));
@@ -35,11 +35,11 @@ const HEADERS: &[(&str, &[u8], FrameHeader)] = &[
     ("a last fragment", b"\x80\x02", header(true, OpCode::Continuation, None, 2)),
     ("an unmasked ping", b"\x89\x05", header(true, OpCode::Ping, None, 5)),
     ("a masked pong", b"\x8a\x85\x37\xfa\x21\x3d", header(true, OpCode::Pong, KEY, 5)),
-    ("256 octets", b"\x82\x7e\x01\x00", header(true, OpCode::Binary, None, 256)),
+    ("256 bytes", b"\x82\x7e\x01\x00", header(true, OpCode::Binary, None, 256)),
     ("64 KiB", b"\x82\x7f\0\0\0\0\0\x01\0\0", header(true, OpCode::Binary, None, 65_536)),
     // The rest of the opcodes, and a key like a length.
     ("a fragment between", b"\x00\x01", header(false, OpCode::Continuation, None, 1)),
-    ("a first fragment of octets", b"\x02\x00", header(false, OpCode::Binary, None, 0)),
+    ("a first fragment of bytes", b"\x02\x00", header(false, OpCode::Binary, None, 0)),
     ("a Close frame", b"\x88\x80\xff\xff\xff\xff", header(true, OpCode::Close, Some([0xff; 4]), 0)),
     ("a key of zeros", b"\x81\x80\0\0\0\0", header(true, OpCode::Text, Some([0; 4]), 0)),
     // The boundaries of the three forms of a length, with a key and without.
@@ -84,7 +84,7 @@ const HEADERS: &[(&str, &[u8], FrameHeader)] = &[
 ];
 
 #[test]
-fn a_header_is_read_at_its_last_octet_and_written_as_it_was() {
+fn a_header_is_read_at_its_last_byte_and_written_as_it_was() {
     for (gloss, bytes, header) in HEADERS {
         check(gloss, bytes, Ok(*header));
         // What was in the buffer stays.
@@ -94,7 +94,7 @@ fn a_header_is_read_at_its_last_octet_and_written_as_it_was() {
     }
 }
 
-/// Each ends with the octet that decides.
+/// Each ends with the byte that decides.
 const REFUSED: &[(&str, &[u8], FrameError)] = &[
     ("RSV1", b"\xc1", FrameError::ReservedBits),
     ("RSV2", b"\xa1", FrameError::ReservedBits),
@@ -110,8 +110,8 @@ const REFUSED: &[(&str, &[u8], FrameError)] = &[
     ("a fragment of a Close frame", b"\x08", FrameError::ControlFragment),
     ("a fragment of a ping", b"\x09", FrameError::ControlFragment),
     ("a fragment of a pong", b"\x0a", FrameError::ControlFragment),
-    ("a ping of 126 octets", b"\x89\x7e", FrameError::ControlLength),
-    ("a masked ping of 126 octets", b"\x89\xfe", FrameError::ControlLength),
+    ("a ping of 126 bytes", b"\x89\x7e", FrameError::ControlLength),
+    ("a masked ping of 126 bytes", b"\x89\xfe", FrameError::ControlLength),
     ("a pong with 64 bits of length", b"\x8a\x7f", FrameError::ControlLength),
     ("a Close frame with 64 bits of length", b"\x88\xff", FrameError::ControlLength),
     ("2^63", b"\x82\x7f\x80", FrameError::LengthTopBit),
@@ -127,7 +127,7 @@ const REFUSED: &[(&str, &[u8], FrameError)] = &[
 ];
 
 #[test]
-fn what_is_no_header_is_refused_at_the_octet_that_makes_it_so() {
+fn what_is_no_header_is_refused_at_the_byte_that_makes_it_so() {
     for (gloss, bytes, error) in REFUSED {
         check(gloss, bytes, Err(*error));
         assert_eq!(Violation::Frame(*error).close_code().0, 1002, "{}", gloss);
@@ -151,7 +151,7 @@ fn each_error_has_a_row_that_provokes_it() {
 }
 
 #[test]
-fn of_all_first_octets_nine_begin_a_frame() {
+fn of_all_first_bytes_nine_begin_a_frame() {
     let known = [0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a];
     for first in 0..=255u8 {
         let expected = match first {
@@ -198,17 +198,17 @@ fn a_length_has_one_form() {
 }
 
 #[test]
-fn a_mask_turns_each_octet_by_the_octet_of_the_key_at_its_place() {
-    // RFC 6455, 5.3: octet i XOR key[i MOD 4]; here all lengths around the words of 8.
+fn a_mask_turns_each_byte_by_the_byte_of_the_key_at_its_place() {
+    // RFC 6455, 5.3: byte i XOR key[i MOD 4]; here all lengths around the words of 8.
     let key = [0x37, 0xfa, 0x21, 0x3d];
-    let clear: Vec<u8> = (0..70).map(|octet: u8| octet.wrapping_mul(37)).collect();
+    let clear: Vec<u8> = (0..70).map(|byte: u8| byte.wrapping_mul(37)).collect();
     for length in 0..clear.len() {
         let expected: Vec<u8> = (0..length).map(|i| clear[i] ^ key[i % 4]).collect();
         let mut masked = clear[..length].to_vec();
         apply_mask(&mut masked, key);
-        assert_eq!(masked, expected, "{} octets", length);
+        assert_eq!(masked, expected, "{} bytes", length);
         apply_mask(&mut masked, key);
-        assert_eq!(masked, clear[..length], "{} octets, twice", length);
+        assert_eq!(masked, clear[..length], "{} bytes, twice", length);
     }
 }
 

@@ -126,7 +126,7 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("a list of versions", &[("Sec-WebSocket-Version", "13, 8")], Some(Refusal::Version)),
     ("a zero before it", &[("Sec-WebSocket-Version", "013")], Some(Refusal::Version)),
     ("an empty version", &[("Sec-WebSocket-Version", "")], Some(Refusal::Version)),
-    // Sec-WebSocket-Key: 16 octets in base64 (4.2.1, item 5).
+    // Sec-WebSocket-Key: 16 bytes in base64 (4.2.1, item 5).
     ("another key", &[("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw==")], None),
     ("all signs of base64", &[("Sec-WebSocket-Key", "++//AAAAAAAAAAAAAAAAAA==")], None),
     ("no key", &[("Sec-WebSocket-Key", "-")], Some(Refusal::Key)),
@@ -136,9 +136,9 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
         &[("Sec-WebSocket-Key", KEY), ("Sec-WebSocket-Key", KEY)],
         Some(Refusal::Key),
     ),
-    ("15 octets", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4P")], Some(Refusal::Key)),
-    ("17 octets", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEBE=")], Some(Refusal::Key)),
-    ("18 octets", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEBES")], Some(Refusal::Key)),
+    ("15 bytes", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4P")], Some(Refusal::Key)),
+    ("17 bytes", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEBE=")], Some(Refusal::Key)),
+    ("18 bytes", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEBES")], Some(Refusal::Key)),
     ("no padding", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ")], Some(Refusal::Key)),
     ("half the padding", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=")], Some(Refusal::Key)),
     ("more padding", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZ===")], Some(Refusal::Key)),

@@ -4,10 +4,10 @@ use crate::cuts::show;
 use sockling::http::{BodyLength, Head, HeadError, Method};
 use sockling::limits::{Limits, LEADING_CRLFS};
 
-/// What a client may send after the octets that were judged.
+/// What a client may send after the bytes that were judged.
 const TAILS: [&[u8]; 5] = [b"\0", b"\n", b"\r\n\r\n", b" x: y\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"];
 
-/// Returns what is said of these octets. Asserts that it is said at the last of them and not
+/// Returns what is said of these bytes. Asserts that it is said at the last of them and not
 /// before, and that it is the same whatever follows: so it does not depend on how they arrive.
 pub fn verdict(bytes: &[u8], limits: &Limits) -> Result<Head, HeadError> {
     for length in 0..bytes.len() {
@@ -83,7 +83,7 @@ const TAKEN: &[Taken] = &[
         body: BodyLength::Chunked,
         fields: &[("Host", b"h:80"), ("Transfer-Encoding", b"Chunked")],
     },
-    // A value may be empty, repeat, hold a tab, and octets from 0x80 up (RFC 9110, 5.5).
+    // A value may be empty, repeat, hold a tab, and bytes from 0x80 up (RFC 9110, 5.5).
     Taken {
         bytes: b"PATCH / HTTP/1.1\r\nHost: h\r\nX:\r\nX: a\tb\r\nX: \xff\xfe\r\n\r\n",
         method: Method::Patch,
@@ -111,7 +111,7 @@ const TAKEN: &[Taken] = &[
 ];
 
 #[test]
-fn a_head_is_taken_apart_at_its_last_octet() {
+fn a_head_is_taken_apart_at_its_last_byte() {
     for want in TAKEN {
         let head =
             judge(want.bytes).unwrap_or_else(|error| panic!("{}: {}", show(want.bytes), error));
@@ -122,7 +122,7 @@ fn a_head_is_taken_apart_at_its_last_octet() {
     }
 }
 
-/// Each ends with the octet that decides.
+/// Each ends with the byte that decides.
 const REFUSED: &[(&str, &[u8], HeadError)] = &[
     // Only CRLF ends a line (2.2).
     ("a bare LF ends the request line", b"GET / HTTP/1.1\n", HeadError::LineEnd),
@@ -230,7 +230,7 @@ const REFUSED: &[(&str, &[u8], HeadError)] = &[
 ];
 
 #[test]
-fn what_is_no_head_is_refused_at_the_octet_that_makes_it_so() {
+fn what_is_no_head_is_refused_at_the_byte_that_makes_it_so() {
     for (gloss, bytes, error) in REFUSED {
         assert_eq!(judge(bytes).err(), Some(*error), "{}: {}", gloss, show(bytes));
     }
@@ -265,7 +265,7 @@ fn each_error_has_its_status_and_a_row_that_provokes_it() {
     }
 }
 
-/// Octets before which any octet may come.
+/// Bytes before which any byte may come.
 const PLACES: [&[u8]; 7] = [
     b"",
     b"\r\n",
@@ -277,18 +277,18 @@ const PLACES: [&[u8]; 7] = [
 ];
 
 #[test]
-fn a_control_octet_is_refused_where_it_stands() {
+fn a_control_byte_is_refused_where_it_stands() {
     for before in PLACES {
-        for octet in 0..=255 {
-            let bytes = [before, &[octet]].concat();
-            let expected = match octet {
+        for byte in 0..=255 {
+            let bytes = [before, &[byte]].concat();
+            let expected = match byte {
                 b'\n' => Err(HeadError::LineEnd),
                 b'\t' | b'\r' => Ok(None),
                 0..=0x1f | 0x7f => Err(HeadError::Control),
                 _ => Ok(None),
             };
             assert_eq!(Head::parse(&bytes, &Limits::default()), expected, "{}", show(&bytes));
-            if octet == b'\r' {
+            if byte == b'\r' {
                 for after in (0..=255).filter(|after| *after != b'\n') {
                     let bytes = [&bytes[..], &[after]].concat();
                     assert_eq!(judge(&bytes).err(), Some(HeadError::LineEnd), "{}", show(&bytes));
@@ -303,21 +303,21 @@ const TCHAR: &[u8] = b"!#$%&'*+-.^_`|~0123456789\
       abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 #[test]
-fn methods_and_names_are_tokens_octet_by_octet() {
-    for octet in (0x20..=255).filter(|octet| *octet != 0x7f) {
-        let method = [b"X", &[octet][..], b"X / HTTP/1.1\r\n"].concat();
-        let token = TCHAR.contains(&octet);
+fn methods_and_names_are_tokens_byte_by_byte() {
+    for byte in (0x20..=255).filter(|byte| *byte != 0x7f) {
+        let method = [b"X", &[byte][..], b"X / HTTP/1.1\r\n"].concat();
+        let token = TCHAR.contains(&byte);
         let error = if token { HeadError::Method } else { HeadError::RequestLine };
         assert_eq!(judge(&method).err(), Some(error), "{}", show(&method));
 
-        let field = [b"GET / HTTP/1.0\r\nX", &[octet][..], b"X: y\r\n\r\n"].concat();
+        let field = [b"GET / HTTP/1.0\r\nX", &[byte][..], b"X: y\r\n\r\n"].concat();
         match Head::parse(&field, &Limits::default()) {
-            Ok(Some((head, _))) if octet == b':' => {
+            Ok(Some((head, _))) if byte == b':' => {
                 assert_eq!(head.headers.get("x"), Some(&b"X: y"[..]));
             }
             Ok(Some((head, _))) => {
                 assert!(token, "{}", show(&field));
-                let name = [b'X', octet, b'X'];
+                let name = [b'X', byte, b'X'];
                 let field = (std::str::from_utf8(&name).unwrap(), &b"y"[..]);
                 assert_eq!(head.headers.iter().collect::<Vec<_>>(), [field]);
             }
@@ -327,8 +327,8 @@ fn methods_and_names_are_tokens_octet_by_octet() {
 }
 
 #[test]
-fn a_value_keeps_every_octet_that_it_may_have() {
-    let value: Vec<u8> = (0x21..=255).filter(|octet| *octet != 0x7f).chain(*b" \t.").collect();
+fn a_value_keeps_every_byte_that_it_may_have() {
+    let value: Vec<u8> = (0x21..=255).filter(|byte| *byte != 0x7f).chain(*b" \t.").collect();
     let bytes = [b"GET / HTTP/1.0\r\nX: \t", &value[..], b" \t \r\n\r\n"].concat();
     assert_eq!(judge(&bytes).unwrap().headers.get("x"), Some(&value[..]));
 }
@@ -351,7 +351,7 @@ fn the_served_methods_are_these_seven() {
     }
     for length in [1, 7, 8, 300] {
         let bytes = format!("{} / HTTP/1.1\r\n", "M".repeat(length));
-        assert_eq!(judge(bytes.as_bytes()).err(), Some(HeadError::Method), "{} octets", length);
+        assert_eq!(judge(bytes.as_bytes()).err(), Some(HeadError::Method), "{} bytes", length);
     }
 }
 
@@ -516,7 +516,7 @@ fn expect_is_heard_in_http11_only() {
 }
 
 #[test]
-fn of_two_faults_the_first_octet_to_show_one_counts() {
+fn of_two_faults_the_first_byte_to_show_one_counts() {
     let rows: &[(&str, &[u8], HeadError)] = &[
         ("the method is read before the target", b"BREW nowhere HTTP/1.1\r\n", HeadError::Method),
         ("the version before the method", b"BREW / HTTP/2.0\r\n", HeadError::Version),
@@ -535,10 +535,10 @@ fn of_two_faults_the_first_octet_to_show_one_counts() {
 }
 
 #[test]
-fn a_request_line_may_have_as_many_octets_as_the_limit_and_no_more() {
+fn a_request_line_may_have_as_many_bytes_as_the_limit_and_no_more() {
     let limits = Limits { request_line: 16, ..Limits::default() };
     let rows: &[(&str, &[u8], Option<HeadError>)] = &[
-        ("16 octets", b"GET /78 HTTP/1.0\r\n\r\n", None),
+        ("16 bytes", b"GET /78 HTTP/1.0\r\n\r\n", None),
         ("empty lines do not count", b"\r\n\r\nGET /78 HTTP/1.0\r\n\r\n", None),
         ("17, at the 17th", b"GET /789 HTTP/1.0", Some(HeadError::TargetTooLong)),
         ("a target without an end", b"GET /678901234567", Some(HeadError::TargetTooLong)),
@@ -551,11 +551,11 @@ fn a_request_line_may_have_as_many_octets_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn a_header_section_may_have_as_many_octets_as_the_limit_and_no_more() {
+fn a_header_section_may_have_as_many_bytes_as_the_limit_and_no_more() {
     let limits = Limits { headers: 12, ..Limits::default() };
     let rows: &[(&str, &[u8], Option<HeadError>)] = &[
-        ("12 octets in one line", b"Host: 7890\r\n\r\n", None),
-        ("12 octets in two lines", b"Host:6\r\nA:\r\n\r\n", None),
+        ("12 bytes in one line", b"Host: 7890\r\n\r\n", None),
+        ("12 bytes in two lines", b"Host:6\r\nA:\r\n\r\n", None),
         ("13, at the LF", b"Host: 78901\r\n", Some(HeadError::TooLarge)),
         ("14, at the LF", b"Host: 789012\r\n", Some(HeadError::TooLarge)),
         ("a line without an end, at the 13th", b"Host: 7890123", Some(HeadError::TooLarge)),
@@ -585,7 +585,7 @@ fn the_limits_that_nobody_changed_hold_too() {
     let limits = Limits::default();
     let line = |target: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(target - 1));
     let with = |target: usize| Head::parse((line(target) + "Host: h\r\n\r\n").as_bytes(), &limits);
-    // RFC 9112, 3 recommends to take request lines of 8,000 octets.
+    // RFC 9112, 3 recommends to take request lines of 8,000 bytes.
     assert!(with(8000).unwrap().is_some());
     assert!(with(8192 - "GET  HTTP/1.1".len()).unwrap().is_some());
     assert_eq!(with(8193 - "GET  HTTP/1.1".len()), Err(HeadError::TargetTooLong));
@@ -612,7 +612,7 @@ fn the_limits_that_nobody_changed_hold_too() {
 }
 
 #[test]
-fn octets_after_the_head_are_left_alone() {
+fn bytes_after_the_head_are_left_alone() {
     let bytes = b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n\xff\0\n";
     let limits = Limits::default();
     let (first, used) = Head::parse(bytes, &limits).unwrap().unwrap();

@@ -31,7 +31,7 @@ const LINES: &[(&str, &[u8], Option<Field>)] = &[
     ("a value of white space", b"N: \t ", Some(("N", b""))),
     ("a value with colons", b"N: a:b: c", Some(("N", b"a:b: c"))),
     ("a value that begins with a colon", b"N::", Some(("N", b":"))),
-    ("octets that are no UTF-8 (RFC 9110, 5.5)", b"N: \xc3\x28", Some(("N", b"\xc3\x28"))),
+    ("bytes that are no UTF-8 (RFC 9110, 5.5)", b"N: \xc3\x28", Some(("N", b"\xc3\x28"))),
     ("a name of all signs of a token", b"!#$%&'*+-.^_`|~: v", Some(("!#$%&'*+-.^_`|~", b"v"))),
     ("a name of one digit", b"0: v", Some(("0", b"v"))),
     ("no colon", b"Name", None),
@@ -81,7 +81,7 @@ fn a_name_is_found_in_any_case_and_values_keep_their_order() {
     let names: Vec<&str> = list.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["Via", "X", "VIA", "via"]);
 
-    // As octets it is there, as text it is not.
+    // As bytes it is there, as text it is not.
     assert_eq!((list.get("x"), list.get_str("x")), (Some(&b"\xff"[..]), None));
     // No part of a name is that name.
     assert_eq!((list.get("Vi"), list.get("Viaa"), list.get("")), (None, None, None));
@@ -107,7 +107,7 @@ fn a_token_is_a_whole_member_of_a_list() {
         ("between", &[b"a ,\tupgrade\t, b"], true),
         ("beside empty members", &[b",, upgrade,"], true),
         ("in another line", &[b"keep-alive", b"upgrade"], true),
-        ("beside octets that are no text", &[b"\xff,upgrade"], true),
+        ("beside bytes that are no text", &[b"\xff,upgrade"], true),
         ("no line", &[], false),
         ("empty", &[b""], false),
         ("a part of a word", &[b"upgrades"], false),

@@ -3,8 +3,8 @@
 use sockling::http::hmac_sha1;
 use sockling::{Error, SessionId, SessionKeys};
 
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{:02x}", octet)).collect()
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{:02x}", byte)).collect()
 }
 
 #[test]
@@ -13,7 +13,7 @@ fn hmac_sha1_of_the_test_vectors_is_that_of_the_rfc() {
     let rows: [(&str, &[u8], &[u8], &str); 7] = [
         ("case 1", &[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
         (
-            "case 2, a key of 4 octets",
+            "case 2, a key of 4 bytes",
             b"Jefe",
             b"what do ya want for nothing?",
             "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
@@ -45,7 +45,7 @@ fn hmac_sha1_of_the_test_vectors_is_that_of_the_rfc() {
 }
 
 #[test]
-fn a_key_is_hashed_when_it_is_longer_than_a_block_of_64_octets() {
+fn a_key_is_hashed_when_it_is_longer_than_a_block_of_64_bytes() {
     // Computed with another implementation; the key is so many times the letter k.
     let rows = [
         (63, "b8bf0e297d91a1fd1a2c6bb62a2bed9a69cf70bd"),
@@ -54,14 +54,14 @@ fn a_key_is_hashed_when_it_is_longer_than_a_block_of_64_octets() {
     ];
     for (length, expected) in rows {
         let mac = hmac_sha1("k".repeat(length).as_bytes(), b"text");
-        assert_eq!(hexadecimal(&mac), expected, "{} octets", length);
+        assert_eq!(hexadecimal(&mac), expected, "{} bytes", length);
     }
     let nothing = hmac_sha1(b"", b"");
     assert_eq!(hexadecimal(&nothing), "fbdb1d1b18aa6c08324b7d64b71fb76370690e1d");
 }
 
 #[test]
-fn a_key_has_20_octets_at_least_and_there_is_one() {
+fn a_key_has_20_bytes_at_least_and_there_is_one() {
     let (short, long) = ([7; SessionKeys::SHORTEST - 1], [7; SessionKeys::SHORTEST]);
     assert_eq!(SessionKeys::SHORTEST, 20);
     assert!(SessionKeys::new([long]).is_ok());
@@ -96,6 +96,6 @@ fn random_keys_differ_and_clones_are_the_same() {
 
 #[test]
 fn keys_are_never_shown() {
-    let keys = SessionKeys::new(["a secret of 20 octets", "another one of 20 octets"]).unwrap();
+    let keys = SessionKeys::new(["a secret of 20 bytes", "another one of 20 bytes"]).unwrap();
     assert_eq!(format!("{:?}", keys), "SessionKeys(2 keys)");
 }

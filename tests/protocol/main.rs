@@ -1,9 +1,9 @@
-//! The codecs, from octets to values and back, without a socket: a file for each codec file, whose
+//! The codecs, from bytes to values and back, without a socket: a file for each codec file, whose
 //! tables are literal bytes with what they mean beside them.
 //!
-//! A row of octets that are refused ends with the octet that decides it: up to there nothing is
+//! A row of bytes that are refused ends with the byte that decides it: up to there nothing is
 //! wrong, and what follows changes nothing. So each row says when an error comes, and the same
-//! octets must get the same answer however the network cuts them (see `cuts`).
+//! bytes must get the same answer however the network cuts them (see `cuts`).
 
 #![forbid(unsafe_code)]
 

@@ -23,7 +23,7 @@ impl Got {
     pub fn received(self) -> Received {
         match self {
             Got::Text(text) => Received::Message(text.into()),
-            Got::Binary(octets) => Received::Message(octets.into()),
+            Got::Binary(bytes) => Received::Message(bytes.into()),
             Got::Ping(payload) => Received::Ping(payload.to_vec()),
             Got::Pong(payload) => Received::Pong(payload.to_vec()),
             Got::Close(code, reason) => {
@@ -33,7 +33,7 @@ impl Got {
     }
 }
 
-/// How octets end.
+/// How bytes end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
     /// With a whole message or control frame.
@@ -44,12 +44,12 @@ pub enum End {
     Fault(Violation),
 }
 
-/// What becomes of a client's octets.
+/// What becomes of a client's bytes.
 #[derive(Debug, PartialEq)]
 pub struct Heard {
-    /// What was received, each with the number of octets that were used until then.
+    /// What was received, each with the number of bytes that were used until then.
     pub received: Vec<(usize, Received)>,
-    /// Octets that had arrived when the fault showed, or no more came.
+    /// Bytes that had arrived when the fault showed, or no more came.
     pub arrived: usize,
     pub end: End,
 }
@@ -83,7 +83,7 @@ pub fn hear(pieces: &[&[u8]], limits: &Limits) -> Heard {
     Heard { received, arrived, end: if whole { End::Whole } else { End::Inside } }
 }
 
-/// Asserts what these octets are, that a fault shows at the last of them, and that it is all the
+/// Asserts what these bytes are, that a fault shows at the last of them, and that it is all the
 /// same however they are cut and whatever follows.
 pub fn check(gloss: &str, bytes: &[u8], received: &[Received], end: End, limits: &Limits) {
     let whole = hear(&[bytes], limits);
@@ -153,7 +153,7 @@ const EXAMPLES: &[Row] = &[
     ("a fragmented unmasked text message", b"\x01\x03", &[], End::Fault(Violation::Unmasked)),
     ("its second fragment", b"\x80\x02", &[], End::Fault(Violation::Unmasked)),
     ("an unmasked ping", b"\x89\x05", &[], End::Fault(Violation::Unmasked)),
-    ("256 unmasked octets", b"\x82\x7e\x01\x00", &[], End::Fault(Violation::Unmasked)),
+    ("256 unmasked bytes", b"\x82\x7e\x01\x00", &[], End::Fault(Violation::Unmasked)),
     ("64 unmasked KiB", b"\x82\x7f\0\0\0\0\0\x01\0\0", &[], End::Fault(Violation::Unmasked)),
 ];
 
@@ -164,11 +164,11 @@ fn the_examples_of_the_rfc_are_what_it_says() {
     let long = [(256, &b"\x82\xfe\x01\x00\x37\xfa\x21\x3d"[..])];
     let longer = [(65_536, &b"\x82\xff\0\0\0\0\0\x01\0\0\x37\xfa\x21\x3d"[..])];
     for (length, header) in long.into_iter().chain(longer) {
-        let octets: Vec<u8> = (0..length).map(|octet: u32| octet as u8).collect();
-        let bytes = frame(true, OpCode::Binary, key, &octets);
+        let content: Vec<u8> = (0..length).map(|number: u32| number as u8).collect();
+        let bytes = frame(true, OpCode::Binary, key, &content);
         assert_eq!(&bytes[..header.len()], header);
-        let message = Received::Message(octets.into());
-        check("octets", &bytes, &[message], End::Whole, &Limits::default());
+        let message = Received::Message(content.into());
+        check("bytes", &bytes, &[message], End::Whole, &Limits::default());
     }
 }
 
@@ -189,8 +189,8 @@ fn the_unmasked_examples_of_the_rfc_have_the_same_payloads() {
 const TAKEN: &[Row] = &[
     ("nothing", b"", &[], End::Whole),
     ("an empty text", b"\x81\x80\0\0\0\0", &[Got::Text("")], End::Whole),
-    ("no octets", b"\x82\x80\0\0\0\0", &[Got::Binary(b"")], End::Whole),
-    ("octets", b"\x82\x83\0\0\0\0\x00\xff\x80", &[Got::Binary(b"\x00\xff\x80")], End::Whole),
+    ("no bytes", b"\x82\x80\0\0\0\0", &[Got::Binary(b"")], End::Whole),
+    ("bytes", b"\x82\x83\0\0\0\0\x00\xff\x80", &[Got::Binary(b"\x00\xff\x80")], End::Whole),
     (
         "two messages",
         b"\x81\x81\0\0\0\0a\x82\x81\0\0\0\0b",
@@ -204,7 +204,7 @@ const TAKEN: &[Row] = &[
         End::Whole,
     ),
     (
-        "fragments of octets",
+        "fragments of bytes",
         b"\x02\x81\0\0\0\0\xff\x80\x81\0\0\0\0\xfe",
         &[Got::Binary(b"\xff\xfe")],
         End::Whole,
@@ -234,7 +234,7 @@ const TAKEN: &[Row] = &[
         End::Whole,
     ),
     ("an empty ping", b"\x89\x80\0\0\0\0", &[Got::Ping(b"")], End::Whole),
-    ("a ping of any octets", b"\x89\x82\0\0\0\0\xff\0", &[Got::Ping(b"\xff\0")], End::Whole),
+    ("a ping of any bytes", b"\x89\x82\0\0\0\0\xff\0", &[Got::Ping(b"\xff\0")], End::Whole),
     ("a pong that nobody asked for", b"\x8a\x81\0\0\0\0x", &[Got::Pong(b"x")], End::Whole),
     ("an empty Close frame", b"\x88\x80\0\0\0\0", &[Got::Close(1005, "")], End::Whole),
     ("a Close frame", b"\x88\x85\0\0\0\0\x03\xe8bye", &[Got::Close(1000, "bye")], End::Whole),
@@ -279,7 +279,7 @@ fn frames_become_messages_and_control_frames_may_come_between() {
     check_all(TAKEN, &Limits::default());
 }
 
-/// Each ends with the octet that decides.
+/// Each ends with the byte that decides.
 const REFUSED: &[Row] = &[
     // A client must mask every frame (5.1).
     ("no mask", b"\x82\x00", &[], End::Fault(Violation::Unmasked)),
@@ -308,8 +308,8 @@ const REFUSED: &[Row] = &[
     ),
     ("a text inside a text", b"\x01\x81\0\0\0\0a\x81\x81\0\0\0\0", &[], INSIDE),
     ("a fragment inside a text", b"\x01\x81\0\0\0\0a\x01\x81\0\0\0\0", &[], INSIDE),
-    ("octets inside a text", b"\x01\x81\0\0\0\0a\x82\x81\0\0\0\0", &[], INSIDE),
-    ("a text inside octets", b"\x02\x80\0\0\0\0\x81\x80\0\0\0\0", &[], INSIDE),
+    ("bytes inside a text", b"\x01\x81\0\0\0\0a\x82\x81\0\0\0\0", &[], INSIDE),
+    ("a text inside bytes", b"\x02\x80\0\0\0\0\x81\x80\0\0\0\0", &[], INSIDE),
     (
         "a text inside a text, after a ping",
         b"\x01\x80\0\0\0\0\x89\x80\0\0\0\0\x81\x80\0\0\0\0",
@@ -364,7 +364,7 @@ const CONTINUATION_FIRST: End = End::Fault(Violation::ContinuationFirst);
 const INSIDE: End = End::Fault(Violation::DataInsideFragments);
 
 #[test]
-fn what_no_client_may_send_is_refused_at_the_octet_that_makes_it_so() {
+fn what_no_client_may_send_is_refused_at_the_byte_that_makes_it_so() {
     check_all(REFUSED, &Limits::default());
 }
 
@@ -399,12 +399,12 @@ fn each_violation_has_its_close_code_and_a_row_that_provokes_it() {
 }
 
 #[test]
-fn a_message_may_have_as_many_octets_as_the_limit_and_no_more() {
+fn a_message_may_have_as_many_bytes_as_the_limit_and_no_more() {
     let limits = Limits { message: 5, ..Limits::default() };
     let too_big = End::Fault(Violation::TooBig);
     check_all(
         &[
-            ("5 octets", b"\x81\x85\0\0\0\0Hello", &[Got::Text("Hello")], End::Whole),
+            ("5 bytes", b"\x81\x85\0\0\0\0Hello", &[Got::Text("Hello")], End::Whole),
             ("6, at the end of the header", b"\x81\x86\0\0\0\0", &[], too_big),
             (
                 "3 and 2",
@@ -442,7 +442,7 @@ fn a_message_may_have_as_many_octets_as_the_limit_and_no_more() {
             ("2^62", b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0", &[], too_big),
             ("2^63-1", b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", &[], too_big),
             (
-                "2^63-1 after an octet",
+                "2^63-1 after a byte",
                 b"\x02\x81\0\0\0\0a\x80\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
                 &[],
                 too_big,
@@ -451,8 +451,8 @@ fn a_message_may_have_as_many_octets_as_the_limit_and_no_more() {
         &limits,
     );
     let none = Limits { message: 0, ..Limits::default() };
-    check("no octets", b"\x81\x80\0\0\0\0", &[Got::Text("").received()], End::Whole, &none);
-    check("one octet", b"\x81\x81\0\0\0\0", &[], too_big, &none);
+    check("no bytes", b"\x81\x80\0\0\0\0", &[Got::Text("").received()], End::Whole, &none);
+    check("one byte", b"\x81\x81\0\0\0\0", &[], too_big, &none);
 }
 
 #[test]
@@ -502,7 +502,7 @@ fn a_message_may_have_as_many_fragments_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn all_boundary_lengths_are_whole_at_their_last_octet() {
+fn all_boundary_lengths_are_whole_at_their_last_byte() {
     for length in [0, 1, 125, 126, 127, 65_535, 65_536] {
         for opcode in [OpCode::Text, OpCode::Binary] {
             let payload = vec![b'x'; length];
@@ -531,7 +531,7 @@ fn all_boundary_lengths_are_whole_at_their_last_octet() {
 }
 
 #[test]
-fn octets_that_were_not_used_are_not_touched() {
+fn bytes_that_were_not_used_are_not_touched() {
     let bytes = *b"\x81\x81\xff\xff\xff\xff\x9e\x81\x81\xff\xff\xff\xff\x9e";
     let (mut unread, mut assembler) = (bytes, Assembler::default());
     let first = assembler.read(&mut unread, &Limits::default());
@@ -549,7 +549,7 @@ fn no_memory_is_taken_for_a_length_that_is_only_claimed() {
         ("2^62", b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0some of it"),
         ("2^63-1", b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0some of it"),
         ("2^62 of text", b"\x81\xff\x40\0\0\0\0\0\0\0\0\0\0\0some of it"),
-        ("2^62 after an octet", b"\x02\x81\0\0\0\0a\x80\xff\x40\0\0\0\0\0\0\0\0\0\0\0some of it"),
+        ("2^62 after a byte", b"\x02\x81\0\0\0\0a\x80\xff\x40\0\0\0\0\0\0\0\0\0\0\0some of it"),
     ];
     for (gloss, bytes) in rows {
         check(gloss, bytes, &[], End::Inside, &limits);
@@ -583,7 +583,7 @@ fn a_thousand_claims_of_the_whole_limit_take_no_address_space() {
 }
 
 #[test]
-fn a_message_holds_no_more_memory_than_twice_its_octets() {
+fn a_message_holds_no_more_memory_than_twice_its_bytes() {
     let payload = vec![7; 100_000];
     let whole = frame(true, OpCode::Binary, [1, 2, 3, 4], &payload);
     let mut fragments = frame(false, OpCode::Binary, [1, 2, 3, 4], &payload[..1]);
@@ -596,9 +596,9 @@ fn a_message_holds_no_more_memory_than_twice_its_octets() {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
             let heard = hear(&pieces, &Limits::default());
             match &heard.received[..] {
-                [(_, Received::Message(Message::Binary(octets)))] => {
-                    assert_eq!(*octets, payload);
-                    assert!(octets.capacity() <= 2 * octets.len(), "{}", octets.capacity());
+                [(_, Received::Message(Message::Binary(bytes)))] => {
+                    assert_eq!(*bytes, payload);
+                    assert!(bytes.capacity() <= 2 * bytes.len(), "{}", bytes.capacity());
                 }
                 other => panic!("{} events", other.len()),
             }
@@ -607,11 +607,11 @@ fn a_message_holds_no_more_memory_than_twice_its_octets() {
 }
 
 #[test]
-fn a_message_is_text_or_octets() {
-    let (text, octets) = (Message::from("h\u{e4}"), Message::from(&b"\xff\0"[..]));
+fn a_message_is_text_or_bytes() {
+    let (text, bytes) = (Message::from("h\u{e4}"), Message::from(&b"\xff\0"[..]));
     assert_eq!((text.as_text(), text.as_bytes()), (Some("h\u{e4}"), &b"h\xc3\xa4"[..]));
-    assert_eq!((octets.as_text(), octets.as_bytes()), (None, &b"\xff\0"[..]));
+    assert_eq!((bytes.as_text(), bytes.as_bytes()), (None, &b"\xff\0"[..]));
     assert_eq!(text, Message::from("h\u{e4}".to_string()));
-    assert_eq!(octets, Message::from(vec![0xff, 0]));
+    assert_eq!(bytes, Message::from(vec![0xff, 0]));
     assert_ne!(Message::from("a"), Message::from(&b"a"[..]));
 }

@@ -1,4 +1,4 @@
-//! Octets that nobody thought of: no codec panics, none uses more than it was given, and what is
+//! Bytes that nobody thought of: no codec panics, none uses more than it was given, and what is
 //! written is what is read. The numbers are the same in each run.
 
 use crate::cuts::show;
@@ -29,7 +29,7 @@ impl Random {
         some[self.below(some.len())]
     }
 
-    fn octets(&mut self, most: usize) -> Vec<u8> {
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
         (0..self.below(most + 1)).map(|_| self.next() as u8).collect()
     }
 
@@ -42,7 +42,7 @@ impl Random {
         (self.next() as u32).to_be_bytes()
     }
 
-    /// Returns words of a grammar in any order, with an octet of noise now and then.
+    /// Returns words of a grammar in any order, with a byte of noise now and then.
     fn words(&mut self, words: &[&[u8]], most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         for _ in 0..self.below(most + 1) {
@@ -54,7 +54,7 @@ impl Random {
         bytes
     }
 
-    /// Returns the octets cut into pieces, of which some may be empty.
+    /// Returns the bytes cut into pieces, of which some may be empty.
     fn pieces<'a>(&mut self, mut bytes: &'a [u8], most: usize) -> Vec<&'a [u8]> {
         let mut pieces = Vec::new();
         while !bytes.is_empty() {
@@ -143,16 +143,16 @@ fn a_head_that_is_written_is_the_head_that_is_read() {
     for _ in 0..500 {
         let mut fields = vec![("Host".to_string(), b"h".to_vec())];
         for number in 0..random.below(6) {
-            let mut value = random.octets(20);
-            value.retain(|octet| *octet > b' ' && *octet != 0x7f);
+            let mut value = random.bytes(20);
+            value.retain(|byte| *byte > b' ' && *byte != 0x7f);
             fields.push((format!("X-{}", number), value));
         }
         let length = random.next() >> random.below(64);
         fields.push(("Content-Length".to_string(), length.to_string().into_bytes()));
-        let allowed = |octet: &u8| !b"/\\".contains(octet) && !octet.is_ascii_control();
-        let path = random.octets(20).into_iter().filter(allowed);
+        let allowed = |byte: &u8| !b"/\\".contains(byte) && !byte.is_ascii_control();
+        let path = random.bytes(20).into_iter().filter(allowed);
         let path = String::from_utf8_lossy(&path.collect::<Vec<u8>>()).into_owned() + "x";
-        let encoded: String = path.bytes().map(|octet| format!("%{:02X}", octet)).collect();
+        let encoded: String = path.bytes().map(|byte| format!("%{:02X}", byte)).collect();
 
         let mut bytes = format!("PUT /{}?{} HTTP/1.1\r\n", encoded, encoded).into_bytes();
         for (name, value) in &fields {
@@ -218,7 +218,7 @@ fn random_chunks_never_panic_and_cutting_changes_nothing() {
 fn chunks_that_are_written_are_the_body_that_is_read() {
     let mut random = Random(0x5eed_0004);
     for _ in 0..500 {
-        let body = random.octets(200);
+        let body = random.bytes(200);
         let mut bytes = Vec::new();
         for chunk in random.pieces(&body, 50).into_iter().filter(|chunk| !chunk.is_empty()) {
             let extension = random.of(&["", ";a", ";a=\"b\""]);
@@ -227,7 +227,7 @@ fn chunks_that_are_written_are_the_body_that_is_read() {
         }
         bytes.extend_from_slice(random.of(&[&b"0\r\n\r\n"[..], b"000\r\nSum: 1\r\n\r\n"]));
         let end = bytes.len();
-        bytes.extend(random.octets(10));
+        bytes.extend(random.bytes(10));
 
         let (mut chunked, mut read, mut used) = (Chunked::default(), Vec::new(), 0);
         for piece in random.pieces(&bytes, 9) {
@@ -238,10 +238,10 @@ fn chunks_that_are_written_are_the_body_that_is_read() {
 }
 
 #[test]
-fn random_octets_are_a_frame_header_that_is_written_the_same_or_none() {
+fn random_bytes_are_a_frame_header_that_is_written_the_same_or_none() {
     let mut random = Random(0x5eed_0005);
     for _ in 0..20_000 {
-        let mut bytes = random.octets(16);
+        let mut bytes = random.bytes(16);
         if let [first, second, ..] = &mut bytes[..] {
             // Valid ones are rare otherwise.
             *first &= 0x8f;
@@ -286,7 +286,7 @@ fn random_frames_never_panic_and_cutting_changes_nothing() {
         let mut bytes = Vec::new();
         for _ in 0..random.below(6) {
             let payload =
-                if random.below(2) == 0 { random.octets(12) } else { random.text(4).into_bytes() };
+                if random.below(2) == 0 { random.bytes(12) } else { random.text(4).into_bytes() };
             let opcode = match random.below(12) {
                 0 => OpCode::Close,
                 1 => OpCode::Pong,
@@ -299,7 +299,7 @@ fn random_frames_never_panic_and_cutting_changes_nothing() {
             bytes.extend(frame(fin, opcode, random.key(), &payload));
         }
         if random.below(3) == 0 {
-            let noise = random.octets(20);
+            let noise = random.bytes(20);
             bytes.extend(noise);
         }
         let whole = hear(&[&bytes], &limits);
@@ -316,7 +316,7 @@ fn an_assembler_uses_no_more_than_it_is_given() {
     for _ in 0..4000 {
         let mut assembler = Assembler::default();
         for _ in 0..8 {
-            let mut bytes = random.octets(30);
+            let mut bytes = random.bytes(30);
             if let [first, second, ..] = &mut bytes[..] {
                 *first &= 0x8f;
                 *second |= 0x80;
@@ -339,7 +339,7 @@ fn messages_that_are_sent_are_the_messages_that_are_received() {
         for _ in 0..1 + random.below(4) {
             let (message, first) = match random.below(2) {
                 0 => (Message::from(random.text(100)), OpCode::Text),
-                _ => (Message::from(random.octets(300)), OpCode::Binary),
+                _ => (Message::from(random.bytes(300)), OpCode::Binary),
             };
             // An empty message is one empty fragment; a fragment may be empty anyhow.
             let mut fragments = random.pieces(message.as_bytes(), 150);
@@ -349,7 +349,7 @@ fn messages_that_are_sent_are_the_messages_that_are_received() {
                 let opcode = if place == 0 { first } else { OpCode::Continuation };
                 bytes.extend(frame(place == last, opcode, random.key(), fragment));
                 if place < last && random.below(3) == 0 {
-                    let payload = random.octets(125);
+                    let payload = random.bytes(125);
                     bytes.extend(frame(true, OpCode::Ping, random.key(), &payload));
                     expected.push(Received::Ping(payload));
                 }
@@ -372,7 +372,7 @@ fn a_close_frame_that_is_written_is_the_close_frame_that_is_read() {
             assert!(close.payload().len() <= 125 && reason.starts_with(&close.reason));
             assert_eq!(CloseFrame::parse(&close.payload()), Ok(close));
         }
-        let payload = random.octets(8);
+        let payload = random.bytes(8);
         if let Ok(close) = CloseFrame::parse(&payload) {
             assert_eq!(close.payload(), payload);
         }
@@ -383,12 +383,12 @@ fn a_close_frame_that_is_written_is_the_close_frame_that_is_read() {
 fn a_mask_put_on_twice_is_no_mask() {
     let mut random = Random(0x5eed_000b);
     for _ in 0..1000 {
-        let (octets, key) = (random.octets(100), random.key());
-        let mut masked = octets.clone();
+        let (bytes, key) = (random.bytes(100), random.key());
+        let mut masked = bytes.clone();
         apply_mask(&mut masked, key);
-        assert!(masked.iter().zip(&octets).zip(key.iter().cycle()).all(|((m, o), k)| m ^ o == *k));
+        assert!(masked.iter().zip(&bytes).zip(key.iter().cycle()).all(|((m, o), k)| m ^ o == *k));
         apply_mask(&mut masked, key);
-        assert_eq!(masked, octets);
+        assert_eq!(masked, bytes);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Responses as an application builds them. Their octets are seen over a socket.
+//! Responses as an application builds them. Their bytes are seen over a socket.
 
 use sockling::http::{Response, ResponseError};
 
@@ -32,12 +32,12 @@ fn a_response_is_what_was_set() {
             (200, vec![("Content-Type", b"application/json")], b"{}"),
         ),
         (
-            "octets",
+            "bytes",
             Response::new().body(vec![0xff, 0]),
             (200, vec![("Content-Type", b"application/octet-stream")], b"\xff\0"),
         ),
         (
-            "octets of a kind",
+            "bytes of a kind",
             Response::new().header("Content-Type", "image/png").body(&b"x"[..]),
             (200, vec![("Content-Type", b"image/png")], b"x"),
         ),
@@ -100,7 +100,7 @@ fn why_a_response_may_not_be_sent_is_said_in_one_line() {
     let rows = [
         (
             ResponseError::Field("a\r\nb".to_string()),
-            "the response field \"a\\r\\nb\" has an octet that it may not have",
+            "the response field \"a\\r\\nb\" has a byte that it may not have",
         ),
         (
             ResponseError::Owned("Date".to_string()),

@@ -46,12 +46,12 @@ fn shown(thing: &dyn Debug) -> [String; 2] {
     [format!("{:?}", thing), format!("{:#?}", thing)]
 }
 
-/// Returns whether the text shows these octets: as text, or as a list of numbers.
-fn shows(text: &str, octets: &[u8]) -> bool {
+/// Returns whether the text shows these bytes: as text, or as a list of numbers.
+fn shows(text: &str, bytes: &[u8]) -> bool {
     let packed = |text: &str| text.split_whitespace().collect::<String>();
-    let numbers = packed(&format!("{:?}", octets));
+    let numbers = packed(&format!("{:?}", bytes));
     let numbers = numbers.trim_matches(&['[', ']'][..]);
-    text.contains(&*String::from_utf8_lossy(octets)) || packed(text).contains(numbers)
+    text.contains(&*String::from_utf8_lossy(bytes)) || packed(text).contains(numbers)
 }
 
 #[test]

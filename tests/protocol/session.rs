@@ -10,11 +10,11 @@ fn keys() -> SessionKeys {
     SessionKeys::new([KEY]).unwrap()
 }
 
-/// Returns octets in base64 for URLs, without padding (RFC 4648, 5).
-fn base64(octets: &[u8]) -> String {
+/// Returns bytes in base64 for URLs, without padding (RFC 4648, 5).
+fn base64(bytes: &[u8]) -> String {
     const SIGNS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
-    for three in octets.chunks(3) {
+    for three in bytes.chunks(3) {
         let bits = (0..3).fold(0, |bits, i| bits << 8 | *three.get(i).unwrap_or(&0) as usize);
         for place in 0..=three.len() {
             text.push(SIGNS[bits >> (18 - 6 * place) & 63] as char);
@@ -61,10 +61,10 @@ fn what_was_not_signed_as_a_token_stands_for_nobody() {
         ("an empty signature", "id.u.7.".to_string()),
         ("another signature", format!("id.u.7.{}", base64(&[0; 20]))),
         ("the signature of another user", sign("id.u.8").replace("u.8", "u.7")),
-        ("a signature of 19 octets", format!("id.u.7.{}", base64(&signature[..19]))),
-        ("a signature of 1 octet", format!("id.u.7.{}", base64(&signature[..1]))),
+        ("a signature of 19 bytes", format!("id.u.7.{}", base64(&signature[..19]))),
+        ("a signature of 1 byte", format!("id.u.7.{}", base64(&signature[..1]))),
         (
-            "a signature of 21 octets",
+            "a signature of 21 bytes",
             format!("id.u.7.{}", base64(&[&signature[..], b"\0"].concat())),
         ),
         ("padding", sign("id.u.7") + "="),
@@ -82,8 +82,8 @@ fn what_was_not_signed_as_a_token_stands_for_nobody() {
         ("a user without a number", sign("id.u.seven")),
         ("a user over 64 bits", sign("id.u.9223372036854775808")),
         ("a part too many", sign("id.u.7.8")),
-        ("a guest of 15 octets", sign(&format!("id.g.{}", base64(&[0; 15])))),
-        ("a guest of 17 octets", sign(&format!("id.g.{}", base64(&[0; 17])))),
+        ("a guest of 15 bytes", sign(&format!("id.g.{}", base64(&[0; 15])))),
+        ("a guest of 17 bytes", sign(&format!("id.g.{}", base64(&[0; 17])))),
         ("a guest in other signs", sign("id.g.+/AAAAAAAAAAAAAAAAAAAA")),
         ("a guest with padding", sign("id.g.AAAAAAAAAAAAAAAAAAAAAA==")),
     ];

@@ -67,20 +67,20 @@ const FORMS: &[(&str, &str, &[u8], Parts)] = &[
     ("an asterisk for GET", "GET", b"*", None),
     ("two asterisks", "OPTIONS", b"**", None),
     ("an asterisk and a query", "OPTIONS", b"*?a", None),
-    // What a target may not hold (RFC 3986, 2): it has no fragment, and other octets are encoded.
+    // What a target may not hold (RFC 3986, 2): it has no fragment, and other bytes are encoded.
     ("a fragment", "GET", b"/a#b", None),
     ("a fragment in a query", "GET", b"/a?b#c", None),
     ("a tab", "GET", b"/a\tb", None),
     ("UTF-8", "GET", b"/\xc3\xa4", None),
     ("UTF-8 in a query", "GET", b"/?\xc3\xa4", None),
-    ("an octet that is no UTF-8", "GET", b"/\xff", None),
+    ("a byte that is no UTF-8", "GET", b"/\xff", None),
     // A path is decoded after it was split, segment by segment, once (RFC 3986, 2.4).
     ("a letter", "GET", b"/%41", Some(("/A", ""))),
     ("small digits", "GET", b"/%7e%7E", Some(("/~~", ""))),
     ("a space", "GET", b"/a%20b", Some(("/a b", ""))),
     ("a plus is a plus", "GET", b"/a+b", Some(("/a+b", ""))),
-    ("UTF-8 of two octets", "GET", b"/%C3%A4", Some(("/\u{e4}", ""))),
-    ("UTF-8 of four octets", "GET", b"/%F0%9F%98%80", Some(("/\u{1f600}", ""))),
+    ("UTF-8 of two bytes", "GET", b"/%C3%A4", Some(("/\u{e4}", ""))),
+    ("UTF-8 of four bytes", "GET", b"/%F0%9F%98%80", Some(("/\u{1f600}", ""))),
     ("an encoded percent sign, once", "GET", b"/%2541", Some(("/%41", ""))),
     ("an encoded question mark", "GET", b"/a%3Fb", Some(("/a?b", ""))),
     ("an encoded number sign", "GET", b"/a%23b", Some(("/a#b", ""))),
@@ -129,12 +129,12 @@ fn a_target_has_one_meaning_or_is_refused() {
 }
 
 #[test]
-fn an_octet_in_a_path_is_the_same_octet_encoded() {
-    for octet in 0..=255u8 {
-        let encoded = format!("/x%{:02x}%{:02X}y", octet, octet);
+fn an_byte_in_a_path_is_the_same_byte_encoded() {
+    for byte in 0..=255u8 {
+        let encoded = format!("/x%{:02x}%{:02X}y", byte, byte);
         let got = head("GET", encoded.as_bytes()).map(|head| head.path);
-        let twice = [b'/', b'x', octet, octet, b'y'];
-        let expected = match octet {
+        let twice = [b'/', b'x', byte, byte, b'y'];
+        let expected = match byte {
             0..=0x1f | 0x7f | b'/' | b'\\' => Err(HeadError::Target),
             _ => std::str::from_utf8(&twice).map(str::to_string).map_err(|_| HeadError::Target),
         };
@@ -154,7 +154,7 @@ const HOSTS: &[(&str, &str, Option<&str>)] = &[
     ("a name of labels", "www.example.org", Some("www.example.org")),
     ("an address", "127.0.0.1:1", Some("127.0.0.1:1")),
     ("signs of a registered name", "a-._~!$&'()*+,;=b", Some("a-._~!$&'()*+,;=b")),
-    ("an encoded octet", "a%20b", Some("a%20b")),
+    ("an encoded byte", "a%20b", Some("a%20b")),
     ("an IPv6 address", "[::1]", Some("[::1]")),
     ("an IPv6 address and a port", "[::1]:8000", Some("[::1]:8000")),
     ("IPv6 in any case", "[2001:DB8::FF]", Some("[2001:db8::ff]")),
@@ -269,7 +269,7 @@ fn a_query_is_decoded_as_forms_encode_it() {
         ("an encoded name", "%61=1", "a", Some("1")),
         ("a name with a plus", "a+b=1", "a b", Some("1")),
         ("UTF-8", "a=%C3%A4", "a", Some("\u{e4}")),
-        ("a NUL is an octet like any", "a=%00", "a", Some("\0")),
+        ("a NUL is a byte like any", "a=%00", "a", Some("\0")),
         ("decoded once", "a=%2541", "a", Some("%41")),
         ("a bad escape stays", "a=%zz", "a", Some("%zz")),
         ("half an escape stays", "a=%4", "a", Some("%4")),

@@ -10,8 +10,8 @@ const NOT_UTF8: End = End::Fault(Violation::NotUtf8);
 
 /// Whole characters.
 const VALID: &[(&str, &[u8])] = &[
-    ("the first of one octet", b"\0"),
-    ("the last of one octet", b"\x7f"),
+    ("the first of one byte", b"\0"),
+    ("the last of one byte", b"\x7f"),
     ("the first of two", b"\xc2\x80"),
     ("the last of two", b"\xdf\xbf"),
     ("the first of three", b"\xe0\xa0\x80"),
@@ -29,13 +29,13 @@ const VALID: &[(&str, &[u8])] = &[
     ("all lengths", b"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z"),
 ];
 
-/// Each ends with the octet that decides: up to there it could become text.
+/// Each ends with the byte that decides: up to there it could become text.
 const INVALID: &[(&str, &[u8])] = &[
-    ("a continuation octet", b"\x80"),
-    ("the last continuation octet", b"\xbf"),
+    ("a continuation byte", b"\x80"),
+    ("the last continuation byte", b"\xbf"),
     ("one after a letter", b"a\x80"),
     ("one after a whole character", b"\xc3\xa4\xa4"),
-    ("an overlong letter of two octets", b"\xc0"),
+    ("an overlong letter of two bytes", b"\xc0"),
     ("the last overlong one of two", b"\xc1"),
     ("an overlong slash of three", b"\xe0\x80"),
     ("the last overlong one of three", b"\xe0\x9f"),
@@ -44,25 +44,25 @@ const INVALID: &[(&str, &[u8])] = &[
     ("the first surrogate", b"\xed\xa0"),
     ("the last surrogate", b"\xed\xbf"),
     ("U+110000", b"\xf4\x90"),
-    ("a lead octet of more than U+10FFFF", b"\xf5"),
-    ("five octets", b"\xf8"),
-    ("six octets", b"\xfc"),
+    ("a lead byte of more than U+10FFFF", b"\xf5"),
+    ("five bytes", b"\xf8"),
+    ("six bytes", b"\xfc"),
     ("0xfe", b"\xfe"),
     ("0xff", b"\xff"),
     ("a letter for the second of two", b"\xc2A"),
-    ("a lead octet for the second of two", b"\xc2\xc2"),
-    ("just under a continuation octet", b"\xdf\x7f"),
-    ("just over a continuation octet", b"\xdf\xc0"),
+    ("a lead byte for the second of two", b"\xc2\xc2"),
+    ("just under a continuation byte", b"\xdf\x7f"),
+    ("just over a continuation byte", b"\xdf\xc0"),
     ("a letter for the second of three", b"\xe1A"),
     ("a letter for the third of three", b"\xe2\x82A"),
-    ("a lead octet for the third of three", b"\xe2\x82\xe2"),
+    ("a lead byte for the third of three", b"\xe2\x82\xe2"),
     ("a letter for the second of four", b"\xf0A"),
     ("a letter for the third of four", b"\xf0\x9fA"),
     ("a letter for the fourth of four", b"\xf0\x9f\x98A"),
-    ("a lead octet for the fourth of four", b"\xf0\x9f\x98\xf0"),
+    ("a lead byte for the fourth of four", b"\xf0\x9f\x98\xf0"),
     ("over U+10FFFF, after a word", b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90"),
     ("a surrogate, after a word", b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0"),
-    ("an octet of Latin-1 in a word", b"h\xe4l"),
+    ("a byte of Latin-1 in a word", b"h\xe4l"),
 ];
 
 /// Begun characters: more could make them whole, an end does not.
@@ -76,78 +76,78 @@ const TRUNCATED: &[(&str, &[u8], &[u8])] = &[
     ("three of four, after a word", b"word\xf0\x9f\x98", b"\x80"),
 ];
 
-fn text(octets: &[u8]) -> Received {
-    Received::Message(Message::Text(String::from_utf8(octets.to_vec()).unwrap()))
+fn text(content: &[u8]) -> Received {
+    Received::Message(Message::Text(String::from_utf8(content.to_vec()).unwrap()))
 }
 
-/// Returns a frame of 100 octets of text of which these are the first.
-fn open_frame(first: u8, octets: &[u8]) -> Vec<u8> {
-    let mut payload = octets.to_vec();
+/// Returns a frame of 100 bytes of text of which these are the first.
+fn open_frame(first: u8, content: &[u8]) -> Vec<u8> {
+    let mut payload = content.to_vec();
     payload.resize(100, b'.');
     let opcode = if first & 0x0f == 0 { OpCode::Continuation } else { OpCode::Text };
     let mut bytes = frame(first & 0x80 != 0, opcode, KEY, &payload);
-    bytes.truncate(6 + octets.len());
+    bytes.truncate(6 + content.len());
     bytes
 }
 
 #[test]
-fn whole_characters_are_text_in_one_frame_and_in_a_fragment_for_each_octet() {
-    for (gloss, octets) in VALID {
+fn whole_characters_are_text_in_one_frame_and_in_a_fragment_for_each_byte() {
+    for (gloss, content) in VALID {
         let limits = Limits::default();
-        let bytes = frame(true, OpCode::Text, KEY, octets);
-        check(gloss, &bytes, &[text(octets)], End::Whole, &limits);
-        check(gloss, &open_frame(0x81, octets), &[], End::Inside, &limits);
+        let bytes = frame(true, OpCode::Text, KEY, content);
+        check(gloss, &bytes, &[text(content)], End::Whole, &limits);
+        check(gloss, &open_frame(0x81, content), &[], End::Inside, &limits);
 
         let mut bytes = Vec::new();
-        for (place, octet) in octets.iter().enumerate() {
+        for (place, byte) in content.iter().enumerate() {
             let opcode = if place == 0 { OpCode::Text } else { OpCode::Continuation };
-            bytes.extend(frame(place + 1 == octets.len(), opcode, KEY, &[*octet]));
+            bytes.extend(frame(place + 1 == content.len(), opcode, KEY, &[*byte]));
         }
-        check(gloss, &bytes, &[text(octets)], End::Whole, &limits);
+        check(gloss, &bytes, &[text(content)], End::Whole, &limits);
     }
 }
 
 #[test]
 fn a_text_may_be_cut_into_fragments_inside_a_character() {
-    for (gloss, octets) in VALID {
-        for place in 0..=octets.len() {
+    for (gloss, content) in VALID {
+        for place in 0..=content.len() {
             let bytes = [
-                frame(false, OpCode::Text, KEY, &octets[..place]),
+                frame(false, OpCode::Text, KEY, &content[..place]),
                 frame(true, OpCode::Ping, KEY, b"\xff"),
-                frame(true, OpCode::Continuation, KEY, &octets[place..]),
+                frame(true, OpCode::Continuation, KEY, &content[place..]),
             ]
             .concat();
-            let received = [Received::Ping(vec![0xff]), text(octets)];
+            let received = [Received::Ping(vec![0xff]), text(content)];
             check(gloss, &bytes, &received, End::Whole, &Limits::default());
         }
     }
 }
 
 #[test]
-fn text_that_is_not_utf8_is_refused_at_the_first_bad_octet() {
-    for (gloss, octets) in INVALID {
+fn text_that_is_not_utf8_is_refused_at_the_first_bad_byte() {
+    for (gloss, content) in INVALID {
         let limits = Limits::default();
         // With more to come in a last frame, in a first frame, and with nothing to come.
-        check(gloss, &open_frame(0x81, octets), &[], NOT_UTF8, &limits);
-        check(gloss, &open_frame(0x01, octets), &[], NOT_UTF8, &limits);
-        check(gloss, &frame(true, OpCode::Text, KEY, octets), &[], NOT_UTF8, &limits);
-        check(gloss, &frame(false, OpCode::Text, KEY, octets), &[], NOT_UTF8, &limits);
+        check(gloss, &open_frame(0x81, content), &[], NOT_UTF8, &limits);
+        check(gloss, &open_frame(0x01, content), &[], NOT_UTF8, &limits);
+        check(gloss, &frame(true, OpCode::Text, KEY, content), &[], NOT_UTF8, &limits);
+        check(gloss, &frame(false, OpCode::Text, KEY, content), &[], NOT_UTF8, &limits);
 
         // After a message that was text.
         let bytes =
-            [frame(true, OpCode::Text, KEY, b"\xc3\xa4"), open_frame(0x81, octets)].concat();
+            [frame(true, OpCode::Text, KEY, b"\xc3\xa4"), open_frame(0x81, content)].concat();
         check(gloss, &bytes, &[text(b"\xc3\xa4")], NOT_UTF8, &limits);
     }
 }
 
 #[test]
-fn the_first_bad_octet_is_found_in_fragments_too() {
-    for (gloss, octets) in INVALID {
-        for place in 0..octets.len() {
+fn the_first_bad_byte_is_found_in_fragments_too() {
+    for (gloss, content) in INVALID {
+        for place in 0..content.len() {
             let bytes = [
-                frame(false, OpCode::Text, KEY, &octets[..place]),
+                frame(false, OpCode::Text, KEY, &content[..place]),
                 frame(true, OpCode::Ping, KEY, b"p"),
-                open_frame(0x80, &octets[place..]),
+                open_frame(0x80, &content[place..]),
             ]
             .concat();
             check(gloss, &bytes, &[Received::Ping(b"p".to_vec())], NOT_UTF8, &Limits::default());
@@ -161,7 +161,7 @@ fn half_a_character_may_wait_for_its_rest_but_not_end_a_text() {
         let limits = Limits::default();
         check(gloss, &open_frame(0x81, begun), &[], End::Inside, &limits);
         check(gloss, &frame(false, OpCode::Text, KEY, begun), &[], End::Inside, &limits);
-        // The end of the message decides, be it the last octet or an empty last fragment.
+        // The end of the message decides, be it the last byte or an empty last fragment.
         check(gloss, &frame(true, OpCode::Text, KEY, begun), &[], NOT_UTF8, &limits);
         let first = frame(false, OpCode::Text, KEY, begun);
         let bytes = [&first[..], &frame(true, OpCode::Continuation, KEY, b"")].concat();
@@ -173,20 +173,20 @@ fn half_a_character_may_wait_for_its_rest_but_not_end_a_text() {
 }
 
 #[test]
-fn octets_need_not_be_utf8() {
-    for (gloss, octets) in INVALID {
+fn bytes_need_not_be_utf8() {
+    for (gloss, content) in INVALID {
         let bytes = [
-            frame(false, OpCode::Binary, KEY, octets),
-            frame(true, OpCode::Continuation, KEY, octets),
+            frame(false, OpCode::Binary, KEY, content),
+            frame(true, OpCode::Continuation, KEY, content),
         ]
         .concat();
-        let message = Received::Message([*octets, octets].concat().into());
+        let message = Received::Message([*content, content].concat().into());
         check(gloss, &bytes, &[message], End::Whole, &Limits::default());
     }
 }
 
-/// Well-formed sequences of two octets or more: the lead octets, and the second octets that may
-/// follow them (Unicode 15.0, table 3-7). Further octets are 0x80 to 0xbf.
+/// Well-formed sequences of two bytes or more: the lead bytes, and the second bytes that may
+/// follow them (Unicode 15.0, table 3-7). Further bytes are 0x80 to 0xbf.
 const SECONDS: &[(std::ops::RangeInclusive<u8>, std::ops::RangeInclusive<u8>)] = &[
     (0xc2..=0xdf, 0x80..=0xbf),
     (0xe0..=0xe0, 0xa0..=0xbf),
@@ -199,7 +199,7 @@ const SECONDS: &[(std::ops::RangeInclusive<u8>, std::ops::RangeInclusive<u8>)] =
 ];
 
 #[test]
-fn any_two_octets_are_refused_at_the_first_or_the_second_or_go_on() {
+fn any_two_bytes_are_refused_at_the_first_or_the_second_or_go_on() {
     let header = b"\x01\xe4\0\0\0\0";
     let limits = Limits::default();
     for first in 0..=255u8 {
@@ -227,18 +227,19 @@ fn any_two_octets_are_refused_at_the_first_or_the_second_or_go_on() {
 
 #[test]
 fn a_close_reason_is_text_too() {
-    for (gloss, octets) in VALID {
-        let bytes = frame(true, OpCode::Close, KEY, &[b"\x03\xe8", *octets].concat());
+    for (gloss, content) in VALID {
+        let bytes = frame(true, OpCode::Close, KEY, &[b"\x03\xe8", *content].concat());
         match &hear(&[&bytes], &Limits::default()).received[..] {
             [(_, Received::Close(close))] => {
-                assert_eq!(close.reason.as_bytes(), *octets, "{}", gloss)
+                assert_eq!(close.reason.as_bytes(), *content, "{}", gloss)
             }
             other => panic!("{}: {:?}", gloss, other),
         }
     }
-    for (gloss, octets) in INVALID.iter().copied().chain(TRUNCATED.iter().map(|row| (row.0, row.1)))
+    for (gloss, content) in
+        INVALID.iter().copied().chain(TRUNCATED.iter().map(|row| (row.0, row.1)))
     {
-        let bytes = frame(true, OpCode::Close, KEY, &[b"\x03\xe8", octets].concat());
+        let bytes = frame(true, OpCode::Close, KEY, &[b"\x03\xe8", content].concat());
         match hear(&[&bytes], &Limits::default()).end {
             End::Fault(violation) => {
                 assert_eq!(violation.close_code(), CloseCode::INVALID_PAYLOAD, "{}", gloss)

@@ -55,7 +55,7 @@ impl Drop for Stay {
 impl WebsocketController for Stay {
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
         let count = self.said.fetch_add(1, Ordering::Relaxed) + 1;
-        let text = format!("{} {}: {}", self.room, count, message.as_text().unwrap_or("octets"));
+        let text = format!("{} {}: {}", self.room, count, message.as_text().unwrap_or("bytes"));
         Comms::websocket(client).send(text)?;
         Ok(())
     }

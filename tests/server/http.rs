@@ -194,7 +194,7 @@ fn a_chunked_body_is_asked_for_too_and_an_empty_one_is_not() {
     assert_eq!(client.get("/hello", "").status, 200);
 }
 
-/// Returns the most memory that this process has reserved since it began, in octets; `None` where
+/// Returns the most memory that this process has reserved since it began, in bytes; `None` where
 /// the system does not tell.
 fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -222,7 +222,7 @@ fn the_length_that_a_body_claims_takes_no_memory() {
     }
     if let (Some(before), Some(after)) = (before, most_memory()) {
         // Half of it is far more than the threads of all tests of this process reserve.
-        assert!(after - before < CLIENTS * CLAIM / 2, "{} octets", after - before);
+        assert!(after - before < CLIENTS * CLAIM / 2, "{} bytes", after - before);
     }
 }
 

@@ -195,13 +195,13 @@ fn an_id_that_was_not_signed_here_is_replaced() {
     let cookie = cookie.expect("a cookie");
     let (name, value) = cookie.split_once('=').expect("a pair");
     let mut tried = 0;
-    // Every octet of it counts.
+    // Every byte of it counts.
     for at in 0..value.len() {
         let mut forged = value.as_bytes().to_vec();
         forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
         let forged = String::from_utf8(forged).expect("ASCII");
         let (other, set) = ask(&running, "/who", &format!("{}={}", name, forged));
-        assert!(other != me && set.is_some(), "octet {} of {}", at, forged);
+        assert!(other != me && set.is_some(), "byte {} of {}", at, forged);
         tried += 1;
     }
     assert!(tried > 60, "{}", tried);
@@ -459,8 +459,8 @@ fn a_rotation_makes_a_guest_another_one_and_closes_the_sockets_of_the_first() {
 
 #[test]
 fn keys_of_the_application_make_cookies_outlive_the_server() {
-    let old = "the old key of twenty octets or more";
-    let new = "the new key of twenty octets or more";
+    let old = "the old key of twenty bytes or more";
+    let new = "the new key of twenty bytes or more";
     let start = |keys: &[&str]| {
         Running::start(
             Server::new(routes()).session_keys(SessionKeys::new(keys).expect("good keys")),

@@ -63,7 +63,7 @@ fn a_client_that_resets_the_connection_is_told_of_once_too() {
     let mut client = Client::websocket(running.address, "/ws", "");
     client.text("never read");
     client.stream.peek(&mut [0]).expect("the echo");
-    drop(client); // with octets that it has not read: so it is no orderly end
+    drop(client); // with bytes that it has not read: so it is no orderly end
     assert_eq!(next(&events), "connected");
     assert_eq!(next(&events), "disconnected, connected: false, close: none");
     drop(running);
@@ -234,7 +234,7 @@ fn a_violation_is_told_and_ends_the_connection() {
         (&b"\x81\x05hello"[..], 1002), // without a mask
         (b"\x83\x80\0\0\0\0", 1002),   // a reserved opcode
         (b"\x81\x81\0\0\0\0\xff", 1007),
-        (b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0", 1009), // 2^62 octets, claimed
+        (b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0", 1009), // 2^62 bytes, claimed
         (b"\x88\x82\0\0\0\0\x03\xed", 1002),           // 1005 may not be sent
     ] {
         let mut client = Client::websocket(running.address, "/ws", "");
@@ -264,7 +264,7 @@ impl Controller for Waiting {
 }
 
 #[test]
-fn a_heartbeat_ends_nobody_who_sends_an_octet_now_and_then_or_whose_handler_runs() {
+fn a_heartbeat_ends_nobody_who_sends_an_byte_now_and_then_or_whose_handler_runs() {
     // Who is taken for dead goes after 1.7 s; between two signs of life there is less than 1 s.
     let limits = Limits {
         ping_interval: Duration::from_millis(200),
@@ -276,8 +276,8 @@ fn a_heartbeat_ends_nobody_who_sends_an_octet_now_and_then_or_whose_handler_runs
         scope.spawn(|| {
             let (running, _events) = start(limits.clone());
             let mut client = Client::websocket(running.address, "/ws", "");
-            for octet in masked(0x82, b"7") {
-                client.send(&[octet]);
+            for byte in masked(0x82, b"7") {
+                client.send(&[byte]);
                 std::thread::sleep(Duration::from_millis(400));
             }
             let mut pings = 0;
@@ -403,12 +403,12 @@ fn answers_do_not_wait_for_the_rest_of_a_frame_that_the_first_buffer_cut() {
 }
 
 #[test]
-fn the_largest_message_comes_back_and_one_octet_more_is_1009() {
+fn the_largest_message_comes_back_and_one_byte_more_is_1009() {
     let (running, _events) = start(Limits::default());
     let mut client = Client::websocket(running.address, "/ws", "");
-    let largest: Vec<u8> = (0..1024 * 1024).map(|octet| octet as u8).collect();
+    let largest: Vec<u8> = (0..1024 * 1024).map(|byte| byte as u8).collect();
     client.frame(0x82, &largest);
-    assert!(client.next().payload == largest, "the same octets");
+    assert!(client.next().payload == largest, "the same bytes");
     client.send(b"\x82\xff\0\0\0\0\0\x10\0\x01\0\0\0\0");
     assert_eq!(client.next_close().0, 1009);
 }

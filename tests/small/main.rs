@@ -13,7 +13,7 @@ const MIB: usize = 1024 * 1024;
 fn the_small_limits_stay_under_24_mib_by_the_sum_of_their_parts() {
     let limits = Limits::small();
     let sum = limits.most_memory().expect("a ceiling on connections");
-    assert!(sum < 24 * MIB, "{} octets", sum);
+    assert!(sum < 24 * MIB, "{} bytes", sum);
     // Each part counts.
     let all = [
         Limits { stack: limits.stack + 1, ..limits.clone() },

@@ -29,7 +29,7 @@ impl WebsocketController for Deep {
                 let none: Vec<u8> = Vec::new();
                 println!("{}", none[local.len()]);
             }
-            _ => drop(Comms::websocket(client).send(format!("{} octets", local.len()))?),
+            _ => drop(Comms::websocket(client).send(format!("{} bytes", local.len()))?),
         }
         Ok(())
     }
@@ -97,9 +97,9 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
         .map(|_| Client::websocket(server.address, "/ws", &padding))
         .collect();
     for client in &mut clients {
-        // As much stack as the handler takes, and a message of which the last octet does not come.
+        // As much stack as the handler takes, and a message of which the last byte does not come.
         client.text("deep");
-        assert_eq!(client.next_text(), "24576 octets");
+        assert_eq!(client.next_text(), "24576 bytes");
         client.text(&format!("topics {}", client.stream.local_addr().expect("a port").port()));
         assert_eq!(client.next_text(), format!("in {} topics", limits.topics_per_session));
         client.send(b"\x82\xfe\x40\x00\0\0\0\0");
@@ -109,12 +109,12 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
     let waiting: usize =
         Client::connect(server.address).get("/fill", "").text().parse().expect("a number");
     assert!(waiting <= limits.total_backlog + limits.connections * limits.message, "{}", waiting);
-    assert!(waiting >= limits.total_backlog / 2, "{} octets wait", waiting);
+    assert!(waiting >= limits.total_backlog / 2, "{} bytes wait", waiting);
     let taken = (server.status("VmHWM") - before) * 1024;
     let promised = limits.most_memory().expect("a ceiling");
     println!("{} KiB taken, {} KiB promised", taken / 1024, promised / 1024);
-    assert!(taken <= promised, "{} octets taken, {} promised", taken, promised);
-    assert!(taken >= promised / 3, "{} octets taken: it was not full", taken);
+    assert!(taken <= promised, "{} bytes taken, {} promised", taken, promised);
+    assert!(taken >= promised / 3, "{} bytes taken: it was not full", taken);
 
     // The server goes on: the place is free again, and beyond it nobody is let in.
     let mut last = None;
@@ -127,7 +127,7 @@ fn clients_that_take_all_they_may_take_no_more_than_the_small_limits_promise() {
     let refusal = Client::upgrade(server.address, "/ws", "").1;
     assert_eq!((refusal.status, refusal.header("retry-after")), (503, Some("1")));
     last.text("still here");
-    assert_eq!(last.next_text(), "24576 octets");
+    assert_eq!(last.next_text(), "24576 bytes");
 }
 
 const LARGE: usize = 8 * MIB;
@@ -149,7 +149,7 @@ fn an_answer_that_a_client_does_not_read_is_in_memory_once() {
         .map(|_| {
             let mut client = Client::connect(server.address);
             client.send(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            assert_eq!(client.octets(15), b"HTTP/1.1 200 OK");
+            assert_eq!(client.bytes(15), b"HTTP/1.1 200 OK");
             client
         })
         .collect();
@@ -171,7 +171,7 @@ fn on_the_small_stack_a_handler_prints_formats_and_panics_also_with_a_backtrace(
         client.text("panic");
         assert_eq!(client.next_close().0, 1011, "backtrace {}", backtrace);
         other.text("still here");
-        assert_eq!(other.next_text(), "24576 octets", "backtrace {}", backtrace);
+        assert_eq!(other.next_text(), "24576 bytes", "backtrace {}", backtrace);
         let mut told = String::new();
         let stderr = server.stderr();
         drop(server);

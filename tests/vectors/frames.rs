@@ -21,7 +21,7 @@ pub static FRAMES: &[Vector] = &[
         Times(65_536, &[Raw(b"*")]),
     ], OPEN.echo_len(&[65536]).minimal_len()),
 
-    // octet-wise chops (Autobahn 1.1.8, 2.6)
+    // byte-wise chops (Autobahn 1.1.8, 2.6)
     ws("f-drip", &[Drip(5, &[Raw(b"\x81\x8b\x37\xfa\x21\x3d"), Masked(b"hello world")])],
         OPEN.echo(&["hello world"])),
 

@@ -109,7 +109,7 @@ pub static REQUEST: &[Vector] = &[
     http("rl-nonascii-target", &[Raw(b"GET /h\xc3\xa9llo HTTP/1.1\r\nHost: localhost\r\n\r\n")],
         CLOSED.status(400)),
 
-    // MUST 414; support >= 8000 octets (RFC 9112 §3; default 8192)
+    // MUST 414; support >= 8000 bytes (RFC 9112 §3; default 8192)
     http("rl-uri-too-long", &[
         Raw(b"GET /"), Times(9000, &[Raw(b"a")]), Raw(b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     ], CLOSED.status(414)),

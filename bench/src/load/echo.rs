@@ -13,13 +13,13 @@ pub struct Echo {
     ring: Ring,
     in_flight: u64,
     buffer: Vec<u8>,
-    /// Octets that came back, on all connections.
+    /// Bytes that came back, on all connections.
     received: u64,
 }
 
 struct Client {
     stream: TcpStream,
-    /// Octets so far.
+    /// Bytes so far.
     sent: u64,
     received: u64,
 }
@@ -62,11 +62,11 @@ impl Load for Echo {
 impl Client {
     fn read(&mut self, ring: &Ring, buffer: &mut [u8]) -> io::Result<()> {
         let received = &mut self.received;
-        read_all(&mut self.stream, buffer, |octets| {
-            if !ring.matches(*received, octets) {
+        read_all(&mut self.stream, buffer, |bytes| {
+            if !ring.matches(*received, bytes) {
                 return Err(wrong("a reply is not what was sent"));
             }
-            *received += octets.len() as u64;
+            *received += bytes.len() as u64;
             Ok(())
         })
     }

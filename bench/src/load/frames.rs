@@ -14,31 +14,31 @@ pub enum OpCode {
 /// (RFC 6455, 5.2).
 pub fn frame(opcode: OpCode, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     let mask = if key.is_some() { 0x80 } else { 0 };
-    let mut octets = vec![0x80 | opcode as u8];
+    let mut bytes = vec![0x80 | opcode as u8];
     match payload.len() {
-        short @ 0..=125 => octets.push(mask | short as u8),
+        short @ 0..=125 => bytes.push(mask | short as u8),
         medium @ 126..=0xffff => {
-            octets.push(mask | 126);
-            octets.extend((medium as u16).to_be_bytes());
+            bytes.push(mask | 126);
+            bytes.extend((medium as u16).to_be_bytes());
         }
         long => {
-            octets.push(mask | 127);
-            octets.extend((long as u64).to_be_bytes());
+            bytes.push(mask | 127);
+            bytes.extend((long as u64).to_be_bytes());
         }
     }
     match key {
-        None => octets.extend(payload),
+        None => bytes.extend(payload),
         Some(key) => {
-            octets.extend(key);
-            octets.extend(payload.iter().zip(key.iter().cycle()).map(|(octet, key)| octet ^ key));
+            bytes.extend(key);
+            bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
         }
     }
-    octets
+    bytes
 }
 
 /// An endless stream of different messages of one size, as a ring.
 pub struct Ring {
-    /// Octets of one message as it is sent, and as it comes back.
+    /// Bytes of one message as it is sent, and as it comes back.
     pub sent_length: u64,
     pub reply_length: u64,
     // Both twice, so that any piece of a ring's length is in one piece.
@@ -47,7 +47,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Returns a ring of `count` messages of `length` octets that start with `first`.
+    /// Returns a ring of `count` messages of `length` bytes that start with `first`.
     pub fn new(wire: Wire, opcode: OpCode, first: u8, length: usize, count: usize) -> Ring {
         let (mut sent, mut replies) = (Vec::new(), Vec::new());
         for number in 0..count {
@@ -65,7 +65,7 @@ impl Ring {
         Ring { sent_length: sent_length as u64, reply_length: reply_length as u64, sent, replies }
     }
 
-    /// Returns what is sent from the octet `from` of the stream to `to`, or as much of it as is in
+    /// Returns what is sent from the byte `from` of the stream to `to`, or as much of it as is in
     /// one piece.
     pub fn to_send(&self, from: u64, to: u64) -> &[u8] {
         let ring = self.sent.len() / 2;
@@ -73,12 +73,12 @@ impl Ring {
         &self.sent[at..at + ((to - from) as usize).min(ring)]
     }
 
-    /// Returns whether these octets are what must come back from the octet `from` on.
-    pub fn matches(&self, from: u64, octets: &[u8]) -> bool {
+    /// Returns whether these bytes are what must come back from the byte `from` on.
+    pub fn matches(&self, from: u64, bytes: &[u8]) -> bool {
         let ring = self.replies.len() / 2;
         let at = (from % ring as u64) as usize;
         // After a whole ring it is at the same place again.
-        octets.chunks(ring).all(|piece| piece == &self.replies[at..at + piece.len()])
+        bytes.chunks(ring).all(|piece| piece == &self.replies[at..at + piece.len()])
     }
 }
 
@@ -95,7 +95,7 @@ fn payload(first: u8, length: usize, number: usize) -> Vec<u8> {
 }
 
 fn key(number: usize) -> [u8; 4] {
-    [0x37, 0xfa, 0x21, 0x3d].map(|octet: u8| octet.wrapping_add(number as u8))
+    [0x37, 0xfa, 0x21, 0x3d].map(|byte: u8| byte.wrapping_add(number as u8))
 }
 
 #[cfg(test)]
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_octet_is_seen() {
+    fn a_wrong_byte_is_seen() {
         let ring = Ring::new(Wire::WebSocket, OpCode::Text, b'e', 125, 3);
         let mut replies = ring.replies.repeat(2);
         assert!(ring.matches(0, &replies));

@@ -1,7 +1,7 @@
 //! The clients: all in this thread, in one event loop, so that they take as little as they can of
 //! the machine that they share with the server.
 //!
-//! What is sent is prepared once (`frames`); what comes back is compared octet for octet with what
+//! What is sent is prepared once (`frames`); what comes back is compared byte for byte with what
 //! must come, so a reply that is missing, cut, doubled or out of order ends the measurement.
 
 pub mod echo;

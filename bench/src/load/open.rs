@@ -56,15 +56,15 @@ fn read_head(stream: &mut TcpStream) -> io::Result<()> {
 
 /// Returns whether the answer's head is there. Error: it is no 101 for the key that was sent, or
 /// the server speaks before the client does.
-pub fn is_whole_head(octets: &[u8]) -> io::Result<bool> {
-    if !octets.ends_with(b"\r\n\r\n") {
+pub fn is_whole_head(bytes: &[u8]) -> io::Result<bool> {
+    if !bytes.ends_with(b"\r\n\r\n") {
         return Ok(false);
     }
-    let accepted = octets.windows(ACCEPT.len()).any(|window| window == ACCEPT);
-    if octets.starts_with(b"HTTP/1.1 101 ") && accepted {
+    let accepted = bytes.windows(ACCEPT.len()).any(|window| window == ACCEPT);
+    if bytes.starts_with(b"HTTP/1.1 101 ") && accepted {
         Ok(true)
     } else {
-        Err(wrong(format!("no WebSocket: {}", String::from_utf8_lossy(octets).escape_debug())))
+        Err(wrong(format!("no WebSocket: {}", String::from_utf8_lossy(bytes).escape_debug())))
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Room {
     ring: Ring,
     buffer: Vec<u8>,
     received: u64,
-    /// Octets that the speaker, the first member, has sent.
+    /// Bytes that the speaker, the first member, has sent.
     sent: u64,
     flight: Flight,
 }
@@ -46,8 +46,8 @@ impl Room {
     fn speak(&mut self) -> io::Result<()> {
         let may_send = (self.flight.landed + self.flight.limit as u64) * self.ring.sent_length;
         while self.sent < may_send {
-            let octets = self.ring.to_send(self.sent, may_send);
-            match write_some(&mut self.members[0].stream, octets)? {
+            let bytes = self.ring.to_send(self.sent, may_send);
+            match write_some(&mut self.members[0].stream, bytes)? {
                 0 => return Ok(()),
                 count => self.sent += count as u64,
             }
@@ -65,11 +65,11 @@ impl Load for Room {
             waiter.wait(end, |index| {
                 let member = &mut members[index];
                 let before = member.received;
-                read_all(&mut member.stream, buffer, |octets| {
-                    if !ring.matches(member.received, octets) {
+                read_all(&mut member.stream, buffer, |bytes| {
+                    if !ring.matches(member.received, bytes) {
                         return Err(wrong("a member got something else than was said"));
                     }
-                    member.received += octets.len() as u64;
+                    member.received += bytes.len() as u64;
                     Ok(())
                 })?;
                 *received += member.received - before;

@@ -110,7 +110,7 @@ pub fn run(
         let end = Instant::now() + Duration::from_millis(20);
         waiter.wait(end, |index| {
             let (stream, reader) = &mut readers[index];
-            read_all(stream, &mut buffer, |octets| reader.take(octets, now(), &mut latencies))
+            read_all(stream, &mut buffer, |bytes| reader.take(bytes, now(), &mut latencies))
         })?;
         let all_read = readers.iter().all(|(_, reader)| reader.number == order.messages);
         match told.try_recv() {
@@ -127,7 +127,7 @@ pub fn run(
         }
         waiter.wait(give_up, |index| {
             let (stream, reader) = &mut readers[index];
-            read_all(stream, &mut buffer, |octets| reader.take(octets, now(), &mut latencies))
+            read_all(stream, &mut buffer, |bytes| reader.take(bytes, now(), &mut latencies))
         })?;
     }
     let p99 = percentile(&mut latencies, 99.0).unwrap_or(0);
@@ -148,7 +148,7 @@ fn is_closed(mut stream: &TcpStream) -> bool {
     }
 }
 
-/// Reads frames of one kind, and looks at each octet.
+/// Reads frames of one kind, and looks at each byte.
 struct Reader {
     /// A whole frame; its stamp is not looked at.
     frame: Vec<u8>,
@@ -167,16 +167,16 @@ impl Reader {
         Reader { frame, stamp: [0; STAMP], at: 0, number: 0 }
     }
 
-    /// Takes octets that came, and notes how late each message is, in microseconds.
-    fn take(&mut self, mut octets: &[u8], now: u64, latencies: &mut Vec<u32>) -> io::Result<()> {
-        while !octets.is_empty() {
+    /// Takes bytes that came, and notes how late each message is, in microseconds.
+    fn take(&mut self, mut bytes: &[u8], now: u64, latencies: &mut Vec<u32>) -> io::Result<()> {
+        while !bytes.is_empty() {
             let in_stamp = (HEADER..HEADER + STAMP).contains(&self.at);
             let end = match self.at {
                 at if at < HEADER => HEADER,
                 _ if in_stamp => HEADER + STAMP,
                 _ => self.frame.len(),
             };
-            let (piece, rest) = octets.split_at(octets.len().min(end - self.at));
+            let (piece, rest) = bytes.split_at(bytes.len().min(end - self.at));
             let place = self.at..self.at + piece.len();
             if in_stamp {
                 self.stamp[place.start - HEADER..place.end - HEADER].copy_from_slice(piece);
@@ -184,7 +184,7 @@ impl Reader {
                 return Err(wrong("a client got something else than was broadcast"));
             }
             self.at += piece.len();
-            octets = rest;
+            bytes = rest;
             if self.at == self.frame.len() {
                 self.at = 0;
                 latencies.push(self.lateness(now)?);
@@ -199,7 +199,7 @@ impl Reader {
             return Err(wrong("a client missed a message"));
         }
         self.number += 1;
-        let made = made.iter().fold(0, |all: u64, octet| all << 8 | u64::from(*octet));
+        let made = made.iter().fold(0, |all: u64, byte| all << 8 | u64::from(*byte));
         Ok((now.saturating_sub(made) / 1000) as u32)
     }
 }
@@ -241,12 +241,12 @@ mod tests {
     #[test]
     fn a_reader_sees_what_is_wrong() {
         let mut latencies = Vec::new();
-        let octets = stream();
-        assert!(Reader::new(&ORDER).take(&octets[304..], 0, &mut latencies).is_err());
+        let bytes = stream();
+        assert!(Reader::new(&ORDER).take(&bytes[304..], 0, &mut latencies).is_err());
         for at in [0, 3, 20, 303] {
-            let mut octets = octets.clone();
-            octets[at] ^= 1;
-            assert!(Reader::new(&ORDER).take(&octets, 0, &mut latencies).is_err());
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            assert!(Reader::new(&ORDER).take(&bytes, 0, &mut latencies).is_err());
         }
     }
 }

@@ -138,11 +138,11 @@ impl Visit {
         }
     }
 
-    /// Few octets into an empty socket: it takes all.
-    fn say(&mut self, next: Step, octets: &[u8]) -> io::Result<()> {
+    /// Few bytes into an empty socket: it takes all.
+    fn say(&mut self, next: Step, bytes: &[u8]) -> io::Result<()> {
         self.step = next;
         self.received.clear();
-        self.stream.write_all(octets)
+        self.stream.write_all(bytes)
     }
 
     /// The server has ended its side: after its own Close frame, or too early.

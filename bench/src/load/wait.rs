@@ -84,8 +84,8 @@ pub fn read_all(
 }
 
 /// Writes as much as the socket takes. Returns how much.
-pub fn write_some(stream: &mut TcpStream, octets: &[u8]) -> io::Result<usize> {
-    match stream.write(octets) {
+pub fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match stream.write(bytes) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
         result => result,
     }

@@ -50,7 +50,7 @@ impl Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     WebSocket,
-    /// The same octets without any meaning.
+    /// The same bytes without any meaning.
     Raw,
 }
 

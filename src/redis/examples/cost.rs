@@ -28,7 +28,7 @@ const MANY: u32 = 200_000;
 /// Messages whose way is timed, and the pause between them.
 const TIMED: u32 = 2_000;
 const PAUSE: Duration = Duration::from_millis(1);
-/// Octets of a message.
+/// Bytes of a message.
 const LENGTH: usize = 125;
 
 struct Quiet;
@@ -253,7 +253,7 @@ fn main() {
         ways[1].push(hear(&mut far, TIMED, || _ = one.run("timed", 2)).0);
         ways[2].push(plain(&engine));
     }
-    println!("| {} octets; median of {} rounds (lowest-highest) | |\n|---|--:|", LENGTH, ROUNDS);
+    println!("| {} bytes; median of {} rounds (lowest-highest) | |\n|---|--:|", LENGTH, ROUNDS);
     let mut figures = figures.into_iter();
     let mut next = |what, unit| row(what, unit, figures.next().unwrap_or_default());
     let local = next("a send to one client here, without a relay", "us");

@@ -5,7 +5,7 @@
 //! command's. Of a SUBSCRIBE that is refused each half is asked for by itself, until the channel is
 //! found that Redis does not want: the others are not deaf for its sake.
 
-use crate::bounds::{BATCH_OCTETS, CHANNELS};
+use crate::bounds::{BATCH_BYTES, CHANNELS};
 use crate::wire::Wire;
 use redis::RedisResult;
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -40,7 +40,7 @@ impl Asking {
         while let Some(channel) = channels.next() {
             bytes += channel.len();
             some.insert(channel);
-            if some.len() == CHANNELS || bytes >= BATCH_OCTETS || channels.peek().is_none() {
+            if some.len() == CHANNELS || bytes >= BATCH_BYTES || channels.peek().is_none() {
                 self.next.push_back(Command { verb, channels: std::mem::take(&mut some) });
                 bytes = 0;
             }
@@ -144,7 +144,7 @@ mod tests {
     fn one_command_at_a_time_is_bounded_in_channels_and_bytes() {
         let mut asking = Asking::default();
         asking.ask(Verb::Subscribe, names(0..CHANNELS + 1));
-        asking.ask(Verb::Unsubscribe, vec!["x".repeat(BATCH_OCTETS), "y".to_string()]);
+        asking.ask(Verb::Unsubscribe, vec!["x".repeat(BATCH_BYTES), "y".to_string()]);
         let mut lengths = Vec::new();
         while let Some(command) = asking.begin() {
             let channels: Vec<String> = command.channels.iter().cloned().collect();

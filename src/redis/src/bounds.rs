@@ -5,13 +5,13 @@ use std::time::Duration;
 /// Messages that wait for Redis at most, by default: what a busy process sends in some seconds, which
 /// is how long a restart of Redis takes.
 pub const QUEUE_MESSAGES: usize = 16 * 1024;
-/// Octets of messages that wait for Redis at most, by default.
-pub const QUEUE_OCTETS: usize = 16 * 1024 * 1024;
+/// Bytes of messages that wait for Redis at most, by default.
+pub const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// Most messages that are written to Redis at once. Their answers are awaited before more is written:
 /// so many are lost at most when a connection fails.
 pub const BATCH: usize = 256;
-/// Octets above which no further message is written at once.
-pub const BATCH_OCTETS: usize = 256 * 1024;
+/// Bytes above which no further message is written at once.
+pub const BATCH_BYTES: usize = 256 * 1024;
 /// Longest that it may take to connect, once the system has looked up the host's name: TCP, TLS and
 /// the answer to a password together. If the name has several addresses, each is tried for its share.
 pub const CONNECT: Duration = Duration::from_secs(3);

@@ -55,8 +55,8 @@ mod subscriber;
 mod wire;
 
 pub use bounds::{
-    ANSWER, BATCH, BATCH_OCTETS, CONNECT, FIRST_PAUSE, GAP_PACE, HEARTBEAT, LONGEST_PAUSE,
-    QUEUE_MESSAGES, QUEUE_OCTETS, REUNION, SILENCE,
+    ANSWER, BATCH, BATCH_BYTES, CONNECT, FIRST_PAUSE, GAP_PACE, HEARTBEAT, LONGEST_PAUSE,
+    QUEUE_MESSAGES, QUEUE_BYTES, REUNION, SILENCE,
 };
 pub use sockling::relay::Gap;
 
@@ -98,11 +98,11 @@ impl Redis {
         self
     }
 
-    /// Sets how many messages, and how many octets of them, wait at most for one Redis that is away
+    /// Sets how many messages, and how many bytes of them, wait at most for one Redis that is away
     /// or slow. More are refused and told by a [`Gap`]. Default [`QUEUE_MESSAGES`] and
-    /// [`QUEUE_OCTETS`].
-    pub fn queue(mut self, messages: usize, octets: usize) -> Redis {
-        self.shards.iter_mut().for_each(|shard| shard.state.bound(messages, octets));
+    /// [`QUEUE_BYTES`].
+    pub fn queue(mut self, messages: usize, bytes: usize) -> Redis {
+        self.shards.iter_mut().for_each(|shard| shard.state.bound(messages, bytes));
         self
     }
 
@@ -204,7 +204,7 @@ impl Handle {
         self.states.iter().map(|state| state.processes()).min().unwrap_or(0)
     }
 
-    /// Returns how many messages wait for Redis, and how many octets.
+    /// Returns how many messages wait for Redis, and how many bytes.
     pub fn waiting(&self) -> (usize, usize) {
         let waiting = self.states.iter().map(|state| state.waiting());
         waiting.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
@@ -213,8 +213,8 @@ impl Handle {
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let (messages, octets) = self.waiting();
-        write!(out, "Handle({} messages of {} octets wait)", messages, octets)
+        let (messages, bytes) = self.waiting();
+        write!(out, "Handle({} messages of {} bytes wait)", messages, bytes)
     }
 }
 

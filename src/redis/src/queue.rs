@@ -1,7 +1,7 @@
 //! What waits for Redis, and which subscriptions it has confirmed. Threads that serve clients come
 //! here: no lock is held across I/O, and nobody waits for room.
 
-use crate::bounds::{BATCH, BATCH_OCTETS, CHANGE, CHANGES, CHANNEL, QUEUE_MESSAGES, QUEUE_OCTETS};
+use crate::bounds::{BATCH, BATCH_BYTES, CHANGE, CHANGES, CHANNEL, QUEUE_MESSAGES, QUEUE_BYTES};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ pub(crate) struct State {
 
 struct Queue {
     posts: VecDeque<Post>,
-    octets: usize,
+    bytes: usize,
     most: (usize, usize),
     /// Of the batch that was taken.
     in_hand: usize,
@@ -66,8 +66,8 @@ impl Default for Queue {
     fn default() -> Queue {
         Queue {
             posts: VecDeque::new(),
-            octets: 0,
-            most: (QUEUE_MESSAGES, QUEUE_OCTETS),
+            bytes: 0,
+            most: (QUEUE_MESSAGES, QUEUE_BYTES),
             in_hand: 0,
             wake: false,
             idle: false,
@@ -106,8 +106,8 @@ impl Lost {
 }
 
 impl State {
-    pub fn bound(&self, messages: usize, octets: usize) {
-        self.queue().most = (messages, octets);
+    pub fn bound(&self, messages: usize, bytes: usize) {
+        self.queue().most = (messages, bytes);
     }
 
     pub fn most(&self) -> (usize, usize) {
@@ -118,13 +118,13 @@ impl State {
     pub fn push(&self, channel: &str, envelope: Vec<u8>) -> bool {
         let post = Post { channel: channel.to_string(), envelope, at: SystemTime::now() };
         let mut queue = self.queue();
-        let octets = queue.octets + post.weight();
-        let full = queue.posts.len() >= queue.most.0 || octets > queue.most.1;
+        let bytes = queue.bytes + post.weight();
+        let full = queue.posts.len() >= queue.most.0 || bytes > queue.most.1;
         if full || post.channel.len() > CHANNEL {
             queue.lost.add(Lost { count: 1, since: Some(post.at) });
             return false;
         }
-        queue.octets = octets;
+        queue.bytes = bytes;
         queue.posts.push_back(post);
         self.notify(queue);
         true
@@ -187,17 +187,17 @@ impl State {
             };
         }
         queue.idle = false;
-        let (mut posts, mut octets) = (Vec::new(), 0);
-        while posts.len() < BATCH && octets < BATCH_OCTETS {
+        let (mut posts, mut bytes) = (Vec::new(), 0);
+        while posts.len() < BATCH && bytes < BATCH_BYTES {
             match queue.posts.pop_front() {
                 Some(post) => {
-                    octets += post.weight();
+                    bytes += post.weight();
                     posts.push(post);
                 }
                 None => break,
             }
         }
-        queue.octets -= octets;
+        queue.bytes -= bytes;
         queue.in_hand = posts.len();
         let (wake, lost) = (std::mem::take(&mut queue.wake), std::mem::take(&mut queue.lost));
         Batch { posts, wake, lost }
@@ -232,7 +232,7 @@ impl State {
 
     pub fn waiting(&self) -> (usize, usize) {
         let queue = self.queue();
-        (queue.posts.len() + queue.in_hand, queue.octets)
+        (queue.posts.len() + queue.in_hand, queue.bytes)
     }
 
     pub fn wait_until_empty(&self, end: Instant) -> bool {
@@ -338,11 +338,11 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_bounded_in_messages_and_octets_and_counts_what_it_refuses() {
+    fn the_queue_is_bounded_in_messages_and_bytes_and_counts_what_it_refuses() {
         let state = State::default();
         state.bound(3, 100);
         assert!(state.push("u.1", vec![0; 37]) && state.push("u.2", vec![0; 37]));
-        assert!(!state.push("u.3", vec![0; 37]), "octets");
+        assert!(!state.push("u.3", vec![0; 37]), "bytes");
         assert!(state.push("u.3", Vec::new()) && !state.push("u.4", Vec::new()), "messages");
         assert_eq!((state.waiting(), state.lost().count), ((3, 83), 2));
         let batch = take(&state);
@@ -389,7 +389,7 @@ mod tests {
             batch.iter().filter_map(|post| post.channel.parse().ok()).collect();
         assert_eq!(numbers, (0..BATCH).collect::<Vec<_>>());
         assert_eq!(take(&state).posts.len(), 1);
-        (0..3).for_each(|_| assert!(state.push("x", vec![0; BATCH_OCTETS])));
+        (0..3).for_each(|_| assert!(state.push("x", vec![0; BATCH_BYTES])));
         assert_eq!(take(&state).posts.len(), 1);
     }
 

@@ -44,9 +44,9 @@ impl Shard {
 
     /// Returns one at another URL with the same settings.
     pub fn like(&self, url: &str) -> Result<Shard, Error> {
-        let (messages, octets) = self.state.most();
+        let (messages, bytes) = self.state.most();
         let shard = Shard::new(url)?;
-        shard.state.bound(messages, octets);
+        shard.state.bound(messages, bytes);
         Ok(Shard { prefix: self.prefix.clone(), on_gap: self.on_gap.clone(), ..shard })
     }
 
@@ -100,8 +100,8 @@ impl Shard {
 /// Returns which of several a channel belongs to: the same on every process and in every version, so
 /// it is a hash of its own (FNV-1a, 64 bits).
 pub(crate) fn index(channel: &str, shards: usize) -> usize {
-    let hash = channel.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    let hash = channel.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     (hash % shards.max(1) as u64) as usize
 }

@@ -12,7 +12,7 @@ fn limits() -> Limits {
 /// Panics when a promise about this body is broken.
 pub fn check(bytes: &[u8]) {
     let [whole, one_by_one, in_two] = ways(bytes).map(|pieces| decode(&pieces));
-    assert_eq!(one_by_one, whole, "one octet at a time");
+    assert_eq!(one_by_one, whole, "one byte at a time");
     assert_eq!(in_two, whole, "cut in two");
     assert!(whole.body.len() <= limits().body);
     if let Ok((used, true)) = whole.end {
@@ -27,7 +27,7 @@ pub fn check(bytes: &[u8]) {
 #[derive(Debug, PartialEq)]
 struct Decoded {
     body: Vec<u8>,
-    /// Octets that were used, and whether the body ended.
+    /// Bytes that were used, and whether the body ended.
     end: Result<(usize, bool), ChunkedError>,
 }
 

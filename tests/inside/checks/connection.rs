@@ -1,4 +1,4 @@
-//! A connection is answered the same however its octets come, and ends when they end.
+//! A connection is answered the same however its bytes come, and ends when they end.
 
 use super::ways;
 use crate::ground::limits::Limits;
@@ -17,10 +17,10 @@ fn limits() -> Limits {
     }
 }
 
-/// Panics when a promise about a connection that sends these octets is broken.
+/// Panics when a promise about a connection that sends these bytes is broken.
 pub fn check(bytes: &[u8]) {
     let [whole, one_by_one, in_two] = ways(bytes).map(|pieces| answers(&pieces));
-    assert_eq!(one_by_one, whole, "one octet at a time");
+    assert_eq!(one_by_one, whole, "one byte at a time");
     assert_eq!(in_two, whole, "cut in two");
 }
 

@@ -1,4 +1,4 @@
-//! A WebSocket's conversation is the one that RFC 6455 says, however its octets come.
+//! A WebSocket's conversation is the one that RFC 6455 says, however its bytes come.
 
 use super::connection::answers;
 use super::frame::{framed, hear};

@@ -10,7 +10,7 @@ use base64::Engine as _;
 /// Panics when a promise about these Cookie lines is broken. Lines end with a line feed.
 pub fn check(bytes: &[u8]) {
     let mut headers = Headers::new();
-    bytes.split(|octet| *octet == b'\n').for_each(|line| headers.push("Cookie", line));
+    bytes.split(|byte| *byte == b'\n').for_each(|line| headers.push("Cookie", line));
     let found: Vec<_> = cookies(&headers).collect();
     assert!(found.len() <= COOKIE_PAIRS);
     for (name, value) in &found {
@@ -27,7 +27,7 @@ pub fn check(bytes: &[u8]) {
     let keys = SessionKeys::new([[7; 32]]).expect("a long key");
     let text = String::from_utf8_lossy(bytes);
     assert!(SessionId::from_token(&text, &keys).map_or(true, |id| id.to_token(&keys) == text));
-    // Signed octets are read, so they may hold anything too.
+    // Signed bytes are read, so they may hold anything too.
     let signed = |label: &str| {
         let text = [label, &text].join(".");
         let signature = BASE64.encode(keys.sign(text.as_bytes()));

@@ -7,9 +7,9 @@ use crate::relay::envelope::Envelope;
 /// Panics when a promise about this envelope, or about this name of a channel, is broken.
 pub fn check(bytes: &[u8]) {
     if let Ok(envelope) = Envelope::parse(bytes) {
-        assert_eq!(envelope.to_octets().as_deref(), Ok(bytes));
+        assert_eq!(envelope.to_bytes().as_deref(), Ok(bytes));
         let name = envelope.channel();
-        let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.%".contains(&octet);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.%".contains(&byte);
         assert!(name.bytes().all(plain), "{}", name);
         let channel = Channel::parse(&name).expect("a channel");
         assert_eq!(channel.name(), name);

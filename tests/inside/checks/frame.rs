@@ -13,7 +13,7 @@ fn limits() -> Limits {
 pub fn check(bytes: &[u8]) {
     header(bytes);
     let [whole, one_by_one, in_two] = ways(bytes).map(|pieces| hear(&pieces, &limits()));
-    assert_eq!(one_by_one, whole, "one octet at a time");
+    assert_eq!(one_by_one, whole, "one byte at a time");
     assert_eq!(in_two, whole, "cut in two");
     for received in &whole.0 {
         match received {
@@ -32,7 +32,7 @@ fn header(bytes: &[u8]) {
     match (first, whole) {
         (None, whole) => assert_eq!(whole, Ok(None)),
         (Some((length, verdict)), whole) => {
-            assert_eq!(verdict, whole, "the first octets decide");
+            assert_eq!(verdict, whole, "the first bytes decide");
             if let Ok(Some((header, used))) = whole {
                 assert_eq!(used, length);
                 let mut written = Vec::new();

@@ -12,8 +12,8 @@ fn limits() -> Limits {
 /// Panics when a promise about this head is broken.
 pub fn check(bytes: &[u8]) {
     let whole = Head::parse(bytes, &limits());
-    let (arrived, verdict) = octet_by_octet(bytes);
-    assert_eq!(verdict, whole, "one octet at a time");
+    let (arrived, verdict) = byte_by_byte(bytes);
+    assert_eq!(verdict, whole, "one byte at a time");
     if let Ok(Some((head, used))) = whole {
         assert_eq!(used, arrived, "nothing behind the head is needed or used");
         assert!(head.headers.iter().count() <= limits().header_count);
@@ -32,8 +32,8 @@ pub fn check(bytes: &[u8]) {
     assert!(query.map_or(0, |value| value.len()) <= 3 * bytes.len());
 }
 
-/// Returns how many octets had come when there was a verdict, and the verdict.
-fn octet_by_octet(bytes: &[u8]) -> (usize, Result<Option<(Head, usize)>, HeadError>) {
+/// Returns how many bytes had come when there was a verdict, and the verdict.
+fn byte_by_byte(bytes: &[u8]) -> (usize, Result<Option<(Head, usize)>, HeadError>) {
     let mut parser = HeadParser::default();
     for arrived in 0..=bytes.len() {
         let verdict = parser.advance(&bytes[..arrived], &limits());
@@ -50,7 +50,7 @@ fn read_again(head: &Head) {
         "*" => written.push(b'*'),
         path => path.split('/').skip(1).for_each(|segment| {
             written.push(b'/');
-            segment.bytes().for_each(|octet| written.extend(format!("%{:02x}", octet).bytes()));
+            segment.bytes().for_each(|byte| written.extend(format!("%{:02x}", byte).bytes()));
         }),
     }
     if !head.query.is_empty() {

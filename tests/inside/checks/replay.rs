@@ -1,10 +1,10 @@
-//! The corpus, and octets like it: the same ones in each run.
+//! The corpus, and bytes like it: the same ones in each run.
 
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-/// Checks each octet string of a target's corpus, and so many variants.
+/// Checks each byte string of a target's corpus, and so many variants.
 fn replay(target: &str, check: fn(&[u8]), variants: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inside/corpus").join(target);
     let mut corpus: Vec<Vec<u8>> = Vec::new();
@@ -16,12 +16,12 @@ fn replay(target: &str, check: fn(&[u8]), variants: usize) {
     assert!(corpus.len() >= 10, "a corpus of {}", corpus.len());
     let mut random = Random(0x5eed_f022);
     for number in 0..corpus.len() + variants {
-        let octets = match corpus.get(number) {
-            Some(octets) => octets.clone(),
+        let bytes = match corpus.get(number) {
+            Some(bytes) => bytes.clone(),
             None => random.variant(&corpus),
         };
-        let result = catch_unwind(|| check(&octets));
-        assert!(result.is_ok(), "{}: number {}: b\"{}\"", target, number, octets.escape_ascii());
+        let result = catch_unwind(|| check(&bytes));
+        assert!(result.is_ok(), "{}: number {}: b\"{}\"", target, number, bytes.escape_ascii());
     }
 }
 
@@ -36,32 +36,32 @@ impl Random {
         (self.0 % bound as u64) as usize
     }
 
-    fn range(&mut self, octets: &[u8]) -> std::ops::Range<usize> {
-        let (one, other) = (self.below(octets.len() + 1), self.below(octets.len() + 1));
+    fn range(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
+        let (one, other) = (self.below(bytes.len() + 1), self.below(bytes.len() + 1));
         one.min(other)..one.max(other)
     }
 
-    /// Returns octets of the corpus with a few changes.
+    /// Returns bytes of the corpus with a few changes.
     fn variant(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
-        let mut octets = corpus[self.below(corpus.len())].clone();
+        let mut bytes = corpus[self.below(corpus.len())].clone();
         for _ in 0..1 + self.below(3) {
-            let range = self.range(&octets);
+            let range = self.range(&bytes);
             let at = range.start;
             match self.below(6) {
-                0 => drop(octets.splice(range, [])),
-                1 => octets.truncate(at),
-                2 => octets.insert(at, self.below(256) as u8),
-                3 => octets.splice(at..at, octets[range].to_vec()).for_each(drop),
-                4 if at < octets.len() => octets[at] ^= 1 << self.below(8),
+                0 => drop(bytes.splice(range, [])),
+                1 => bytes.truncate(at),
+                2 => bytes.insert(at, self.below(256) as u8),
+                3 => bytes.splice(at..at, bytes[range].to_vec()).for_each(drop),
+                4 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
                 _ => {
                     let other = &corpus[self.below(corpus.len())];
                     let some = self.range(other);
-                    octets.splice(range, other[some].iter().copied()).for_each(drop);
+                    bytes.splice(range, other[some].iter().copied()).for_each(drop);
                 }
             }
         }
-        octets.truncate(4096);
-        octets
+        bytes.truncate(4096);
+        bytes
     }
 }
 

@@ -65,9 +65,9 @@ impl Got {
                 return false;
             }
             assert_eq!(opcode, 0x82, "a binary message begins here");
-            let (octets, sum) = payload.split_at(payload.len() - 4);
-            assert_eq!(checksum(octets).to_be_bytes(), sum, "the octets that were sent");
-            let sender = usize::from(octets[0]);
+            let (bytes, sum) = payload.split_at(payload.len() - 4);
+            assert_eq!(checksum(bytes).to_be_bytes(), sum, "the bytes that were sent");
+            let sender = usize::from(bytes[0]);
             let next = &mut self.messages[sender];
             let is_next = payload == message(sender, *next);
             assert!(is_next, "number {} of sender {} must come: {:?}", next, sender, payload);

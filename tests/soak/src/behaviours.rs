@@ -22,7 +22,7 @@ pub const ALL: [Behaviour; 11] = [
     ("bad head: its status", bad_head),
     ("bad frame: its close code", bad_frame),
     ("does not read what it is sent: cut off, what came was whole", stalled),
-    ("octet by octet: answered all the same", slow),
+    ("byte by byte: answered all the same", slow),
 ];
 
 /// One in so many of those who leave in the middle stays instead, and is silent until its time is
@@ -154,7 +154,7 @@ const BAD_FRAMES: [(&[u8], u16); 9] = [
     (b"\x82\xfe\0\x05\0\0\0\0hello", 1002),        // a length that is longer than need be
     (b"\x88\x82\0\0\0\0\x03\xed", 1002),           // 1005 may not be sent
     (b"\x81\x82\0\0\0\0\xc3\x28", 1007),           // no UTF-8
-    (b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0", 1009), // 2^62 octets, claimed
+    (b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0", 1009), // 2^62 bytes, claimed
 ];
 
 fn bad_frame(door: SocketAddr, turn: usize) {
@@ -184,8 +184,8 @@ fn stalled(door: SocketAddr, _: usize) {
 }
 
 fn slow(door: SocketAddr, turn: usize) {
-    let drip = |client: &mut Client, octets: &[u8]| {
-        octets.iter().for_each(|octet| client.send(&[*octet]));
+    let drip = |client: &mut Client, bytes: &[u8]| {
+        bytes.iter().for_each(|byte| client.send(&[*byte]));
     };
     let body = text(turn, 40);
     let mut client = Client::connect(door);

@@ -19,12 +19,12 @@ pub const DOORS: usize = 4;
 pub const ROOM: usize = 100;
 /// How long a head and a message may take; the rest of the limits is the default.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Octets of what is sent to a client that will not read it.
+/// Bytes of what is sent to a client that will not read it.
 pub const PIECE: usize = 16 * 1024;
 /// Threads that send in the accounting, and the clients that they send to: users 1 to 16.
 pub const SENDERS: usize = 8;
 pub const USERS: usize = 16;
-/// Users who pause, and for whom the senders wait when so many octets wait for them.
+/// Users who pause, and for whom the senders wait when so many bytes wait for them.
 pub const PACED: std::ops::Range<usize> = 4..8;
 const PACE: usize = 128 * 1024;
 
@@ -188,7 +188,7 @@ fn send(count: u32) -> String {
     users.map(|number: u32| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a message: sender, number, octets that follow from both, and a checksum. One in a
+/// Returns a message: sender, number, bytes that follow from both, and a checksum. One in a
 /// hundred is long: when the system has room for a part of it, the rest has to follow at once.
 pub fn message(sender: usize, number: u32) -> Vec<u8> {
     let most = if number as usize % 100 == sender { 100_000 } else { 1_000 };
@@ -201,7 +201,7 @@ pub fn message(sender: usize, number: u32) -> Vec<u8> {
 }
 
 /// FNV-1a, 32 bits.
-pub fn checksum(octets: &[u8]) -> u32 {
-    let step = |sum: u32, octet: &u8| (sum ^ u32::from(*octet)).wrapping_mul(0x0100_0193);
-    octets.iter().fold(0x811c_9dc5, step)
+pub fn checksum(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    bytes.iter().fold(0x811c_9dc5, step)
 }

@@ -346,10 +346,10 @@ fn a_hostile_publisher_is_counted_and_nothing_else_comes_of_it() {
     };
     // Cut at each place, and with each bit turned that is no payload.
     (0..valid.len()).for_each(|end| publish("u.7", &valid[..end]));
-    for octet in (0..4).chain(28..32) {
+    for byte in (0..4).chain(28..32) {
         for bit in 0..8 {
             let mut turned = *valid;
-            turned[octet] ^= 1 << bit;
+            turned[byte] ^= 1 << bit;
             publish("u.7", &turned);
         }
     }
@@ -559,7 +559,7 @@ fn a_redis_that_sends_a_byte_each_second_is_noticed_on_both_connections() {
 fn envelope_for_user(user: i64, text: &str) -> Vec<u8> {
     let target = Target::Session(SessionName::User(user));
     let envelope = Envelope { node: Bits([9; 16]), target, content: Content::Text(text) };
-    envelope.to_octets().expect("it is short")
+    envelope.to_bytes().expect("it is short")
 }
 
 #[test]

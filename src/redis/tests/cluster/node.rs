@@ -19,7 +19,7 @@ static CROWD: Mutex<Vec<Receiver>> = Mutex::new(Vec::new());
 
 #[derive(Clone, Copy, Default)]
 pub struct Options {
-    /// Messages and octets that wait for Redis at most.
+    /// Messages and bytes that wait for Redis at most.
     pub queue: Option<(usize, usize)>,
 }
 
@@ -43,8 +43,8 @@ impl Node {
         command.args(["--exact", "a_process", "--ignored", "--nocapture"]);
         // It ends when this end of the pipe does.
         command.stdin(Stdio::piped()).env("NODE_REDIS", urls);
-        if let Some((messages, octets)) = options.queue {
-            command.env("NODE_QUEUE", format!("{} {}", messages, octets));
+        if let Some((messages, bytes)) = options.queue {
+            command.env("NODE_QUEUE", format!("{} {}", messages, bytes));
         }
         Node { process: Child::start(&mut command) }
     }
@@ -100,8 +100,8 @@ pub fn run() {
         redis = redis.shard(url).expect("a URL");
     }
     if let Ok(queue) = std::env::var("NODE_QUEUE") {
-        let (messages, octets) = queue.split_once(' ').expect("two numbers");
-        redis = redis.queue(messages.parse().expect("a number"), octets.parse().expect("a number"));
+        let (messages, bytes) = queue.split_once(' ').expect("two numbers");
+        redis = redis.queue(messages.parse().expect("a number"), bytes.parse().expect("a number"));
     }
     let redis = redis.on_gap(|gap| {
         let when = if gap.to.is_some() { "ends" } else { "begins" };
