@@ -61,9 +61,9 @@
 //! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its bytes and
 //! the functions that they pass.
 //!
-//! 1. *A thread is at the door.* `Door::attend` in `server/acceptor.rs` is blocked in `accept`. It takes the
+//! 1. *A thread waits in `accept`.* `Acceptor::attend` in `server/acceptor.rs` is blocked in `accept`. It takes the
 //!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
-//!    `Roster::admit` (`server/connections.rs`) whether there is room. Then the thread is this connection's.
+//!    `Connections::admit` (`server/connections.rs`) whether there is room. Then the thread is this connection's.
 //! 2. *Bytes.* `Connection::read_head` in `server/connection.rs` reads through `Socket::fill`
 //!    (`net/reader.rs`), which knows the deadline of the whole head.
 //!
@@ -90,7 +90,7 @@
 //!    Connection: Upgrade               Date: ...
 //!    ```
 //! 6. *The 101 leaves.* It is put into a new `Outbox` (`net/outbox.rs`), `registry::join` writes the
-//!    outbox into the session map (`comms/registry.rs`), `Entry::becomes` shows it to a shutdown
+//!    outbox into the session map (`comms/registry.rs`), `Slot::becomes` shows it to a shutdown
 //!    (`server/connections.rs`), `Outbox::open` (`net/writer.rs`) writes it to the socket. From here any thread
 //!    can reach the client. `handle_connection` is called.
 //! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The

@@ -1,6 +1,6 @@
 //! Sends to those who are in this process, with their WebSockets or by a receiver.
 
-use crate::comms::mailbox::Tap;
+use crate::comms::mailbox::Mailbox;
 use crate::comms::recipients::{self, outboxes, Members};
 use crate::comms::registry::{self, connections_of, everyone, is_relayed, publish, with_topics};
 use crate::error::Error;
@@ -16,17 +16,17 @@ use std::time::Instant;
 /// Sends to a session that was looked up.
 pub(crate) fn to_session(
     members: Option<Members>,
-    taps: &[Tap],
+    mailboxes: &[Mailbox],
     message: &Message,
     deadline: Option<Instant>,
 ) -> Result<usize, Error> {
-    taps.iter().for_each(|tap| tap.give(message));
+    mailboxes.iter().for_each(|mailbox| mailbox.give(message));
     members.map_or(Ok(0), |members| recipients::send_to_one(&members, message, deadline))
 }
 
 /// Sends to everybody, or to all but one session.
 pub(crate) fn to_everybody(except: Option<&SessionId>, message: &Message) -> usize {
-    registry::listeners_but(except).iter().for_each(|tap| tap.give(message));
+    registry::listeners_but(except).iter().for_each(|mailbox| mailbox.give(message));
     recipients::send(&everyone(), except, message)
 }
 
@@ -42,15 +42,15 @@ pub(crate) fn to_topic(
     // The topic may keep it for long, and what it has in reserve would not be counted.
     message.shrink();
     let message = Arc::new(message);
-    let audience =
+    let recipients =
         with_topics(|topics, sessions| topics.send(name, &message, except, keep, sessions))?;
     if elsewhere && is_relayed() {
         // First, since a client here may be waited for.
         let target = Target::Topic { name, except: except.map(Into::into) };
         publish(target, Content::from(&*message));
     }
-    registry::listeners_in(name, except).iter().for_each(|tap| tap.give(&message));
-    Ok(audience.map_or(0, |audience| recipients::send(&audience, except, &message)))
+    registry::listeners_in(name, except).iter().for_each(|mailbox| mailbox.give(&message));
+    Ok(recipients.map_or(0, |recipients| recipients::send(&recipients, except, &message)))
 }
 
 /// Closes the WebSockets of a session that was looked up.

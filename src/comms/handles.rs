@@ -3,7 +3,7 @@
 
 use crate::comms::current::{here, Here};
 use crate::comms::dispatch;
-use crate::comms::mailbox::Tap;
+use crate::comms::mailbox::Mailbox;
 use crate::comms::receiver::Receiver;
 use crate::comms::recipients::{outboxes, Member, Members};
 use crate::comms::registry::{self, everyone, is_relayed, listeners_of, members};
@@ -262,9 +262,9 @@ impl Websocket {
         deadline: Option<Instant>,
     ) -> Result<usize, Error> {
         // Looked up first: a message to nobody is not worth encoding.
-        let (members, taps) = (self.members(), self.listeners());
+        let (members, mailboxes) = (self.members(), self.listeners());
         let elsewhere = self.elsewhere();
-        if members.is_none() && taps.is_empty() && elsewhere.is_none() {
+        if members.is_none() && mailboxes.is_empty() && elsewhere.is_none() {
             return Ok(0);
         }
         let message = message.into();
@@ -272,10 +272,10 @@ impl Websocket {
             // First, since a client here may be waited for.
             registry::publish(session, Content::from(&message));
         }
-        dispatch::to_session(members, &taps, &message, deadline)
+        dispatch::to_session(members, &mailboxes, &message, deadline)
     }
 
-    fn listeners(&self) -> Vec<Tap> {
+    fn listeners(&self) -> Vec<Mailbox> {
         match &self.to {
             To::Session(id) => listeners_of(id),
             To::One(_) => Vec::new(),

@@ -4,7 +4,7 @@
 //! the first call that needs it makes it. It lies inside the registry's lock, so that joining a topic,
 //! leaving it with the last tab and the end of a session are one step each.
 
-use crate::comms::mailbox::Tap;
+use crate::comms::mailbox::Mailbox;
 use crate::comms::topics::Topics;
 use crate::net::outbox::Outbox;
 use crate::session::id::SessionId;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(crate) struct Interests {
     pub topics: Topics,
-    pub receivers: HashMap<SessionId, Vec<Tap>>,
+    pub receivers: HashMap<SessionId, Vec<Mailbox>>,
 }
 
 /// What the registry asks of them.
@@ -27,9 +27,9 @@ pub(crate) trait Hook: Send {
     /// still listened to.
     fn went(&mut self, id: &SessionId, outbox: &Arc<Outbox>, last: bool) -> bool;
     /// Returns the receivers of one session.
-    fn receivers_of(&self, id: &SessionId) -> Vec<Tap>;
+    fn receivers_of(&self, id: &SessionId) -> Vec<Mailbox>;
     /// Returns the receivers of all sessions but one.
-    fn receivers_but(&self, except: Option<&SessionId>) -> Vec<Tap>;
+    fn receivers_but(&self, except: Option<&SessionId>) -> Vec<Mailbox>;
     /// Takes the names of the topics that came to be or ended, for the relay.
     fn changed(&mut self) -> Vec<Arc<str>>;
     /// Returns how many topics there are.
@@ -48,13 +48,13 @@ impl Hook for Interests {
         listened_to
     }
 
-    fn receivers_of(&self, id: &SessionId) -> Vec<Tap> {
+    fn receivers_of(&self, id: &SessionId) -> Vec<Mailbox> {
         self.receivers.get(id).cloned().unwrap_or_default()
     }
 
-    fn receivers_but(&self, except: Option<&SessionId>) -> Vec<Tap> {
+    fn receivers_but(&self, except: Option<&SessionId>) -> Vec<Mailbox> {
         let wanted = self.receivers.iter().filter(|(id, _)| except != Some(id));
-        wanted.flat_map(|(_, taps)| taps).cloned().collect()
+        wanted.flat_map(|(_, mailboxes)| mailboxes).cloned().collect()
     }
 
     fn changed(&mut self) -> Vec<Arc<str>> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[derive(Clone, Default)]
-pub(crate) struct Tap(Arc<Inner>);
+pub(crate) struct Mailbox(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -22,7 +22,7 @@ struct Held {
     missed: usize,
 }
 
-impl Tap {
+impl Mailbox {
     /// Gives a message, or counts it when there is no room.
     pub fn give(&self, message: &Message) {
         let mut held = self.held();
@@ -60,7 +60,7 @@ impl Tap {
     }
 
     /// Returns whether both are one.
-    pub fn is(&self, other: &Tap) -> bool {
+    pub fn is(&self, other: &Mailbox) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 

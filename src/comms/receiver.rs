@@ -1,6 +1,6 @@
 //! Listening in: what is sent to a session, inside the process.
 
-use crate::comms::mailbox::Tap;
+use crate::comms::mailbox::Mailbox;
 use crate::comms::registry;
 use crate::session::id::SessionId;
 use crate::websocket::message::Message;
@@ -28,29 +28,29 @@ use std::time::Duration;
 /// ```
 pub struct Receiver {
     id: SessionId,
-    tap: Tap,
+    mailbox: Mailbox,
 }
 
 impl Receiver {
     pub(crate) fn new(id: SessionId) -> Receiver {
-        let tap = Tap::default();
-        registry::listen(&id, tap.clone());
-        Receiver { id, tap }
+        let mailbox = Mailbox::default();
+        registry::listen(&id, mailbox.clone());
+        Receiver { id, mailbox }
     }
 
     /// Returns the next message if it comes within so long.
     pub fn recv_timeout(&self, longest: Duration) -> Option<Message> {
-        self.tap.take(Some(longest))
+        self.mailbox.take(Some(longest))
     }
 
     /// Returns the next message if it is there.
     pub fn try_recv(&self) -> Option<Message> {
-        self.tap.take(Some(Duration::ZERO))
+        self.mailbox.take(Some(Duration::ZERO))
     }
 
     /// Returns how many messages were dropped because too many waited.
     pub fn missed(&self) -> usize {
-        self.tap.missed()
+        self.mailbox.missed()
     }
 }
 
@@ -64,12 +64,12 @@ impl Iterator for Receiver {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        self.tap.take(None)
+        self.mailbox.take(None)
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        registry::listen_no_more(&self.id, &self.tap);
+        registry::unlisten(&self.id, &self.mailbox);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 /// The open WebSockets of one session.
 pub(crate) type Members = Arc<[Member]>;
 /// Those of some sessions, or of all.
-pub(crate) type Audience = Arc<[(SessionId, Members)]>;
+pub(crate) type Recipients = Arc<[(SessionId, Members)]>;
 
 #[derive(Clone)]
 pub(crate) struct Member {
@@ -24,12 +24,12 @@ pub(crate) struct Member {
 }
 
 /// Sends a message to each but those of one session, and returns how many took it.
-pub(crate) fn send(to: &Audience, except: Option<&SessionId>, message: &Message) -> usize {
+pub(crate) fn send(to: &Recipients, except: Option<&SessionId>, message: &Message) -> usize {
     batch::deliver_all(but(to, except), &message.frame()).0
 }
 
 /// Sends a Close frame to each but those of one session, and returns how many got none before.
-pub(crate) fn close(to: &Audience, except: Option<&SessionId>, close: &CloseFrame) -> usize {
+pub(crate) fn close(to: &Recipients, except: Option<&SessionId>, close: &CloseFrame) -> usize {
     batch::close_all(but(to, except), close)
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn outboxes(members: &[Member]) -> impl Iterator<Item = &Arc<Outbox>>
 }
 
 fn but<'a>(
-    to: &'a Audience,
+    to: &'a Recipients,
     except: Option<&'a SessionId>,
 ) -> impl Iterator<Item = &'a Arc<Outbox>> {
     let wanted = move |(id, _): &&(SessionId, Members)| except != Some(id);

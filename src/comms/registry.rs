@@ -6,8 +6,8 @@
 
 use crate::comms::current::{self, Here};
 use crate::comms::interests::{Hook, Interests};
-use crate::comms::mailbox::Tap;
-use crate::comms::recipients::{Audience, Member, Members};
+use crate::comms::mailbox::Mailbox;
+use crate::comms::recipients::{Member, Members, Recipients};
 use crate::comms::topics::{Bounds, Sessions, Topics};
 use crate::error::Error;
 use crate::ground::limits::{has_room, Limits};
@@ -61,7 +61,7 @@ struct LookUp {
 struct Registry {
     sessions: Sessions,
     /// All of them, from the first broadcast after somebody came or went until the next does.
-    everyone: Option<Audience>,
+    everyone: Option<Recipients>,
     /// Topics and receivers, once there are any, and what topics may take.
     interests: Option<Box<dyn Hook>>,
     bounds: Bounds,
@@ -118,7 +118,7 @@ fn unlock(mut registry: MutexGuard<'_, Option<Registry>>) {
 }
 
 /// A WebSocket's place in the map; dropping it leaves.
-pub(crate) struct Membership {
+pub(crate) struct Registration {
     id: SessionId,
     member: Member,
 }
@@ -126,7 +126,7 @@ pub(crate) struct Membership {
 /// Until it is dropped the thread is the one that serves a WebSocket.
 pub(crate) struct Serving(Arc<Outbox>);
 
-impl Membership {
+impl Registration {
     /// Makes this thread the one that serves the WebSocket.
     pub fn serve(&self) -> Serving {
         current::serve(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
@@ -169,7 +169,7 @@ pub(crate) fn join(
     session: &Session,
     outbox: &Arc<Outbox>,
     most: usize,
-) -> Result<Membership, NotJoined> {
+) -> Result<Registration, NotJoined> {
     with(|registry| {
         // Asked under the lock that `connections_of` needs: see `revoked`.
         if is_ended(session) {
@@ -193,11 +193,11 @@ pub(crate) fn join(
         if let Some(interests) = &mut registry.interests {
             outbox.give(&interests.came(&session.id));
         }
-        Ok(Membership { id: session.id.clone(), member })
+        Ok(Registration { id: session.id.clone(), member })
     })
 }
 
-impl Drop for Membership {
+impl Drop for Registration {
     fn drop(&mut self) {
         let last = with(|registry| {
             let members = registry.sessions.get(&self.id)?;
@@ -253,7 +253,7 @@ fn look_up(id: &SessionId) -> Option<Members> {
 }
 
 /// Returns the open WebSockets of all sessions.
-pub(crate) fn everyone() -> Audience {
+pub(crate) fn everyone() -> Recipients {
     with(|registry| {
         let Registry { sessions, everyone, .. } = registry;
         let all = || sessions.iter().map(|(id, of)| (id.clone(), Arc::clone(of))).collect();
@@ -286,8 +286,8 @@ pub(crate) fn join_topic(
             Err(why) => return Some(Err(why)),
         };
         joined.new.iter().for_each(|outbox| outbox.give(&joined.kept));
-        for tap in receivers.get(id).filter(|_| joined.whole).into_iter().flatten() {
-            joined.kept.iter().for_each(|message| tap.give(message));
+        for mailbox in receivers.get(id).filter(|_| joined.whole).into_iter().flatten() {
+            joined.kept.iter().for_each(|message| mailbox.give(message));
         }
         Some(Ok(if joined.kept.is_empty() { Vec::new() } else { joined.new }))
     })?;
@@ -313,22 +313,22 @@ pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> 
     with_interests(|interests, sessions| look(&mut interests.topics, sessions))
 }
 
-/// Has a tap get what is sent to a session.
-pub(crate) fn listen(id: &SessionId, tap: Tap) {
+/// Has a mailbox get what is sent to a session.
+pub(crate) fn listen(id: &SessionId, mailbox: Mailbox) {
     with_interests(|Interests { receivers, .. }, _| {
-        receivers.entry(id.clone()).or_default().push(tap);
+        receivers.entry(id.clone()).or_default().push(mailbox);
         GLOBAL.listeners.fetch_add(1, Ordering::Release);
     });
     with(|registry| registry.note(id));
 }
 
 /// Ends what `listen` began. A session that was only listened to leaves its topics.
-pub(crate) fn listen_no_more(id: &SessionId, tap: &Tap) {
+pub(crate) fn unlisten(id: &SessionId, mailbox: &Mailbox) {
     with_interests(|Interests { topics, receivers }, sessions| {
         GLOBAL.listeners.fetch_sub(1, Ordering::Release);
-        let taps = receivers.entry(id.clone()).or_default();
-        taps.retain(|other| !other.is(tap));
-        if taps.is_empty() {
+        let mailboxes = receivers.entry(id.clone()).or_default();
+        mailboxes.retain(|other| !other.is(mailbox));
+        if mailboxes.is_empty() {
             receivers.remove(id);
             if !sessions.contains_key(id) {
                 topics.gone(id);
@@ -339,26 +339,26 @@ pub(crate) fn listen_no_more(id: &SessionId, tap: &Tap) {
 }
 
 /// Returns who listens to a session.
-pub(crate) fn listeners_of(id: &SessionId) -> Vec<Tap> {
+pub(crate) fn listeners_of(id: &SessionId) -> Vec<Mailbox> {
     listeners(|interests| interests.receivers_of(id))
 }
 
 /// Returns who listens to any session but one.
-pub(crate) fn listeners_but(except: Option<&SessionId>) -> Vec<Tap> {
+pub(crate) fn listeners_but(except: Option<&SessionId>) -> Vec<Mailbox> {
     listeners(|interests| interests.receivers_but(except))
 }
 
 /// Returns who listens to those that are in a topic as a whole, but to one.
-pub(crate) fn listeners_in(topic: &str, except: Option<&SessionId>) -> Vec<Tap> {
+pub(crate) fn listeners_in(topic: &str, except: Option<&SessionId>) -> Vec<Mailbox> {
     listeners(|interests| {
         let Interests { topics, receivers } = interests.interests();
         let inside = |id: &SessionId| except != Some(id) && topics.has(topic, id);
         let wanted = receivers.iter().filter(|(id, _)| inside(id));
-        wanted.flat_map(|(_, taps)| taps).cloned().collect()
+        wanted.flat_map(|(_, mailboxes)| mailboxes).cloned().collect()
     })
 }
 
-fn listeners(find: impl FnOnce(&mut dyn Hook) -> Vec<Tap>) -> Vec<Tap> {
+fn listeners(find: impl FnOnce(&mut dyn Hook) -> Vec<Mailbox>) -> Vec<Mailbox> {
     if GLOBAL.listeners.load(Ordering::Acquire) == 0 {
         return Vec::new();
     }

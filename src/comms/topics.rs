@@ -10,7 +10,7 @@
 //! nothing stays of those who have gone.
 
 use crate::comms::mailbox::weight;
-use crate::comms::recipients::{Audience, Member, Members};
+use crate::comms::recipients::{Member, Members, Recipients};
 use crate::error::Error;
 use crate::ground::limits::{Limits, TOPIC_KEEPS};
 use crate::net::outbox::Outbox;
@@ -77,7 +77,7 @@ impl From<&Limits> for Allowed {
 struct Topic {
     members: HashMap<SessionId, Part>,
     /// Who gets what is sent: made by the first send after somebody came or went.
-    audience: Option<Audience>,
+    recipients: Option<Recipients>,
     /// How many messages are kept, and they, oldest first.
     keep: usize,
     kept: VecDeque<Kept>,
@@ -149,7 +149,7 @@ impl Topics {
             None => part.whole = true,
             Some(_) => part.some.extend(new.iter().cloned()),
         }
-        topic.audience = None;
+        topic.recipients = None;
         self.of.entry(id.clone()).or_default().insert(Arc::clone(name));
         Ok(Joined { new, whole, kept: in_order(topic.kept_for(id).collect()) })
     }
@@ -168,7 +168,7 @@ impl Topics {
             }
         };
         if left {
-            self.forget_audience(name);
+            self.forget_recipients(name);
         }
         if gone {
             self.take_out(name, id);
@@ -186,7 +186,7 @@ impl Topics {
     pub fn came(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
         for name in self.of.get(id).into_iter().flatten() {
             if let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.has(id)) {
-                topic.audience = None;
+                topic.recipients = None;
             }
         }
         let topics = self.of.get(id).into_iter().flatten().filter_map(|name| self.topics.get(name));
@@ -201,7 +201,7 @@ impl Topics {
         }
         for name in self.of.get(id).cloned().unwrap_or_default() {
             // Also a list that has it because its session is a member would hold it open.
-            self.forget_audience(&name);
+            self.forget_recipients(&name);
             self.leave(&name, id, Some(outbox));
         }
     }
@@ -209,14 +209,14 @@ impl Topics {
     /// Takes a session out of all its topics.
     pub fn gone(&mut self, id: &SessionId) {
         for name in self.of.remove(id).unwrap_or_default() {
-            self.forget_audience(&name);
+            self.forget_recipients(&name);
             self.take_out(&name, id);
         }
     }
 
-    fn forget_audience(&mut self, name: &str) {
+    fn forget_recipients(&mut self, name: &str) {
         if let Some(topic) = self.topics.get_mut(name) {
-            topic.audience = None;
+            topic.recipients = None;
         }
     }
 
@@ -248,20 +248,20 @@ impl Topics {
         except: Option<&SessionId>,
         keep: Option<usize>,
         sessions: &Sessions,
-    ) -> Result<Option<Audience>, Error> {
+    ) -> Result<Option<Recipients>, Error> {
         let most = self.bounds.allowed().name;
         if name.len() > most {
             return Err(Error::TopicName { bytes: name.len(), most });
         }
-        let (keeps, audience) = match self.topics.get_mut(name) {
+        let (keeps, recipients) = match self.topics.get_mut(name) {
             None => return Ok(None),
-            Some(topic) => (topic.keep > 0 || keep.is_some(), topic.audience(sessions)),
+            Some(topic) => (topic.keep > 0 || keep.is_some(), topic.recipients(sessions)),
         };
         if keeps {
             self.keep_so_many(name, keep);
             self.keep(name, message, except);
         }
-        Ok(Some(audience))
+        Ok(Some(recipients))
     }
 
     /// Keeps a message that is sent to a topic, if the topic keeps any.
@@ -371,10 +371,10 @@ impl Topic {
         self.members.get(id).map_or(false, |part| part.whole)
     }
 
-    fn audience(&mut self, sessions: &Sessions) -> Audience {
-        let Topic { members, audience, .. } = self;
+    fn recipients(&mut self, sessions: &Sessions) -> Recipients {
+        let Topic { members, recipients, .. } = self;
         let all = || members.iter().map(|(id, part)| part.present(id, sessions)).collect();
-        Arc::clone(audience.get_or_insert_with(all))
+        Arc::clone(recipients.get_or_insert_with(all))
     }
 
     fn kept_for<'a>(&'a self, id: &'a SessionId) -> impl Iterator<Item = &'a Kept> {

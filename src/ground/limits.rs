@@ -307,7 +307,7 @@ pub const READ_BUFFER: usize = 2 * 1024;
 /// Threads that wait in `accept` at a time; newcomers to a full server that wait at a time although
 /// no connection is idle (further ones are refused at once); and refused connections that are
 /// told so at a time (further ones are dropped).
-pub const AT_THE_DOOR: usize = 8;
+pub const SPARE_THREADS: usize = 8;
 /// Life of a session cookie without a request, in seconds: four weeks.
 pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
 /// Most ended logins that are remembered until their cookies expire, of users and of guests each.

@@ -43,13 +43,13 @@ struct Batch {
 
 /// Makes this thread the one that serves a WebSocket, until it is dropped; then everything that
 /// was corked is written, also when a handler panicked.
-pub(crate) struct Seat(());
+pub(crate) struct BatchGuard(());
 
-impl Seat {
-    pub fn take(own: &Arc<Outbox>) -> Seat {
+impl BatchGuard {
+    pub fn take(own: &Arc<Outbox>) -> BatchGuard {
         let batch = Batch { own: Arc::clone(own), corked: false, list: Vec::new() };
         BATCH.with(|slot| *slot.borrow_mut() = Some(batch));
-        Seat(())
+        BatchGuard(())
     }
 
     /// Says whether what is sent from here on may wait for the end of the batch.
@@ -58,7 +58,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for BatchGuard {
     fn drop(&mut self) {
         flush();
         BATCH.with(|slot| slot.borrow_mut().take());

@@ -6,8 +6,8 @@
 //! the peer        bytes, the end of its side, a reset
 //! its own clock   the read timeout: no read lasts past the next deadline (fill, fill_within)
 //! a sender        Outbox::close, when the client is cut off: shuts the socket in both directions
-//! a newcomer      Roster::admit shuts the reading half of what has been idle longest
-//! a shutdown      Roster::close shuts the reading half of what is no WebSocket; Roster::cut_off,
+//! a newcomer      Connections::admit shuts the reading half of what has been idle longest
+//! a shutdown      Connections::close shuts the reading half of what is no WebSocket; Connections::cut_off,
 //!                 of what has not ended in time, both
 //! ```
 //!

@@ -1,10 +1,10 @@
-//! Threads at the door: they accept connections, and each serves the one that it accepted.
+//! Threads that accept connections, and each serves the one that it accepted.
 //!
 //! Threads wait in `accept` on the shared socket; who accepts serves. One is started only when
-//! nobody is left at the door, and after serving up to eight stay there. So a short connection
+//! none is left in `accept`, and after serving up to eight stay there. So a short connection
 //! costs no thread start. What is rare is not inlined: the stack beneath a connection is small.
 
-use crate::ground::limits::{AT_THE_DOOR, LINGER_QUIET};
+use crate::ground::limits::{LINGER_QUIET, SPARE_THREADS};
 use crate::ground::logger::log_line;
 use crate::ground::system::unix_seconds;
 use crate::ground::system::{start_thread, waker};
@@ -13,7 +13,7 @@ use crate::http::response::Response;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all, Stream};
 use crate::server::connection::{serve, Site};
-use crate::server::connections::Roster;
+use crate::server::connections::Connections;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -26,11 +26,11 @@ const REFUSAL: Duration = Duration::from_secs(1);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 /// The way in: the listening socket, and what whoever comes in is served with.
-pub(crate) struct Door {
+pub(crate) struct Acceptor {
     pub address: SocketAddr,
     pub site: Site,
-    pub roster: Arc<Roster>,
-    /// Held to count, and while a thread is started: who is at the door must be counted before
+    pub connections: Arc<Connections>,
+    /// Held to count, and while a thread is started: those in `accept` must be counted before
     /// the next one looks.
     crowd: Mutex<Crowd>,
     changed: Condvar,
@@ -47,39 +47,47 @@ struct Crowd {
     refusing: usize,
     /// A thread waits for descriptors.
     pausing: bool,
-    /// Until the door closes; it goes with the last thread that waits in `accept`.
+    /// Until the acceptor closes; it goes with the last thread that waits in `accept`.
     listener: Option<Arc<TcpListener>>,
     /// A clone of the listening socket, made while there are descriptors.
     waker: Option<TcpStream>,
 }
 
-impl Door {
-    /// Returns a door that nobody waits at.
-    pub fn new(listener: TcpListener, address: SocketAddr, site: Site) -> io::Result<Arc<Door>> {
+impl Acceptor {
+    /// Returns an acceptor at which nobody waits.
+    pub fn new(
+        listener: TcpListener,
+        address: SocketAddr,
+        site: Site,
+    ) -> io::Result<Arc<Acceptor>> {
         let waker = waker(&listener)?;
         let crowd = Crowd { listener: Some(Arc::new(listener)), waker, ..Crowd::default() };
-        let roster = Roster::new(&site.shared.limits);
+        let connections = Connections::new(&site.shared.limits);
         let (crowd, changed) = (Mutex::new(crowd), Condvar::new());
-        Ok(Arc::new(Door { address, site, roster, crowd, changed }))
+        Ok(Arc::new(Acceptor { address, site, connections, crowd, changed }))
     }
 
     /// Lets clients in from here on. Error: no thread can be started.
-    pub fn open(self: &Arc<Door>) -> io::Result<()> {
+    pub fn open(self: &Arc<Acceptor>) -> io::Result<()> {
         self.start_thread(&mut self.crowd())
     }
 
-    /// Starts a thread that waits at the door.
+    /// Starts a thread that waits in `accept`.
     #[inline(never)]
-    fn start_thread(self: &Arc<Door>, crowd: &mut Crowd) -> io::Result<()> {
-        let door = Arc::clone(self);
-        start_thread("sockling", self.site.shared.limits.stack, Box::new(move || door.attend()))?;
+    fn start_thread(self: &Arc<Acceptor>, crowd: &mut Crowd) -> io::Result<()> {
+        let acceptor = Arc::clone(self);
+        start_thread(
+            "sockling",
+            self.site.shared.limits.stack,
+            Box::new(move || acceptor.attend()),
+        )?;
         crowd.waiting += 1;
         crowd.threads += 1;
         Ok(())
     }
 
-    /// Accepts and serves until the door closes, or enough others wait at it.
-    fn attend(self: Arc<Door>) {
+    /// Accepts and serves until the acceptor closes, or enough others wait.
+    fn attend(self: Arc<Acceptor>) {
         let mut pause = PAUSE.0;
         loop {
             // Not kept while a client is served: whoever is stuck there would keep the port.
@@ -94,12 +102,12 @@ impl Door {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = PAUSE.0;
-                    self.leave_door_and_serve(stream, canonical_socket(peer));
+                    self.leave_and_serve(stream, canonical_socket(peer));
                     let mut crowd = self.crowd();
                     if crowd.pausing {
                         self.changed.notify_all(); // here is a descriptor
                     }
-                    if crowd.waiting >= AT_THE_DOOR {
+                    if crowd.waiting >= SPARE_THREADS {
                         break;
                     }
                     crowd.waiting += 1;
@@ -117,7 +125,7 @@ impl Door {
         self.changed.notify_all();
     }
 
-    /// After a failed accept (no descriptors, most likely) one thread is left at the door, and
+    /// After a failed accept (no descriptors, most likely) one thread is left in `accept`, and
     /// tries again after a pause, or when a connection ends. Returns whether it is this one.
     #[inline(never)]
     fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
@@ -132,7 +140,7 @@ impl Door {
         if *pause == PAUSE.0 {
             log_line!(Error, "cannot accept connections: {}; trying again", error);
         }
-        // Ends early also when the door closes, which the next accept will tell.
+        // Ends early also when the acceptor closes, which the next accept will tell.
         let waited = self.changed.wait_timeout(self.crowd(), *pause);
         waited.unwrap_or_else(PoisonError::into_inner).0.pausing = false;
         *pause = (*pause * 2).min(PAUSE.1);
@@ -140,7 +148,7 @@ impl Door {
     }
 
     #[inline(never)]
-    fn leave_door_and_serve(self: &Arc<Door>, stream: TcpStream, peer: SocketAddr) {
+    fn leave_and_serve(self: &Arc<Acceptor>, stream: TcpStream, peer: SocketAddr) {
         let follower = {
             let mut crowd = self.crowd();
             crowd.waiting -= 1;
@@ -170,7 +178,7 @@ impl Door {
         let stream: Arc<dyn Stream> = Arc::new(stream);
         let limits = &self.site.shared.limits;
         let proxy = is_proxy(peer.ip(), &self.site.settings.proxies);
-        match self.roster.admit(Arc::clone(&stream), peer, proxy) {
+        match self.connections.admit(Arc::clone(&stream), peer, proxy) {
             Some(place) => serve(&self.site, Socket::new(stream, limits.buffer), &place),
             None => self.turn_away(stream, peer),
         }
@@ -182,7 +190,7 @@ impl Door {
     fn turn_away(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
         {
             let mut crowd = self.crowd();
-            if crowd.refusing >= AT_THE_DOOR {
+            if crowd.refusing >= SPARE_THREADS {
                 return;
             }
             crowd.refusing += 1;
@@ -202,7 +210,7 @@ impl Door {
         }
     }
 
-    /// Lets nobody in any more and wakes the threads at the door.
+    /// Lets nobody in any more and wakes the threads at the acceptor.
     pub fn close(&self) {
         let (waiting, waker) = {
             let mut crowd = self.crowd();
@@ -221,7 +229,7 @@ impl Door {
 
     /// Waits until the threads have ended that serve nobody, or the longest time.
     pub fn wait_for_threads(&self, longest: Duration) {
-        let busy = |crowd: &mut Crowd| crowd.threads > self.roster.len();
+        let busy = |crowd: &mut Crowd| crowd.threads > self.connections.len();
         drop(self.changed.wait_timeout_while(self.crowd(), longest, busy));
     }
 
@@ -230,7 +238,7 @@ impl Door {
     }
 }
 
-impl std::fmt::Debug for Door {
+impl std::fmt::Debug for Acceptor {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(out, "server on {}", self.address)
     }

@@ -25,7 +25,7 @@ use crate::http::target::{Authority, TargetError};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all, write_deadline};
-use crate::server::connections::Place;
+use crate::server::connections::SlotGuard;
 use crate::server::controller::Controller;
 use crate::server::request::{Live, Request, Settings};
 use crate::server::route::Router;
@@ -63,7 +63,7 @@ impl From<Error> for End {
 }
 
 /// Serves a connection until it is over.
-pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, place: &Place) {
+pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, place: &SlotGuard) {
     let connection = Connection { site, place, limits: &site.shared.limits };
     for count in 1.. {
         let last = count == connection.limits.requests_per_connection;
@@ -81,7 +81,7 @@ pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, place: &Place) {
 
 struct Connection<'a> {
     site: &'a Site,
-    place: &'a Place,
+    place: &'a SlotGuard,
     limits: &'a Limits,
 }
 
@@ -98,9 +98,8 @@ impl Connection<'_> {
         });
         match read {
             Ok((head, body, client)) => {
-                let (shared, entry) =
-                    (Arc::clone(&self.site.shared), Arc::clone(&self.place.entry));
-                let live = Live { socket, shared, entry };
+                let (shared, slot) = (Arc::clone(&self.site.shared), Arc::clone(&self.place.slot));
+                let live = Live { socket, shared, slot };
                 Some(Box::new(Request::new(head, body, client, &self.site.settings, live)))
             }
             Err(end) => {
@@ -113,8 +112,8 @@ impl Connection<'_> {
     /// Returns whose request it is: behind a proxy, another client's each time. An address has as
     /// many connections as it may, whoever speaks for it.
     fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
-        let peer = self.place.entry.peer;
-        if !self.place.entry.proxy {
+        let peer = self.place.slot.peer;
+        if !self.place.slot.proxy {
             return Ok(peer);
         }
         let client = forwarded::client(&head.headers, peer, &self.site.settings.proxies);
@@ -133,7 +132,7 @@ impl Connection<'_> {
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
                 return Err(End::Told(404, "nothing is here".to_string()));
             }
-            if self.place.entry.is_closing() {
+            if self.place.slot.is_closing() {
                 return Err(about_to_end());
             }
             self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
@@ -144,8 +143,8 @@ impl Connection<'_> {
     /// Reads until a head is whole. The deadline is one for all of it, so a client that sends a
     /// byte now and then gains nothing.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
-        if self.place.entry.proxy && !first {
-            self.place.speaks_for_nobody();
+        if self.place.slot.proxy && !first {
+            self.place.stops_speaking();
         }
         let mut parser = HeadParser::default();
         let mut idle = socket.unread().is_empty();
@@ -192,7 +191,7 @@ impl Connection<'_> {
     /// connection, and asks again on a new one (RFC 9112, 9.3.1).
     fn fill(&self, socket: &mut Socket, deadline: Instant, begun: bool) -> io::Result<usize> {
         let mut read = socket.fill(deadline)?;
-        if read == 0 && self.place.entry.is_closing() {
+        if read == 0 && self.place.slot.is_closing() {
             let rest = after(if begun { REST_CROSSING } else { Duration::ZERO });
             loop {
                 thread::sleep(CROSSING);
@@ -207,7 +206,7 @@ impl Connection<'_> {
 
     /// Returns what becomes of a client whose request does not come whole.
     fn cut_short(&self) -> End {
-        match self.place.entry.is_closing() {
+        match self.place.slot.is_closing() {
             // It may be sending the rest, and must know that nothing was done.
             true => about_to_end(),
             false => End::Lost,
@@ -287,9 +286,9 @@ impl Connection<'_> {
             Ok(None) => return Some(Ok(Response::not_found())),
             Err(TargetError) => return Some(Ok(Response::bad_request())),
         };
-        self.place.entry.running(true);
+        self.place.slot.running(true);
         let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
-        self.place.entry.running(false);
+        self.place.slot.running(false);
         answer.ok()
     }
 
@@ -298,7 +297,7 @@ impl Connection<'_> {
         let found = self.site.router.find(request.path())?;
         Ok(found.map(|(controller, parameters)| {
             request.set_parameters(parameters);
-            self.place.entry.answering(request.path());
+            self.place.slot.answering(request.path());
             controller
         }))
     }
@@ -318,7 +317,7 @@ impl Connection<'_> {
         let response = answered(&request, answer);
         // No socket: the controller made it a WebSocket, and that is over.
         let mut socket = request.take_live()?.socket;
-        let close = close || self.place.entry.is_closing();
+        let close = close || self.place.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
             socket.linger(LINGER);
@@ -338,7 +337,7 @@ impl Connection<'_> {
         let parts = match response.encode(head_only, close, unix_seconds()) {
             Ok(parts) => parts,
             Err(error) => {
-                log_line!(Error, "{}; {} is told 500", error, self.place.entry.peer);
+                log_line!(Error, "{}; {} is told 500", error, self.place.slot.peer);
                 failed = Response::internal_error();
                 failed.encode(head_only, close, unix_seconds()).map_err(Error::Response)?
             }
@@ -360,7 +359,7 @@ impl Connection<'_> {
             log_line!(
                 Info,
                 "refused a request from {}: {}; it is told {}",
-                self.place.entry.peer,
+                self.place.slot.peer,
                 why,
                 status
             );

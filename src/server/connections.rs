@@ -14,7 +14,7 @@
 //! A place that becomes free is given to the newcomer that has waited longest, under the lock, so
 //! that one that comes later cannot take it.
 
-use crate::ground::limits::{has_room, Limits, AT_THE_DOOR, CROSSING, SILENT, WAIT_FOR_PLACE};
+use crate::ground::limits::{has_room, Limits, CROSSING, SILENT, SPARE_THREADS, WAIT_FOR_PLACE};
 use crate::net::batch::close_all;
 use crate::net::outbox::Outbox;
 use crate::net::stream::{after, Stream};
@@ -28,7 +28,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// The connections of a server.
-pub(crate) struct Roster {
+pub(crate) struct Connections {
     /// Held to count, to list and to clone `Arc`s, never while anything is written.
     state: Mutex<State>,
     changed: Condvar,
@@ -44,8 +44,8 @@ struct State {
     most_of_one: usize,
     closing: bool,
     count: u64,
-    entries: HashMap<u64, Arc<Entry>>,
-    /// Places that were given to newcomers and are not in `entries` yet.
+    slots: HashMap<u64, Arc<Slot>>,
+    /// Places that were given to newcomers and are not in `slots` yet.
     given: usize,
     /// Newcomers that wait for a place, the first to come first.
     waiting: Vec<Arc<Newcomer>>,
@@ -80,7 +80,7 @@ impl State {
     }
 
     /// Counts one connection less for an address.
-    fn count_no_more(&mut self, network: IpAddr) {
+    fn release(&mut self, network: IpAddr) {
         match self.addresses.get_mut(&network) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.addresses.remove(&network)),
@@ -89,7 +89,7 @@ impl State {
 
     /// Gives a place if there is one, and counts it. One for a proxy counts for no client yet.
     fn give(&mut self, network: IpAddr, proxy: bool) -> bool {
-        let given = has_room(self.most, self.entries.len() + self.given)
+        let given = has_room(self.most, self.slots.len() + self.given)
             && (proxy || self.count_for(network));
         self.given += usize::from(given);
         given
@@ -118,14 +118,14 @@ impl State {
     }
 
     /// Returns the connection that has been idle longest, of all or of the newcomer's own address.
-    fn longest_idle(&self, of: Option<&Newcomer>, now: Instant) -> Option<&Arc<Entry>> {
+    fn longest_idle(&self, of: Option<&Newcomer>, now: Instant) -> Option<&Arc<Slot>> {
         let mut longest = None;
         let mut since = now;
-        for entry in self.entries.values() {
-            match entry.doing().idle {
-                Some(idle) if idle <= since && of.map_or(true, |one| entry.is_own_of(one)) => {
+        for slot in self.slots.values() {
+            match slot.doing().idle {
+                Some(idle) if idle <= since && of.map_or(true, |one| slot.is_own_of(one)) => {
                     since = idle;
-                    longest = Some(entry);
+                    longest = Some(slot);
                 }
                 _ => {}
             }
@@ -135,27 +135,27 @@ impl State {
 
     /// Asks the connection that has been idle longest to end, one of the newcomer's own address
     /// first, and returns it. Its receiving side is the caller's to shut, without the lock.
-    fn make_room(&self, newcomer: &Newcomer) -> Option<Arc<Entry>> {
+    fn make_room(&self, newcomer: &Newcomer) -> Option<Arc<Slot>> {
         let now = Instant::now();
         loop {
-            let entry = match self.longest_idle(Some(newcomer), now) {
+            let slot = match self.longest_idle(Some(newcomer), now) {
                 None if !self.needs_its_own(newcomer) => self.longest_idle(None, now)?,
                 own => own?,
             };
             // Its request may have come since; then another one is looked for.
-            if entry.makes_room() {
-                return Some(Arc::clone(entry));
+            if slot.makes_room() {
+                return Some(Arc::clone(slot));
             }
         }
     }
 
-    fn others(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values().filter(move |entry| !self.ending.contains(&entry.thread))
+    fn others(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.slots.values().filter(move |slot| !self.ending.contains(&slot.thread))
     }
 }
 
 /// One connection.
-pub(crate) struct Entry {
+pub(crate) struct Slot {
     pub stream: Arc<dyn Stream>,
     pub peer: SocketAddr,
     /// The peer is a proxy, and counts for those for whom it speaks.
@@ -183,21 +183,21 @@ struct Doing {
     websocket: Option<Arc<Outbox>>,
 }
 
-/// A connection's place in the roster; dropping it leaves.
-pub(crate) struct Place {
-    roster: Arc<Roster>,
+/// A connection's slot; dropping it leaves.
+pub(crate) struct SlotGuard {
+    connections: Arc<Connections>,
     number: u64,
     /// The address among whose connections it counts.
     counts_for: Cell<Option<IpAddr>>,
-    pub entry: Arc<Entry>,
+    pub slot: Arc<Slot>,
 }
 
-impl Roster {
-    /// Returns the roster of a server with these limits.
-    pub fn new(limits: &Limits) -> Arc<Roster> {
+impl Connections {
+    /// Returns the connections of a server with these limits.
+    pub fn new(limits: &Limits) -> Arc<Connections> {
         let (most, most_of_one) = (limits.connections, limits.connections_per_address);
         let state = Mutex::new(State { most, most_of_one, ..State::default() });
-        Arc::new(Roster { state, changed: Condvar::new(), seeking: AtomicUsize::new(0) })
+        Arc::new(Connections { state, changed: Condvar::new(), seeking: AtomicUsize::new(0) })
     }
 
     /// Takes a connection in, or returns `None` when the server is closing, or has as many as it
@@ -206,11 +206,11 @@ impl Roster {
     /// and its stack is kept small, so this is not inlined.
     #[inline(never)]
     pub fn admit(
-        self: &Arc<Roster>,
+        self: &Arc<Connections>,
         stream: Arc<dyn Stream>,
         peer: SocketAddr,
         proxy: bool,
-    ) -> Option<Place> {
+    ) -> Option<SlotGuard> {
         let network = network(peer.ip());
         let mut state = self.lock();
         if state.closing {
@@ -224,13 +224,13 @@ impl Roster {
         let doing = Doing { closing: false, idle: None, client, path: None, websocket };
         let (thread, running, abandoned) = (thread::current().id(), false.into(), false.into());
         let doing = Mutex::new(doing);
-        let entry = Entry { stream, peer, proxy, network, thread, running, abandoned, doing };
-        let entry = Arc::new(entry);
+        let slot = Slot { stream, peer, proxy, network, thread, running, abandoned, doing };
+        let slot = Arc::new(slot);
         state.count += 1;
         let number = state.count;
-        state.entries.insert(number, Arc::clone(&entry));
+        state.slots.insert(number, Arc::clone(&slot));
         let counts_for = Cell::new(Some(network).filter(|_| !proxy));
-        Some(Place { roster: Arc::clone(self), number, counts_for, entry })
+        Some(SlotGuard { connections: Arc::clone(self), number, counts_for, slot })
     }
 
     /// Waits until the newcomer is given a place. It asks one connection at most to end, so no more
@@ -252,16 +252,16 @@ impl Roster {
         let others = self.seeking.fetch_add(1, Ordering::Relaxed);
         while !state.closing && !newcomer.given.load(Ordering::Relaxed) {
             if newcomer.seeking.load(Ordering::Relaxed) {
-                if let Some(entry) = state.make_room(&newcomer) {
-                    self.seeks_no_more(&newcomer);
+                if let Some(slot) = state.make_room(&newcomer) {
+                    self.stops_seeking(&newcomer);
                     drop(state);
-                    entry.ends_receiving();
+                    slot.ends_receiving();
                     // Or the socket would stay open until this thread has waited.
-                    drop(entry);
+                    drop(slot);
                     state = self.lock();
                     continue;
                 }
-                if others >= AT_THE_DOOR {
+                if others >= SPARE_THREADS {
                     break;
                 }
             }
@@ -272,7 +272,7 @@ impl Roster {
             let waited = newcomer.wake.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.seeks_no_more(&newcomer);
+        self.stops_seeking(&newcomer);
         if newcomer.given.load(Ordering::Relaxed) && !state.closing {
             return Some(state);
         }
@@ -280,7 +280,7 @@ impl Roster {
         None
     }
 
-    fn seeks_no_more(&self, newcomer: &Newcomer) {
+    fn stops_seeking(&self, newcomer: &Newcomer) {
         if newcomer.seeking.swap(false, Ordering::Relaxed) {
             self.seeking.fetch_sub(1, Ordering::Relaxed);
         }
@@ -288,7 +288,7 @@ impl Roster {
 
     /// Has a newcomer that found no idle connection look again, now that this one is idle.
     #[inline(never)]
-    fn tell_a_newcomer(&self, idle: &Entry) {
+    fn tell_a_newcomer(&self, idle: &Slot) {
         let state = self.lock();
         let seeks = |newcomer: &&Arc<Newcomer>| {
             newcomer.seeking.load(Ordering::Relaxed)
@@ -308,12 +308,12 @@ impl Roster {
             state.waiting.iter().for_each(|newcomer| newcomer.wake.notify_one());
         }
         let mut websockets = Vec::new();
-        for entry in self.entries() {
-            let mut doing = entry.doing();
+        for slot in self.slots() {
+            let mut doing = slot.doing();
             doing.closing = true;
             match &doing.websocket {
                 Some(outbox) => websockets.push(Arc::clone(outbox)),
-                None => entry.ends_receiving(),
+                None => slot.ends_receiving(),
             }
         }
         close_all(websockets.iter(), close);
@@ -322,11 +322,11 @@ impl Roster {
     /// Ends every connection but that of this thread at once.
     pub fn cut_off(&self) {
         let own = thread::current().id();
-        for entry in self.entries().iter().filter(|entry| entry.thread != own) {
-            let websocket = entry.doing().websocket.clone();
+        for slot in self.slots().iter().filter(|slot| slot.thread != own) {
+            let websocket = slot.doing().websocket.clone();
             websocket.map(|outbox| outbox.close());
             // Fails when the peer has gone already.
-            let _ = entry.stream.shutdown(Shutdown::Both);
+            let _ = slot.stream.shutdown(Shutdown::Both);
         }
     }
 
@@ -337,27 +337,27 @@ impl Roster {
         let own = thread::current().id();
         self.lock().ending.push(own);
         self.changed.notify_all();
-        let waited_for = |entry: &Arc<Entry>| !entry.abandoned.load(Ordering::Relaxed);
+        let waited_for = |slot: &Arc<Slot>| !slot.abandoned.load(Ordering::Relaxed);
         let mut state = self.wait_while(longest, |state| state.others().any(waited_for));
         let others: Vec<_> = state.others().cloned().collect();
         state.ending.retain(|thread| *thread != own);
         drop(state);
-        others.iter().map(|entry| entry.client_and_path()).collect()
+        others.iter().map(|slot| slot.client_and_path()).collect()
     }
 
     /// Gives up on all connections whose handlers do not wait for the others to end.
     pub fn abandon(&self) {
         let state = self.lock();
         let own = thread::current().id();
-        let others = state.others().filter(|entry| entry.thread != own);
-        others.for_each(|entry| entry.abandoned.store(true, Ordering::Relaxed));
+        let others = state.others().filter(|slot| slot.thread != own);
+        others.for_each(|slot| slot.abandoned.store(true, Ordering::Relaxed));
     }
 
     /// Waits until all have ended that were not given up, or the longest time: those whose handlers
     /// called the shutdown have an answer to write.
     pub fn wait_for_the_rest(&self, longest: Duration) {
-        let given_up = |entry: &Arc<Entry>| entry.abandoned.load(Ordering::Relaxed);
-        drop(self.wait_while(longest, |state| !state.entries.values().all(given_up)));
+        let given_up = |slot: &Arc<Slot>| slot.abandoned.load(Ordering::Relaxed);
+        drop(self.wait_while(longest, |state| !state.slots.values().all(given_up)));
     }
 
     fn wait_while(&self, longest: Duration, so: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
@@ -367,11 +367,11 @@ impl Roster {
 
     /// Returns the number of connections.
     pub fn len(&self) -> usize {
-        self.lock().entries.len()
+        self.lock().slots.len()
     }
 
-    fn entries(&self) -> Vec<Arc<Entry>> {
-        self.lock().entries.values().cloned().collect()
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.lock().slots.values().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -379,23 +379,23 @@ impl Roster {
     }
 }
 
-impl Place {
+impl SlotGuard {
     /// Notes that the connection waits for a request, the first or the next one, of which nothing
     /// has come: it may be asked to make room. A client that has just connected gets a second to
     /// begin.
     #[inline(never)]
     pub fn is_idle(&self, first: bool) {
-        self.entry.doing().idle = Some(if first { after(SILENT) } else { Instant::now() });
-        // Read after the entry's lock was held, and written before a newcomer takes that lock:
+        self.slot.doing().idle = Some(if first { after(SILENT) } else { Instant::now() });
+        // Read after the slot's lock was held, and written before a newcomer takes that lock:
         // either the newcomer sees that this connection is idle, or this thread sees the newcomer.
-        if self.roster.seeking.load(Ordering::Relaxed) > 0 {
-            self.roster.tell_a_newcomer(&self.entry);
+        if self.connections.seeking.load(Ordering::Relaxed) > 0 {
+            self.connections.tell_a_newcomer(&self.slot);
         }
     }
 
     /// Notes that the connection is not idle any more. Returns whether it was asked to end.
     pub fn is_busy(&self) -> bool {
-        let mut doing = self.entry.doing();
+        let mut doing = self.slot.doing();
         doing.idle = None;
         doing.closing
     }
@@ -404,30 +404,30 @@ impl Place {
     /// many connections as it may.
     #[inline(never)]
     pub fn speaks_for(&self, client: SocketAddr) -> bool {
-        self.entry.doing().client = client;
-        self.speaks_for_nobody();
+        self.slot.doing().client = client;
+        self.stops_speaking();
         let client = network(client.ip());
         // It may have seen its last answer before that one's count has ended: so a moment, once.
-        let mut counted = self.roster.lock().count_for(client);
+        let mut counted = self.connections.lock().count_for(client);
         if !counted {
             thread::sleep(CROSSING);
-            counted = self.roster.lock().count_for(client);
+            counted = self.connections.lock().count_for(client);
         }
         self.counts_for.set(Some(client).filter(|_| counted));
         counted
     }
 
     /// Notes that a proxy's connection speaks for nobody until its next request.
-    pub fn speaks_for_nobody(&self) {
+    pub fn stops_speaking(&self) {
         if let Some(client) = self.counts_for.take() {
-            let mut state = self.roster.lock();
-            state.count_no_more(client);
+            let mut state = self.connections.lock();
+            state.release(client);
             state.hand_on();
         }
     }
 }
 
-impl Entry {
+impl Slot {
     /// Notes the path of the request that is answered from here on.
     pub fn answering(&self, path: &str) {
         self.doing().path = Some(path.to_string());
@@ -496,17 +496,17 @@ fn network(ip: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Place {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
-        let mut state = self.roster.lock();
-        state.entries.remove(&self.number);
+        let mut state = self.connections.lock();
+        state.slots.remove(&self.number);
         if let Some(network) = self.counts_for.get() {
-            state.count_no_more(network);
+            state.release(network);
         }
         state.hand_on();
         // Nobody waits before, and waking nobody costs a system call.
         if state.closing {
-            self.roster.changed.notify_all();
+            self.connections.changed.notify_all();
         }
     }
 }

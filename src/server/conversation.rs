@@ -11,17 +11,17 @@
 //! `Violation::close_code`, those of a handler's in `Error::close_code`. It knows no controller: what
 //! happens is told to a function.
 
-use crate::comms::registry::{self, Membership, NotJoined};
+use crate::comms::registry::{self, NotJoined, Registration};
 use crate::error::Error;
 use crate::ground::limits::{LINGER, WRITE_RATE};
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::unix_seconds;
 use crate::http::response::Response;
-use crate::net::batch::{self, deliver, Seat};
+use crate::net::batch::{self, deliver, BatchGuard};
 use crate::net::outbox::{Outbox, Shared};
 use crate::net::reader::Socket;
 use crate::net::stream::after;
-use crate::server::connections::Entry;
+use crate::server::connections::Slot;
 use crate::server::request::{Live, Request};
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
@@ -59,7 +59,7 @@ pub(crate) fn open(
         Begun::Conversation(mut conversation) => {
             conversation.run(listener);
             // The handler goes on after its conversation, and may not return.
-            conversation.entry.running(true);
+            conversation.slot.running(true);
             // The client got the 101 with its fields long ago; nobody needs them any more.
             Ok(Response::new().code(101))
         }
@@ -92,8 +92,8 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     let (stream, shared) = (Arc::clone(live.socket.stream()), Arc::clone(&live.shared));
     let most = shared.limits.connections_per_session;
     let outbox = Outbox::new(stream, request.peer(), shared, first);
-    let membership = match registry::join(&session, &outbox, most) {
-        Ok(membership) => membership,
+    let registration = match registry::join(&session, &outbox, most) {
+        Ok(registration) => registration,
         Err(refused) => {
             log_line!(Info, "refused a WebSocket to {:?}: {}", request, refused);
             request.put_live(live);
@@ -103,7 +103,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
             })));
         }
     };
-    if live.entry.becomes(&outbox) {
+    if live.slot.becomes(&outbox) {
         batch::close_all([&outbox].into_iter(), &going_away());
     }
     // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
@@ -112,7 +112,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
         return Ok(Begun::Not(response));
     }
     log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
-    Ok(Begun::Conversation(Conversation::new(session.id, live, outbox, membership)))
+    Ok(Begun::Conversation(Conversation::new(session.id, live, outbox, registration)))
 }
 
 /// Logs a refusal, and for a foreign page how to allow it; returns the answer.
@@ -140,9 +140,9 @@ const MOMENT: Duration = Duration::from_millis(1);
 struct Conversation {
     id: SessionId,
     /// The place in the map, until the end.
-    membership: Option<Membership>,
+    registration: Option<Registration>,
     socket: Box<Socket>,
-    entry: Arc<Entry>,
+    slot: Arc<Slot>,
     outbox: Arc<Outbox>,
     shared: Arc<Shared>,
     assembler: Assembler,
@@ -194,14 +194,14 @@ impl Conversation {
         id: SessionId,
         live: Live,
         outbox: Arc<Outbox>,
-        membership: Membership,
+        registration: Registration,
     ) -> Box<Conversation> {
-        let Live { socket, shared, entry } = live;
+        let Live { socket, shared, slot } = live;
         Box::new(Conversation {
             id,
-            membership: Some(membership),
+            registration: Some(registration),
             socket,
-            entry,
+            slot,
             outbox,
             shared,
             assembler: Assembler::default(),
@@ -220,9 +220,9 @@ impl Conversation {
 
     #[inline(never)]
     fn run(&mut self, listener: Listener) {
-        let _serving = self.membership.as_ref().map(Membership::serve);
+        let _serving = self.registration.as_ref().map(Registration::serve);
         let end = self.converse(listener);
-        self.membership = None;
+        self.registration = None;
         let close = self.say_goodbye(end);
         log_line!(Debug, "{} has gone", self.id);
         // Its error was logged, and there is nothing left to end.
@@ -230,23 +230,23 @@ impl Conversation {
     }
 
     fn converse(&mut self, listener: Listener) -> End {
-        let seat = Seat::take(&self.outbox);
+        let batch = BatchGuard::take(&self.outbox);
         if let Err(code) = self.call(listener, Event::Opened) {
             return End::Failed(code);
         }
         loop {
-            if let Err(end) = self.batch(&seat, listener).and_then(|()| self.read_more()) {
+            if let Err(end) = self.batch(&batch, listener).and_then(|()| self.read_more()) {
                 return end;
             }
         }
     }
 
     /// Handles everything that was read, and writes the answers.
-    fn batch(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
-        self.frames(seat, listener)?;
+    fn batch(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
+        self.frames(batch, listener)?;
         // When a small buffer cut what the client sent, the rest belongs to the batch.
         while self.in_batch && self.socket.was_cut() && self.is_partial() && self.rest_is_there()? {
-            self.frames(seat, listener)?;
+            self.frames(batch, listener)?;
         }
         self.in_batch = false;
         batch::flush();
@@ -281,14 +281,14 @@ impl Conversation {
     }
 
     /// Handles all whole frames that were read.
-    fn frames(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
-        let result = self.all_frames(seat, listener);
+    fn frames(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
+        let result = self.all_frames(batch, listener);
         let (messages, bytes) = std::mem::take(&mut self.came);
         self.outbox.heard(messages, bytes);
         result
     }
 
-    fn all_frames(&mut self, seat: &Seat, listener: Listener) -> Result<(), End> {
+    fn all_frames(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
         loop {
             // Here, where nothing that was received would lie on the stack meanwhile.
             if self.uncounted && !self.keeps_pace() {
@@ -307,12 +307,12 @@ impl Conversation {
             self.uncounted = matches!(received, Some(Received::Message(_) | Received::Ping(_)));
             match received {
                 None => return Ok(()),
-                Some(Received::Message(message)) => self.message(message, seat, listener)?,
+                Some(Received::Message(message)) => self.message(message, batch, listener)?,
                 Some(Received::Ping(payload)) => {
                     let pong = Frame::new(OpCode::Pong, &payload);
                     if self.outbox.may_pong(&pong) {
                         self.in_batch = true;
-                        seat.cork(true);
+                        batch.cork(true);
                         // Refused when the connection has ended, which the next read will tell.
                         drop(deliver(&self.outbox, &pong));
                     }
@@ -359,7 +359,12 @@ impl Conversation {
         self.assembler.in_progress() || !self.socket.unread().is_empty()
     }
 
-    fn message(&mut self, message: Message, seat: &Seat, listener: Listener) -> Result<(), End> {
+    fn message(
+        &mut self,
+        message: Message,
+        batch: &BatchGuard,
+        listener: Listener,
+    ) -> Result<(), End> {
         // After our own Close nothing counts but the client's (RFC 6455, 5.5.1).
         if self.outbox.is_closing() {
             return Ok(());
@@ -367,16 +372,16 @@ impl Conversation {
         // What is sent waits for the end of the batch, if there is more of it: a whole frame comes
         // next, or one came before. The clock sees to it that this is not long.
         self.in_batch = self.in_batch || whole_frame(self.socket.unread());
-        seat.cork(self.in_batch);
+        batch.cork(self.in_batch);
         self.call(listener, Event::Message(message)).map_err(End::Failed)
     }
 
     /// Calls the handler, and notes for a shutdown that it runs. Its error, or its panic, ends this
     /// conversation with the code and nothing else.
     fn call(&self, listener: Listener, event: Event) -> Result<(), CloseCode> {
-        self.entry.running(true);
+        self.slot.running(true);
         let result = catch_unwind(AssertUnwindSafe(|| listener(&self.id, event)));
-        self.entry.running(false);
+        self.slot.running(false);
         match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(failed(&self.id, &error)),

@@ -8,7 +8,7 @@ use crate::http::forwarded::{canonical, canonical_socket};
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::net::outbox::Shared;
-use crate::server::acceptor::Door;
+use crate::server::acceptor::Acceptor;
 use crate::server::connection::Site;
 use crate::server::conversation::going_away;
 use crate::server::request::Settings;
@@ -195,7 +195,7 @@ impl Server {
         let settings = Settings { cookie, origins, proxies: self.proxies };
         let site =
             Site { router, settings: Arc::new(settings), shared: Shared::new(self.limits), hosts };
-        Ok(Listening { door: Door::new(listener, address, site)? })
+        Ok(Listening { acceptor: Acceptor::new(listener, address, site)? })
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process
@@ -239,36 +239,36 @@ const AFTER_CUT: Duration = Duration::from_millis(500);
 /// A server that listens.
 #[derive(Debug)]
 pub struct Listening {
-    door: Arc<Door>,
+    acceptor: Arc<Acceptor>,
 }
 
 impl Listening {
     /// Returns the address, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
-        self.door.address
+        self.acceptor.address
     }
 
     /// Returns a handle that can end the server from any thread.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { door: Arc::clone(&self.door) }
+        ServerHandle { acceptor: Arc::clone(&self.acceptor) }
     }
 
     /// Serves until [`ServerHandle::shutdown`] has ended everybody; when a handler called it, until
     /// that handler's connection has ended too, up to [`Limits::drain_timeout`]. Error:
     /// [`Error::Io`] when not even one thread can be started.
     pub fn serve(self) -> Result<(), Error> {
-        if let Err(error) = self.door.open() {
-            self.door.close();
+        if let Err(error) = self.acceptor.open() {
+            self.acceptor.close();
             return Err(error.into());
         }
-        let address = self.door.address;
+        let address = self.acceptor.address;
         match address.ip().is_loopback() {
             true => log_line!(Info, "listening on http://localhost:{}/", address.port()),
             false => log_line!(Info, "listening on http://{}/", address),
         }
-        let shared = &self.door.site.shared;
+        let shared = &self.acceptor.site.shared;
         shared.clock.run();
-        self.door.roster.wait_for_the_rest(shared.limits.drain_timeout);
+        self.acceptor.connections.wait_for_the_rest(shared.limits.drain_timeout);
         logger::flush(LOG_FLUSH);
         Ok(())
     }
@@ -277,7 +277,7 @@ impl Listening {
 /// Ends a server. Clones end the same one.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
-    door: Arc<Door>,
+    acceptor: Arc<Acceptor>,
 }
 
 /// A connection that a shutdown had to cut off.
@@ -307,7 +307,7 @@ pub struct Stuck {
 impl ServerHandle {
     /// Returns the server's address.
     pub fn address(&self) -> SocketAddr {
-        self.door.address
+        self.acceptor.address
     }
 
     /// Ends the server: takes nobody in any more, lets requests that are being answered finish,
@@ -317,10 +317,10 @@ impl ServerHandle {
     ///
     /// Called inside a handler it does not wait for that handler's own connection.
     pub fn shutdown(&self) -> Vec<Stuck> {
-        self.door.close();
-        let roster = &self.door.roster;
-        roster.close(&going_away());
-        let stuck = roster.wait_until_empty(self.door.site.shared.limits.drain_timeout);
+        self.acceptor.close();
+        let connections = &self.acceptor.connections;
+        connections.close(&going_away());
+        let stuck = connections.wait_until_empty(self.acceptor.site.shared.limits.drain_timeout);
         let stuck: Vec<Stuck> =
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
@@ -337,12 +337,12 @@ impl ServerHandle {
             }
         }
         if !stuck.is_empty() {
-            roster.cut_off();
-            roster.wait_until_empty(AFTER_CUT);
-            roster.abandon();
+            connections.cut_off();
+            connections.wait_until_empty(AFTER_CUT);
+            connections.abandon();
         }
-        self.door.wait_for_threads(AFTER_CUT);
-        self.door.site.shared.clock.stop();
+        self.acceptor.wait_for_threads(AFTER_CUT);
+        self.acceptor.site.shared.clock.stop();
         logger::flush(LOG_FLUSH);
         stuck
     }

@@ -16,7 +16,7 @@ use crate::http::target::query_value;
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::relay::envelope::{Content, Target};
-use crate::server::connections::Entry;
+use crate::server::connections::Slot;
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
@@ -67,7 +67,7 @@ pub(crate) struct Settings {
 pub(crate) struct Live {
     pub socket: Box<Socket>,
     pub shared: Arc<Shared>,
-    pub entry: Arc<Entry>,
+    pub slot: Arc<Slot>,
 }
 
 impl Request {

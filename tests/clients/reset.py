@@ -17,7 +17,7 @@ port, pid = int(sys.argv[1]), int(sys.argv[2])
 
 AT_ONCE = 100  # fewer than the system keeps for a server that does not accept
 ROUNDS = 10
-AT_THE_DOOR = 8  # threads that wait for clients when there are none
+SPARE_THREADS = 8  # threads that wait for clients when there are none
 MAIN = 2  # the first thread, and the log's
 
 HANDSHAKE = (
@@ -71,7 +71,7 @@ def falls_to(what, most):
 
 with check("reset: the server is at rest before"):
     echo()
-    falls_to("task", AT_THE_DOOR + MAIN)
+    falls_to("task", SPARE_THREADS + MAIN)
 descriptors = count("fd")
 
 for name, bytes in SENT.items():
@@ -100,7 +100,7 @@ with check(f"reset: {AT_ONCE} that go with an echo unread"):
     echo()
 
 with check("reset: no thread and no descriptor stays behind"):
-    falls_to("task", AT_THE_DOOR + MAIN)
+    falls_to("task", SPARE_THREADS + MAIN)
     falls_to("fd", descriptors)
     echo()
 

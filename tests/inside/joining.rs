@@ -11,7 +11,7 @@ use crate::http::{Error, Handler, Request, Response};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::server::connection::{serve, Site};
-use crate::server::connections::Roster;
+use crate::server::connections::Connections;
 use crate::server::controller::{Controller, WebsocketController};
 use crate::server::request::Settings;
 use crate::server::route::Router;
@@ -56,8 +56,8 @@ fn served(controller: impl Controller + 'static, input: Vec<u8>) -> String {
     };
     let stub = Stub::new(Script { input: input.into(), ..Script::default() });
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let roster = Roster::new(&site.shared.limits);
-    let place = roster.admit(stub.clone(), peer, false).expect("room");
+    let connections = Connections::new(&site.shared.limits);
+    let place = connections.admit(stub.clone(), peer, false).expect("room");
     serve(&site, Socket::new(stub.clone(), 64 * 1024), &place);
     let output = stub.script().output.escape_ascii().to_string();
     output

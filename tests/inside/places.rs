@@ -2,29 +2,29 @@
 
 use super::{Script, Stub};
 use crate::ground::limits::Limits;
-use crate::server::connections::{Place, Roster};
+use crate::server::connections::{Connections, SlotGuard};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// Asks for a place for a client from this address, from another port each time.
-fn admit(roster: &Arc<Roster>, ip: impl Into<IpAddr>) -> Option<Place> {
-    let peer = SocketAddr::new(ip.into(), 1000 + roster.len() as u16);
-    roster.admit(Stub::new(Script::default()), peer, false)
+fn admit(connections: &Arc<Connections>, ip: impl Into<IpAddr>) -> Option<SlotGuard> {
+    let peer = SocketAddr::new(ip.into(), 1000 + connections.len() as u16);
+    connections.admit(Stub::new(Script::default()), peer, false)
 }
 
 #[test]
 fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
-    let roster = Roster::new(&Limits { connections_per_address: 2, ..Limits::default() });
+    let connections = Connections::new(&Limits { connections_per_address: 2, ..Limits::default() });
     let [one, other] = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
-    let admit = |ip: Ipv4Addr| admit(&roster, ip);
+    let admit = |ip: Ipv4Addr| admit(&connections, ip);
     // Whatever was there before: nobody, somebody, many.
     for round in 0..3 {
         let first = admit(one).expect("room");
         let second = admit(one).expect("room");
         assert!(admit(one).is_none() && admit(one).is_none(), "round {}", round);
         let stranger = admit(other).expect("another address has places of its own");
-        assert_eq!(roster.len(), 3);
+        assert_eq!(connections.len(), 3);
         drop(first);
         let third = admit(one).expect("the place of who left");
         assert!(admit(one).is_none(), "and no more than that");
@@ -32,14 +32,14 @@ fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
         let places = [admit(one), admit(one)].map(|place| place.expect("both are free again"));
         assert!(admit(one).is_none());
         drop((places, stranger));
-        assert_eq!(roster.len(), 0, "round {}", round);
+        assert_eq!(connections.len(), 0, "round {}", round);
     }
 }
 
 #[test]
 fn the_addresses_of_one_ipv6_network_count_as_one_and_translated_ones_do_not() {
-    let roster = Roster::new(&Limits { connections_per_address: 1, ..Limits::default() });
-    let admit = |ip: &str| admit(&roster, ip.parse::<IpAddr>().expect("an address"));
+    let connections = Connections::new(&Limits { connections_per_address: 1, ..Limits::default() });
+    let admit = |ip: &str| admit(&connections, ip.parse::<IpAddr>().expect("an address"));
     for (one, same) in [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
         ("fe80::1", "fe80::2"),
@@ -61,11 +61,11 @@ fn the_addresses_of_one_ipv6_network_count_as_one_and_translated_ones_do_not() {
 #[test]
 fn one_ceiling_holds_for_all_addresses_together_and_0_is_none() {
     let of = |connections, connections_per_address| {
-        Roster::new(&Limits { connections, connections_per_address, ..Limits::default() })
+        Connections::new(&Limits { connections, connections_per_address, ..Limits::default() })
     };
     let ips = || (1..=8).map(|network| Ipv6Addr::new(0xfd00, 0, 0, network, 0, 0, 0, 1));
     let (three, none) = (of(3, 2), of(0, 0));
-    let mut places: Vec<Place> = ips().filter_map(|ip| admit(&three, ip)).collect();
+    let mut places: Vec<SlotGuard> = ips().filter_map(|ip| admit(&three, ip)).collect();
     assert_eq!((places.len(), three.len()), (3, 3));
     places.pop();
     assert!(admit(&three, Ipv6Addr::LOCALHOST).is_some(), "who left made room");
@@ -77,11 +77,11 @@ fn one_ceiling_holds_for_all_addresses_together_and_0_is_none() {
 
 #[test]
 fn nobody_is_admitted_once_the_server_is_closing() {
-    let roster = Roster::new(&Limits::default());
-    let admit = || admit(&roster, Ipv4Addr::LOCALHOST);
+    let connections = Connections::new(&Limits::default());
+    let admit = || admit(&connections, Ipv4Addr::LOCALHOST);
     let before = admit().expect("room");
-    roster.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
+    connections.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
     assert!(admit().is_none());
     drop(before);
-    assert!(admit().is_none() && roster.len() == 0);
+    assert!(admit().is_none() && connections.len() == 0);
 }

@@ -149,8 +149,8 @@ fn a_login_that_ends_while_its_websocket_opens_finds_it_in_the_map() {
         std::thread::sleep(Duration::from_millis(20));
     });
     let (outbox, _) = outbox(Vec::new());
-    let membership = join(&session, &outbox, 0);
-    assert!(membership.is_ok(), "it had not ended when that was asked");
+    let registration = join(&session, &outbox, 0);
+    assert!(registration.is_ok(), "it had not ended when that was asked");
     ender.join().expect("no panic");
     assert!(!is_open(&session.id), "nobody will close it");
 }

@@ -7,7 +7,7 @@ use super::{Script, Stub};
 use crate::ground::limits::{Limits, SILENT};
 use crate::net::reader::Socket;
 use crate::server::connection::serve;
-use crate::server::connections::{Place, Roster};
+use crate::server::connections::{Connections, SlotGuard};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -17,20 +17,20 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn roster(connections: usize, connections_per_address: usize) -> Arc<Roster> {
-    Roster::new(&Limits { connections, connections_per_address, ..Limits::default() })
+fn connections(connections: usize, connections_per_address: usize) -> Arc<Connections> {
+    Connections::new(&Limits { connections, connections_per_address, ..Limits::default() })
 }
 
 /// A connection from an address, or from one of a proxy's.
 struct Seated {
     stub: Arc<Stub>,
-    place: Option<Place>,
+    place: Option<SlotGuard>,
 }
 
-fn seat(roster: &Arc<Roster>, ip: &str, proxy: bool) -> Seated {
+fn guard(connections: &Arc<Connections>, ip: &str, proxy: bool) -> Seated {
     let stub = Stub::new(Script::default());
     let peer = SocketAddr::new(ip.parse().expect("an address"), 1);
-    let place = roster.admit(stub.clone(), peer, proxy);
+    let place = connections.admit(stub.clone(), peer, proxy);
     Seated { stub, place }
 }
 
@@ -49,9 +49,9 @@ impl Seated {
 }
 
 /// Has a newcomer wait on a thread of its own.
-fn newcomer(roster: &Arc<Roster>) -> JoinHandle<Seated> {
-    let roster = Arc::clone(roster);
-    std::thread::spawn(move || seat(&roster, "192.0.2.2", false))
+fn newcomer(connections: &Arc<Connections>) -> JoinHandle<Seated> {
+    let connections = Arc::clone(connections);
+    std::thread::spawn(move || guard(&connections, "192.0.2.2", false))
 }
 
 fn wait_until(so: impl Fn() -> bool) {
@@ -69,10 +69,10 @@ fn asked(all: &[&Seated]) -> Vec<bool> {
 
 #[test]
 fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longest_idle() {
-    let roster = roster(5, 0);
+    let connections = connections(5, 0);
     let [busy, stranger, own, own_younger, again] =
         ["fd00::1", "fd00:1::1", "fd00::2", "fd00::3", "fd00::4"].map(|ip| {
-            let seated = seat(&roster, ip, false);
+            let seated = guard(&connections, ip, false);
             seated.idle(false)
         });
     assert!(!busy.place.as_ref().expect("room").is_busy(), "nobody asked it to end");
@@ -88,7 +88,7 @@ fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longe
         ("fd00:1::9", [false, true, true, true, true]),
         ("fd00::9", [false, true, true, true, true]),
     ] {
-        assert!(seat(&roster, newcomer, false).place.is_none());
+        assert!(guard(&connections, newcomer, false).place.is_none());
         assert_eq!(asked(&all), expected, "after {}", newcomer);
     }
     assert!(own.place.as_ref().expect("room").is_busy(), "it knows that it is to end");
@@ -96,42 +96,42 @@ fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longe
 
 #[test]
 fn where_an_address_has_all_its_places_only_one_of_its_own_makes_room() {
-    let roster = roster(0, 1);
-    let stranger = seat(&roster, "192.0.2.2", false).idle(false);
-    let proxy = seat(&roster, "192.0.2.1", true).idle(false);
-    let own = seat(&roster, "192.0.2.1", false).idle(false);
+    let connections = connections(0, 1);
+    let stranger = guard(&connections, "192.0.2.2", false).idle(false);
+    let proxy = guard(&connections, "192.0.2.1", true).idle(false);
+    let own = guard(&connections, "192.0.2.1", false).idle(false);
     for _ in 0..2 {
-        assert!(seat(&roster, "192.0.2.1", false).place.is_none());
+        assert!(guard(&connections, "192.0.2.1", false).place.is_none());
         assert_eq!(asked(&[&stranger, &proxy, &own]), [false, false, true]);
     }
-    assert!(seat(&roster, "192.0.2.3", false).place.is_some(), "another address has room");
+    assert!(guard(&connections, "192.0.2.3", false).place.is_some(), "another address has room");
     assert_eq!(asked(&[&stranger, &proxy, &own]), [false, false, true]);
 }
 
 #[test]
 fn a_connection_that_has_just_come_gets_its_time_to_say_something() {
-    let roster = roster(1, 0);
+    let connections = connections(1, 0);
     let begun = Instant::now();
-    let silent = seat(&roster, "192.0.2.1", false).idle(true);
-    let mut newcomer = seat(&roster, "192.0.2.1", false);
+    let silent = guard(&connections, "192.0.2.1", false).idle(true);
+    let mut newcomer = guard(&connections, "192.0.2.1", false);
     assert!(!silent.was_asked() || begun.elapsed() >= SILENT);
     while !silent.was_asked() {
         assert!(newcomer.place.is_none() && begun.elapsed() < PATIENCE);
-        newcomer = seat(&roster, "192.0.2.1", false);
+        newcomer = guard(&connections, "192.0.2.1", false);
     }
     assert!(begun.elapsed() >= SILENT);
 }
 
 #[test]
 fn a_place_that_becomes_free_is_given_to_the_newcomer_that_waits_and_not_to_a_later_one() {
-    let roster = roster(1, 0);
+    let connections = connections(1, 0);
     // A newcomer that is not woken in time is refused, and all begins again.
     for _ in 0..100 {
-        let leaving = seat(&roster, "192.0.2.1", false).idle(false);
-        let waits = newcomer(&roster);
+        let leaving = guard(&connections, "192.0.2.1", false).idle(false);
+        let waits = newcomer(&connections);
         wait_until(|| leaving.was_asked());
         drop(leaving);
-        let later = seat(&roster, "192.0.2.3", false);
+        let later = guard(&connections, "192.0.2.3", false);
         if waits.join().expect("no panic").place.is_some() {
             assert!(later.place.is_none(), "there is one place");
             return;
@@ -142,13 +142,13 @@ fn a_place_that_becomes_free_is_given_to_the_newcomer_that_waits_and_not_to_a_la
 
 #[test]
 fn a_connection_that_becomes_idle_while_a_newcomer_waits_makes_room_at_once() {
-    let roster = roster(1, 0);
+    let connections = connections(1, 0);
     // As above.
     for _ in 0..100 {
-        let busy = seat(&roster, "192.0.2.1", false);
-        let waits = newcomer(&roster);
-        wait_until(|| roster.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
-        roster.len(); // after which it has looked for an idle one, and waits
+        let busy = guard(&connections, "192.0.2.1", false);
+        let waits = newcomer(&connections);
+        wait_until(|| connections.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
+        connections.len(); // after which it has looked for an idle one, and waits
         assert!(!busy.was_asked());
         let busy = busy.idle(false);
         wait_until(|| busy.was_asked() || waits.is_finished());
@@ -162,14 +162,14 @@ fn a_connection_that_becomes_idle_while_a_newcomer_waits_makes_room_at_once() {
 
 #[test]
 fn newcomers_that_wait_are_refused_when_the_server_closes() {
-    let roster = roster(1, 0);
-    let leaving = seat(&roster, "192.0.2.1", false);
-    let waits = newcomer(&roster);
-    wait_until(|| roster.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
-    roster.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
+    let connections = connections(1, 0);
+    let leaving = guard(&connections, "192.0.2.1", false);
+    let waits = newcomer(&connections);
+    wait_until(|| connections.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
+    connections.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
     drop(leaving);
     assert!(waits.join().expect("no panic").place.is_none());
-    assert_eq!((roster.len(), roster.seeking.load(Ordering::Relaxed)), (0, 0));
+    assert_eq!((connections.len(), connections.seeking.load(Ordering::Relaxed)), (0, 0));
 }
 
 /// What has a connection end that is idle after an answer.
@@ -185,13 +185,13 @@ const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 /// crosses, a piece for each time that it finds the end.
 fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
     let limits = Limits { connections: 1, ..Limits::default() };
-    let (roster, (site, _)) = (Roster::new(&limits), site(limits));
+    let (connections, (site, _)) = (Connections::new(&limits), site(limits));
     let crosses = crosses.iter().copied().collect();
     let script =
         Script { input: GET.iter().copied().collect(), stays: true, crosses, ..Script::default() };
     let stub = Stub::new(script);
     let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-    let place = roster.admit(stub.clone(), peer, false).expect("room");
+    let place = connections.admit(stub.clone(), peer, false).expect("room");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Moved, so that it ends with the connection.
@@ -202,12 +202,12 @@ fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
         let answered = || stub.script().output.ends_with(b"\r\n\r\n");
         while !answered() || matches!(asks, Asks::Newcomer) {
             assert!(begun.elapsed() < PATIENCE, "it does not end");
-            if answered() && seat(&roster, "192.0.2.2", false).place.is_some() {
+            if answered() && guard(&connections, "192.0.2.2", false).place.is_some() {
                 return;
             }
             std::thread::yield_now();
         }
-        roster.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
+        connections.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
     });
     let output = String::from_utf8(stub.script().output.clone()).expect("text");
     let (first, rest) = output.split_once("\r\n\r\n").expect("an answer");

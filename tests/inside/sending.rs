@@ -1,9 +1,9 @@
 //! What senders are promised, and what is counted, where a socket could not show it.
 
 use super::{Script, Stub};
-use crate::comms::registry::{join, with_topics, Membership};
+use crate::comms::registry::{join, with_topics, Registration};
 use crate::ground::limits::{Limits, Overflow, TOPIC_KEEPS};
-use crate::net::batch::{deliver_all, Seat};
+use crate::net::batch::{deliver_all, BatchGuard};
 use crate::net::outbox::{Outbox, Shared};
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::keys::SessionKeys;
@@ -21,7 +21,7 @@ struct Tab {
     session: Session,
     stub: Arc<Stub>,
     outbox: Arc<Outbox>,
-    membership: Membership,
+    registration: Registration,
 }
 
 fn new_session() -> Session {
@@ -33,9 +33,9 @@ fn tab(session: &Session, shared: &Arc<Shared>) -> Tab {
     let stub = Stub::new(Script::default());
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let outbox = Outbox::new(stub.clone(), peer, Arc::clone(shared), Vec::new());
-    let membership = join(session, &outbox, 0).expect("room");
+    let registration = join(session, &outbox, 0).expect("room");
     assert!(outbox.open());
-    Tab { session: session.clone(), stub, outbox, membership }
+    Tab { session: session.clone(), stub, outbox, registration }
 }
 
 impl Tab {
@@ -119,8 +119,8 @@ fn nothing_newer_comes_before_what_was_kept_to_any_tab_or_session_that_comes_whi
         let mut tabs = vec![first];
         let sent = thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                let seat = Seat::take(&own.outbox);
-                seat.cork(corked);
+                let guard = BatchGuard::take(&own.outbox);
+                guard.cork(corked);
                 let mut number = 0u32;
                 while number < MOST && !come.load(Ordering::Relaxed) {
                     topic.send(number.to_be_bytes().to_vec()).expect("always Ok");
@@ -186,7 +186,7 @@ fn a_session_of_many_topics_leaves_them_all_at_once() {
         assert!(topic.subscribe(&one.session.id));
     }
     assert!(topics[7].subscribe(&other.session.id));
-    drop(one.membership);
+    drop(one.registration);
     assert!(topics.iter().filter(|topic| !topic.is_empty()).eq([&topics[7]]));
     assert!(topics[7].unsubscribe(&other.session.id));
     assert!(!with_topics(|_, sessions| sessions.contains_key(&one.session.id)));
@@ -197,13 +197,13 @@ fn of_tabs_that_come_and_go_at_once_the_last_that_was_served_is_the_last() {
     let shared = Shared::new(Limits::default());
     let session = new_session();
     let served = tab(&session, &shared);
-    let _serving = served.membership.serve();
+    let _serving = served.registration.serve();
     // Its 101 is not written yet, and never will be.
     let failing = tab(&session, &shared);
-    drop(served.membership);
+    drop(served.registration);
     assert!(Comms::was_last());
     assert!(Comms::is_connected(&session.id));
-    drop(failing.membership);
+    drop(failing.registration);
     assert!(!Comms::is_connected(&session.id));
 }
 
@@ -216,7 +216,7 @@ fn a_handlers_own_client_is_waited_for_also_behind_one_that_has_stalled() {
     let message = [0; 100];
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
-            let _seat = Seat::take(&own.outbox);
+            let _seat = BatchGuard::take(&own.outbox);
             let frame = Frame::new(OpCode::Binary, &message);
             deliver_all([&other.outbox, &own.outbox].into_iter(), &frame).0
         });
@@ -262,15 +262,15 @@ fn what_was_corked_is_written_before_a_thread_waits_for_room() {
     let shared = Shared::new(Limits { backlog: 300, ..Limits::default() });
     let (own, other, slow) = (Tab::new(&shared), Tab::new(&shared), Tab::new(&shared));
     slow.stop_reading(290);
-    let seat = Seat::take(&own.outbox);
-    seat.cork(true);
+    let guard = BatchGuard::take(&own.outbox);
+    guard.cork(true);
     assert_eq!(Comms::websocket(&other.session.id).send("corked").expect("room"), 1);
     assert_eq!(other.stub.script().output, b"");
     let waited = Comms::websocket(&slow.session.id)
         .send_timeout([0; 100].to_vec(), Duration::from_millis(1));
     assert!(matches!(waited, Err(Error::Full { closed: false, .. })));
     assert_eq!(other.stub.script().output, b"\x81\x06corked");
-    drop(seat);
+    drop(guard);
     slow.outbox.close();
 }
 
@@ -278,7 +278,7 @@ fn what_was_corked_is_written_before_a_thread_waits_for_room() {
 fn what_was_not_written_is_not_counted_as_written() {
     let shared = Shared::new(Limits::default());
     let client = Tab::new(&shared);
-    let serving = client.membership.serve();
+    let serving = client.registration.serve();
     client.stop_reading(500_000);
     client.outbox.close();
     drop(serving);

@@ -7,7 +7,7 @@ use crate::http::{Error, Handler, Request, Response};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::server::connection::{serve, Site};
-use crate::server::connections::Roster;
+use crate::server::connections::Connections;
 use crate::server::controller::{Controller, WebsocketController};
 use crate::server::request::Settings;
 use crate::server::route::Router;
@@ -97,13 +97,13 @@ pub(super) fn serve_with(stub: &Arc<Stub>, router: Router, limits: Limits) {
 
 fn serve_one(stub: &Arc<Stub>, site: &Site) {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let roster = Roster::new(&site.shared.limits);
-    let place = roster.admit(stub.clone(), peer, false).expect("room");
+    let connections = Connections::new(&site.shared.limits);
+    let place = connections.admit(stub.clone(), peer, false).expect("room");
     serve(site, Socket::new(stub.clone(), 64 * 1024), &place);
     drop(place);
     // As a shutdown does: what waits for its time is dropped.
     site.shared.clock.stop();
-    assert_eq!(roster.len(), 0);
+    assert_eq!(connections.len(), 0);
 }
 
 /// Drops the lines that hold the time or a random number.

@@ -195,11 +195,11 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                 let session = &sessions[which];
                 let (outbox, _) = outbox(Vec::new());
                 match join(session, &outbox, MOST) {
-                    Ok(membership) => {
+                    Ok(registration) => {
                         let found = members(&session.id).expect("somebody is there");
                         assert!(found.iter().any(|member| Arc::ptr_eq(&member.outbox, &outbox)));
                         assert!(found.len() <= MOST);
-                        inside.push((membership, outbox, which));
+                        inside.push((registration, outbox, which));
                     }
                     Err(why) => {
                         assert_eq!(why, NotJoined::TooMany);
@@ -208,9 +208,9 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                 }
                 random.pause();
                 while inside.len() > random.below(3) {
-                    let (membership, outbox, which) =
+                    let (registration, outbox, which) =
                         inside.swap_remove(random.below(inside.len()));
-                    drop(membership);
+                    drop(registration);
                     let left = members(&sessions[which].id);
                     let gone = |member: &crate::comms::recipients::Member| {
                         !Arc::ptr_eq(&member.outbox, &outbox)

@@ -1,7 +1,7 @@
 //! Many sessions in many topics, on many threads.
 
 use super::{Script, Stub};
-use crate::comms::registry::{join, with_topics, Membership};
+use crate::comms::registry::{join, with_topics, Registration};
 use crate::ground::limits::Limits;
 use crate::net::outbox::{Outbox, Shared};
 use crate::session::cookie::SessionCookie;
@@ -35,7 +35,7 @@ impl Random {
 struct Client {
     id: SessionId,
     stub: Arc<Stub>,
-    membership: Membership,
+    registration: Registration,
 }
 
 impl Client {
@@ -45,9 +45,9 @@ impl Client {
         let stub = Stub::new(Script::default());
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let outbox = Outbox::new(stub.clone(), peer, Arc::clone(shared), Vec::new());
-        let membership = join(&session, &outbox, 1).expect("room");
+        let registration = join(&session, &outbox, 1).expect("room");
         assert!(outbox.open());
-        Client { id: session.id, stub, membership }
+        Client { id: session.id, stub, registration }
     }
 }
 
@@ -97,7 +97,7 @@ fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
                         topics[which].subscribe(&visitor.id);
                         topics[random.below(TOPICS)].subscribe(&visitor.id);
                         thread::yield_now();
-                        drop(visitor.membership);
+                        drop(visitor.registration);
                         total.visitors.push((visitor.id, visitor.stub));
                     }
                     0 | 1 => drop(topics[which].subscribe(&client.id)),
@@ -140,7 +140,7 @@ fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
     let visitors = totals.iter().flat_map(|total| &total.visitors).map(|(id, _)| id.clone());
     let ids: Vec<SessionId> =
         clients.iter().map(|client| client.id.clone()).chain(visitors).collect();
-    clients.into_iter().for_each(|client| drop(client.membership));
+    clients.into_iter().for_each(|client| drop(client.registration));
     assert!(topics.iter().all(|topic| topic.is_empty() && topic.members().is_empty()));
     assert!(ids.iter().all(|id| !Comms::is_connected(id)));
     let known = |id| with_topics(|topics, _| topics.knows(id));

@@ -4,7 +4,7 @@ use crate::behaviours;
 use crate::loopback::{wait_until, Client};
 use crate::report::{grouped, Report};
 use crate::server::{DOORS, ROOM};
-use sockling::limits::AT_THE_DOOR;
+use sockling::limits::SPARE_THREADS;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Threads of a server that is at rest and was once full: the main thread, the log's, one that runs each
 /// server's clock, and those that wait at its door, never more and never less.
-const THREADS: usize = 2 + DOORS * (1 + AT_THE_DOOR);
+const THREADS: usize = 2 + DOORS * (1 + SPARE_THREADS);
 /// How long the server gets to come to rest. Nothing in it waits longer for a client that has gone
 /// than five seconds.
 const REST: Duration = Duration::from_secs(60);
