@@ -27,7 +27,7 @@ impl Visit {
         let known = here.iter().position(|(room, id, _)| *room == self.people && id == client);
         match (known, self.people.members().contains(client)) {
             (None, true) => {
-                here.push((self.people.clone(), client.clone(), self.name.clone()));
+                here.push((self.people.clone(), *client, self.name.clone()));
                 self.people.send_except(client, format!("join\t{}\t{}", client, self.name))?;
             }
             (Some(at), false) => {

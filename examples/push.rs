@@ -71,7 +71,7 @@ fn tick(stored: &Mutex<BTreeSet<String>>, keys: &SessionKeys) {
         let tokens = stored.lock().map(|tokens| tokens.clone()).unwrap_or_default();
         for token in tokens {
             let id = SessionId::from_token(&token, keys);
-            let sent = id.and_then(|id| Comms::websocket(&id).send(format!("tick {}", count)));
+            let sent = id.and_then(|id| Comms::websocket(id).send(format!("tick {}", count)));
             // An error is a client that does not read. It was cut off; the others go on.
             if sent.map_or(true, |tabs| tabs == 0) {
                 stored.lock().map(|mut tokens| tokens.remove(&token)).unwrap_or_default();

@@ -53,7 +53,7 @@ fn main() -> Result<(), http::Error> {
 #[test]
 fn what_is_said_in_a_room_reaches_its_members() {
     let id = Request::get("/").session_id();
-    let heard = Comms::receiver(&id);
+    let heard = Comms::receiver(id);
     let visit = Visit { room: Comms::topic("room/test") };
     visit.room.subscribe(&id);
     visit.handle_message(&id, "hello".into()).expect("a topic does not fail");

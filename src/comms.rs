@@ -3,7 +3,6 @@
 //!
 //! The files are listed in the order in which they may name each other.
 
-pub(crate) mod current;
 pub(crate) mod dispatch;
 pub(crate) mod handles;
 pub(crate) mod inbound;

@@ -53,7 +53,7 @@
 //! session/    name keys id cookie revoked
 //! net/        stream reader timer queue outbox writer batch
 //! relay/      channel envelope adapter
-//! comms/      recipients mailbox current topics interests registry stats dispatch inbound receiver
+//! comms/      recipients mailbox topics interests registry stats dispatch inbound receiver
 //!             topic handles
 //! server/     connections request conversation controller route connection acceptor launch
 //! ```

@@ -28,7 +28,7 @@ struct Desk(Mutex<Sender<SessionId>>);
 
 impl WebsocketController for Desk {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
-        self.0.lock().map_err(|_| "poisoned")?.send(client.clone()).map_err(Error::other)
+        self.0.lock().map_err(|_| "poisoned")?.send(*client).map_err(Error::other)
     }
 
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
@@ -139,7 +139,7 @@ fn a_broadcast_reaches_all_others_and_a_notification_everybody() {
         );
     }
     assert_eq!(Comms::notify().send(&b"\x01"[..]).expect("room"), 5);
-    assert_eq!(Comms::broadcast(&clients[0].1).send("4 of 5").expect("room"), 4);
+    assert_eq!(Comms::broadcast(clients[0].1).send("4 of 5").expect("room"), 4);
 }
 
 #[test]
@@ -149,19 +149,19 @@ fn a_session_can_be_closed_from_outside_and_only_with_a_code_that_may_be_sent() 
     let (client, id) = clients.remove(0);
     let mut client = client;
     for code in [0, 999, 1005, 1006, 1015, 2999, 5000] {
-        let error = Comms::websocket(&id).close(CloseCode(code), "").expect_err("may not be sent");
+        let error = Comms::websocket(id).close(CloseCode(code), "").expect_err("may not be sent");
         assert_eq!(error.to_string(), "cannot send a close code that may not stand in a frame");
     }
     // A reason of 200 bytes is cut after a whole character.
     let reason = "é".repeat(100);
-    assert_eq!(Comms::websocket(&id).close(CloseCode(4000), &reason).expect("a good code"), 1);
+    assert_eq!(Comms::websocket(id).close(CloseCode(4000), &reason).expect("a good code"), 1);
     assert_eq!(client.next_close(), (4000, "é".repeat(61)));
-    assert_eq!(Comms::websocket(&id).send("after the Close frame").expect("no error"), 0);
-    assert_eq!(Comms::websocket(&id).close(CloseCode(4000), "twice").expect("a good code"), 0);
+    assert_eq!(Comms::websocket(id).send("after the Close frame").expect("no error"), 0);
+    assert_eq!(Comms::websocket(id).close(CloseCode(4000), "twice").expect("a good code"), 0);
     client.frame(0x88, b"\x0f\xa0");
     client.assert_end();
-    wait_until("it has left the map", || !Comms::websocket(&id).is_connected());
-    assert!(Comms::websocket(&clients[0].1).is_connected());
+    wait_until("it has left the map", || !Comms::websocket(id).is_connected());
+    assert!(Comms::websocket(clients[0].1).is_connected());
     assert_eq!(Comms::notify().close(CloseCode::NORMAL, "all").expect("a good code"), 1);
     assert_eq!(clients[0].0.next_close(), (1000, "all".to_string()));
 }
@@ -173,7 +173,7 @@ fn sending_to_nobody_is_no_error_and_leaves_nothing() {
     for _ in 0..1000 {
         let id = Request::get("/").session_id();
         let id = SessionId::from_token(&id.to_token(&keys), &keys).expect("a token");
-        let nobody = Comms::websocket(&id);
+        let nobody = Comms::websocket(id);
         assert_eq!((nobody.send("hey").expect("no error"), nobody.is_connected()), (0, false));
         assert_eq!(nobody.backlog(), 0);
     }
@@ -223,7 +223,7 @@ fn read_numbered(stream: impl Read, most: usize) -> [u32; SENDERS] {
 fn what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave() {
     let _alone = alone();
     let (_running, clients) = start(8, Limits::default());
-    let ids: Vec<SessionId> = clients.iter().map(|(_, id)| id.clone()).collect();
+    let ids: Vec<SessionId> = clients.iter().map(|(_, id)| *id).collect();
     // The first two read a little and stop, the third reads more and leaves, five read all.
     let most = |index| [1_000, 20_000, 30_000].get(index).copied().unwrap_or(usize::MAX);
     let readers: Vec<_> = clients
@@ -270,7 +270,7 @@ fn what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave() {
             }
         }
         if let Some(client) = stalled {
-            assert!(!Comms::websocket(&ids[index]).is_connected(), "it was cut off");
+            assert!(!Comms::websocket(ids[index]).is_connected(), "it was cut off");
             drop(client);
         }
     }
@@ -288,7 +288,7 @@ fn a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served(
     let mut slowest = Duration::ZERO;
     let error = (0..1000).find_map(|_| {
         let begun = Instant::now();
-        let result = Comms::websocket(&stalled_id).send(message.clone());
+        let result = Comms::websocket(stalled_id).send(message.clone());
         slowest = slowest.max(begun.elapsed());
         result.err()
     });
@@ -299,7 +299,7 @@ fn a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served(
         error
     );
     assert!(slowest < Duration::from_secs(2), "a sender waits for no client: {:?}", slowest);
-    wait_until("it has left the map", || !Comms::websocket(&stalled_id).is_connected());
+    wait_until("it has left the map", || !Comms::websocket(stalled_id).is_connected());
     assert_eq!(Comms::notify().send("the rest").expect("room"), 2);
     for (client, _) in &mut clients {
         assert_eq!(client.next_text(), "the rest");
@@ -314,8 +314,8 @@ fn a_handler_that_streams_to_its_own_client_waits_for_it() {
     let (client, id) = &mut clients[0];
     client.text("stream 1024");
     // Of 64 MiB, to a client that does not read yet: what waits for it is bounded.
-    wait_until("the handler waits", || Comms::websocket(&*id).backlog() > 512 * 1024);
-    assert!(Comms::websocket(&*id).backlog() < 3 * 1024 * 1024);
+    wait_until("the handler waits", || Comms::websocket(*id).backlog() > 512 * 1024);
+    assert!(Comms::websocket(*id).backlog() < 3 * 1024 * 1024);
     for number in 0..1024u32 {
         assert_eq!(client.next().payload[..4], number.to_be_bytes());
     }
@@ -329,8 +329,8 @@ fn a_flood_of_pings_to_a_client_that_does_not_read_takes_no_memory() {
     let (_running, mut clients) = start(1, Limits::default());
     let (client, id) = &mut clients[0];
     // Fill what the system holds for it, so that pongs have to wait.
-    while Comms::websocket(&*id).backlog() == 0 {
-        Comms::websocket(&*id).send(vec![0u8; 64 * 1024]).expect("room");
+    while Comms::websocket(*id).backlog() == 0 {
+        Comms::websocket(*id).send(vec![0u8; 64 * 1024]).expect("room");
     }
     let ping = loopback::masked(0x89, &[7; 125]);
     let flood: Vec<u8> = std::iter::repeat(ping).take(20_000).flatten().collect();
@@ -339,7 +339,7 @@ fn a_flood_of_pings_to_a_client_that_does_not_read_takes_no_memory() {
     let writing = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &flood));
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(300) {
-        assert!(Comms::websocket(&*id).backlog() < 1024 * 1024);
+        assert!(Comms::websocket(*id).backlog() < 1024 * 1024);
     }
     // Once it reads it gets the newest pong.
     let pong = loop {
@@ -367,10 +367,9 @@ fn a_client_that_reads_is_not_cut_off_however_fast_others_send() {
     let (mut client, id) = clients.remove(0);
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| {
-            let id = id.clone();
             std::thread::spawn(move || {
                 for _ in 0..MESSAGES {
-                    assert_eq!(Comms::websocket(&id).send(vec![7u8; 100]).expect("room"), 1);
+                    assert_eq!(Comms::websocket(id).send(vec![7u8; 100]).expect("room"), 1);
                 }
             })
         })
@@ -413,7 +412,7 @@ fn a_large_message_reaches_a_slow_but_steady_client_whatever_its_heartbeat() {
     let (_running, mut clients) = start(1, limits);
     let (client, id) = &mut clients[0];
     const SIZE: usize = 12 * 1024 * 1024;
-    assert_eq!(Comms::websocket(&*id).send(vec![7u8; SIZE]).expect("one is always taken"), 1);
+    assert_eq!(Comms::websocket(*id).send(vec![7u8; SIZE]).expect("one is always taken"), 1);
     // 64 KiB each 20 ms: it takes four times the write timeout, and is never silent.
     let mut read = 0;
     let mut buffer = vec![0; 64 * 1024];
@@ -430,11 +429,11 @@ fn nothing_follows_a_close_frame_not_even_a_pong() {
     let _alone = alone();
     let (_running, mut clients) = start(1, Limits::default());
     let (client, id) = &mut clients[0];
-    while Comms::websocket(&*id).backlog() == 0 {
-        Comms::websocket(&*id).send(vec![0u8; 64 * 1024]).expect("room");
+    while Comms::websocket(*id).backlog() == 0 {
+        Comms::websocket(*id).send(vec![0u8; 64 * 1024]).expect("room");
     }
     client.frame(0x89, b"before");
-    assert_eq!(Comms::websocket(&*id).close(CloseCode::NORMAL, "bye").expect("a good code"), 1);
+    assert_eq!(Comms::websocket(*id).close(CloseCode::NORMAL, "bye").expect("a good code"), 1);
     client.frame(0x89, b"after");
     let last = loop {
         let frame = client.next();
@@ -498,7 +497,7 @@ fn what_a_handler_sends_does_not_wait_for_its_end_when_another_thread_wrote_what
     clients[0].0.send(&frames.concat());
     // "one" is corked; who sends now writes it, and the handler goes on.
     wait_until("the handler runs", || HELD.lock().expect("no panic").len() == 1);
-    assert_eq!(Comms::websocket(&clients[1].1).send("between").expect("room"), 1);
+    assert_eq!(Comms::websocket(clients[1].1).send("between").expect("room"), 1);
     go_on.send(()).expect("the handler waits");
     for text in ["one", "between", "two"] {
         assert_eq!(clients[1].0.next_text(), text, "the handler has not returned");
@@ -548,7 +547,7 @@ fn a_panic_takes_back_nothing_that_was_sent_before_it() {
         assert_eq!(client.next_text(), "last words");
     }
     assert_eq!(clients[0].0.next_close(), (1011, String::new()));
-    assert_eq!(Comms::websocket(&clients[1].1).send("nothing between").expect("room"), 1);
+    assert_eq!(Comms::websocket(clients[1].1).send("nothing between").expect("room"), 1);
     assert_eq!(clients[1].0.next_text(), "nothing between");
 }
 
@@ -660,7 +659,7 @@ fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
     let (stuck, _) = clients.remove(0);
     let (stalled, id) = clients.remove(0);
     // More than the system holds for a socket.
-    assert_eq!(Comms::websocket(&id).send(vec![0; 16 * 1024 * 1024]).expect("room"), 1);
+    assert_eq!(Comms::websocket(id).send(vec![0; 16 * 1024 * 1024]).expect("room"), 1);
 
     let begun = Instant::now();
     let ending = std::thread::spawn(move || (handle.shutdown(), begun.elapsed()));

@@ -23,7 +23,7 @@ impl WebsocketController for Gossip {
 
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
         for id in Comms::sessions() {
-            Comms::websocket(&id).send(message.clone())?;
+            Comms::websocket(id).send(message.clone())?;
         }
         Comms::topic("all").send(message.clone())?;
         Comms::broadcast(client).send(message.clone())?;
@@ -100,9 +100,9 @@ fn a_million_messages_to_nobody_leave_nothing() {
 fn who_listens_gets_what_goes_to_everybody_but_not_what_goes_to_all_but_it() {
     let _alone = alone();
     let [one, other] = [(); 2].map(|()| Request::get("/").session_id());
-    let receiver = Comms::receiver(&one);
+    let receiver = Comms::receiver(one);
     assert_eq!(Comms::notify().send("to all").expect("always Ok"), 0);
-    assert_eq!(Comms::broadcast(&one).send("not to one").expect("always Ok"), 0);
+    assert_eq!(Comms::broadcast(one).send("not to one").expect("always Ok"), 0);
     assert_eq!(Comms::broadcast(other).send("not to another").expect("always Ok"), 0);
     let got = || receiver.try_recv();
     assert_eq!([got(), got()], [Some("to all".into()), Some("not to another".into())]);

@@ -25,7 +25,6 @@ const ROOMS: [(&str, &[&str]); 9] = [
         &[
             "recipients",
             "mailbox",
-            "current",
             "topics",
             "interests",
             "registry",

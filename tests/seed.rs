@@ -67,6 +67,7 @@ mod by_hand {
 }
 
 /// A plain HTTP controller that sends to the session that asks.
+#[allow(clippy::needless_borrows_for_generic_args)] // as the page has it
 mod from_http {
     use sockling::http::Server;
     use sockling::prelude::*;
@@ -135,7 +136,7 @@ fn a_thread_that_has_nothing_to_do_with_the_server_sends() {
     impl WebsocketController for Greeter {
         fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
             let tell = self.0.lock().map_err(|_| "poisoned")?;
-            tell.send(client.clone()).map_err(Error::other)
+            tell.send(*client).map_err(Error::other)
         }
     }
     impl Controller for Greeter {
@@ -147,13 +148,13 @@ fn a_thread_that_has_nothing_to_do_with_the_server_sends() {
     let mut client = Client::websocket(running.address, "/ws", "");
     let id = told.recv().expect("a client connected");
     let sender = std::thread::spawn(move || {
-        let sent = Comms::websocket(&id).send("hey there").expect("room for it");
+        let sent = Comms::websocket(id).send("hey there").expect("room for it");
         (sent, id)
     });
     assert_eq!(client.next_text(), "hey there");
     let (sent, id) = sender.join().expect("no panic");
     assert_eq!(sent, 1);
     drop(client);
-    wait_until("the session leaves the map", || !Comms::websocket(&id).is_connected());
-    assert_eq!(Comms::websocket(&id).send("anybody?").expect("nobody is no error"), 0);
+    wait_until("the session leaves the map", || !Comms::websocket(id).is_connected());
+    assert_eq!(Comms::websocket(id).send("anybody?").expect("nobody is no error"), 0);
 }

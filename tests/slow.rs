@@ -15,7 +15,7 @@ struct Quiet(Mutex<Sender<SessionId>>);
 impl WebsocketController for Quiet {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
         // Fails when the test has ended.
-        let _ = self.0.lock().map_err(|_| "poisoned")?.send(client.clone());
+        let _ = self.0.lock().map_err(|_| "poisoned")?.send(*client);
         Ok(())
     }
 
@@ -73,7 +73,7 @@ fn where_messages_may_be_dropped_the_newest_is_and_the_client_stays() {
     let topic = Comms::topic("slow");
     assert!(topic.subscribe(&id));
     for _ in 0..10 {
-        assert!(matches!(Comms::websocket(&id).send("dropped"), Err(Error::Full { .. })));
+        assert!(matches!(Comms::websocket(id).send("dropped"), Err(Error::Full { .. })));
         assert_eq!(topic.send("dropped").expect("always Ok"), 0);
     }
     // A ping is not dropped, and neither is what comes when there is room again.
@@ -81,7 +81,7 @@ fn where_messages_may_be_dropped_the_newest_is_and_the_client_stays() {
     assert_eq!(numbers(&mut client, taken), (0..taken).collect::<Vec<_>>());
     let pong = client.next();
     assert_eq!((pong.opcode, &*pong.payload), (10, &b"are you there?"[..]));
-    wait_until("there is room", || Comms::websocket(&id).send("new").map_or(false, |n| n == 1));
+    wait_until("there is room", || Comms::websocket(id).send("new").map_or(false, |n| n == 1));
     assert_eq!(client.next_text(), "new");
 }
 
@@ -92,7 +92,7 @@ fn who_is_closed_for_not_reading_is_named_to_the_sender() {
     let (taken, error) = fill(&id);
     assert!(matches!(error, Error::Full { peer, closed: true, .. } if peer == own), "{}", error);
     assert!(taken > 0 && error.to_string().contains(&own.to_string()), "{}", error);
-    wait_until("it has left", || !Comms::is_connected(&id));
+    wait_until("it has left", || !Comms::is_connected(id));
     client.read_to_end();
 }
 
@@ -105,7 +105,7 @@ fn a_thread_that_waits_for_room_streams_everything_to_a_client_that_reads_slowly
         for number in 0u32..count {
             let mut message = vec![0; 64 * 1024];
             message[..4].copy_from_slice(&number.to_be_bytes());
-            let sent = Comms::websocket(&id).send_timeout(message, loopback::PATIENCE);
+            let sent = Comms::websocket(id).send_timeout(message, loopback::PATIENCE);
             assert_eq!(sent.expect("it reads"), 1);
         }
     });
@@ -125,7 +125,7 @@ fn a_thread_that_has_waited_long_enough_is_told_and_the_client_stays() {
     let mut taken = 0;
     let error = loop {
         let message = vec![0; 64 * 1024];
-        match Comms::websocket(&id).send_timeout(message, Duration::from_millis(300)) {
+        match Comms::websocket(id).send_timeout(message, Duration::from_millis(300)) {
             Ok(one) => taken += one,
             Err(error) => break error,
         }
@@ -136,8 +136,8 @@ fn a_thread_that_has_waited_long_enough_is_told_and_the_client_stays() {
     }
     client.text("still here");
     assert_eq!(client.next_text(), "still here");
-    assert_eq!(Comms::websocket(&id).send_timeout("x", Duration::ZERO).expect("room"), 1);
+    assert_eq!(Comms::websocket(id).send_timeout("x", Duration::ZERO).expect("room"), 1);
     drop(client);
-    wait_until("it has left", || !Comms::is_connected(&id));
-    assert_eq!(Comms::websocket(&id).send_timeout("x", loopback::PATIENCE).expect("nobody"), 0);
+    wait_until("it has left", || !Comms::is_connected(id));
+    assert_eq!(Comms::websocket(id).send_timeout("x", loopback::PATIENCE).expect("nobody"), 0);
 }

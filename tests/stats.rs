@@ -69,7 +69,7 @@ fn what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down() {
     }
     let stats = Comms::stats();
     assert_eq!((stats.dropped, stats.cut_off), (3, 0));
-    assert!(stats.waiting > 0 && stats.waiting == Comms::websocket(&id).backlog());
+    assert!(stats.waiting > 0 && stats.waiting == Comms::websocket(id).backlog());
     drop((client, tab));
     wait_until("they have gone", || Comms::stats().connections == 0);
     wait_until("nothing waits", || Comms::stats().waiting == 0);
@@ -82,7 +82,7 @@ fn what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down() {
     let running = start(Limits::default());
     let stalled = Client::websocket(running.address, "/ws", "");
     let id = Comms::sessions().remove(0);
-    while Comms::websocket(&id).send(large.clone()).is_ok() {}
+    while Comms::websocket(id).send(large.clone()).is_ok() {}
     wait_until("it has gone", || Comms::stats().connections == 0);
     let last = Comms::stats();
     assert_eq!((last.dropped, last.cut_off), (4, 1));

@@ -265,10 +265,10 @@ fn who_is_there_is_told() {
     assert_eq!(ask(&mut tab, "me x"), "x");
     let members = Comms::topic("f/1").members();
     assert!(Comms::sessions().contains(&members[0]));
-    assert!(Comms::is_connected(&members[0]));
+    assert!(Comms::is_connected(members[0]));
     assert!(Comms::connections() >= 2);
     drop((one, tab));
-    wait_until("they have gone", || !Comms::is_connected(&members[0]));
+    wait_until("they have gone", || !Comms::is_connected(members[0]));
     assert!(!Comms::sessions().contains(&members[0]));
 }
 
@@ -323,9 +323,9 @@ fn who_listens_gets_what_a_session_gets_and_is_not_counted() {
     let (mut client, _) = browser(&running);
     assert_eq!(ask(&mut client, "join h/1"), "true");
     let id = Comms::topic("h/1").members().remove(0);
-    let receivers = [Comms::receiver(&id), Comms::receiver(&id)];
+    let receivers = [Comms::receiver(id), Comms::receiver(id)];
     let stranger = Comms::receiver(Request::get("/").session_id());
-    assert_eq!(Comms::websocket(&id).send("one").expect("room"), 1);
+    assert_eq!(Comms::websocket(id).send("one").expect("room"), 1);
     assert_eq!(Comms::topic("h/1").send("two").expect("always Ok"), 1);
     assert_eq!(Comms::topic("h/1").send_except(&id, "not this").expect("always Ok"), 0);
     assert_eq!((client.next_text(), client.next_text()), ("one".into(), "two".into()));
@@ -344,9 +344,9 @@ fn who_listens_gets_what_a_session_gets_and_is_not_counted() {
     assert_eq!(first.try_recv(), Some("much".into()));
     // Who is listened to stays in its topics when its WebSockets go, until nobody listens.
     drop(client);
-    wait_until("it has left", || !Comms::is_connected(&id));
+    wait_until("it has left", || !Comms::is_connected(id));
     assert_eq!(Comms::topic("h/1").len(), 1);
-    assert_eq!(Comms::websocket(&id).send("still").expect("nobody"), 0);
+    assert_eq!(Comms::websocket(id).send("still").expect("nobody"), 0);
     drop(first);
     assert_eq!(Comms::topic("h/1").len(), 0);
 }

@@ -1,7 +1,7 @@
 //! Sends to those who are in this process, with their WebSockets or by a receiver.
 
 use crate::comms::mailbox::Mailbox;
-use crate::comms::recipients::{self, outboxes, Members};
+use crate::comms::recipients::{self, Members};
 use crate::comms::registry::{self, connections_of, everyone, is_relayed, publish, with_topics};
 use crate::error::Error;
 use crate::net::batch::close_all;
@@ -55,7 +55,7 @@ pub(crate) fn to_topic(
 
 /// Closes the WebSockets of a session that was looked up.
 pub(crate) fn close_session(members: Option<Members>, close: &CloseFrame) -> usize {
-    members.map_or(0, |members| close_all(outboxes(&members), close))
+    members.map_or(0, |members| close_all(members.iter(), close))
 }
 
 /// Closes those of everybody, or of all but one session.

@@ -1,16 +1,16 @@
 //! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
 //! with the server.
 
-use crate::comms::current::{here, Here};
 use crate::comms::dispatch;
 use crate::comms::mailbox::Mailbox;
 use crate::comms::receiver::Receiver;
-use crate::comms::recipients::{outboxes, Member, Members};
-use crate::comms::registry::{self, everyone, is_relayed, listeners_of, members};
+use crate::comms::recipients::Members;
+use crate::comms::registry::{self, everyone, is_relayed, listeners_of, members, sessions};
 use crate::comms::stats::Stats;
 use crate::comms::topic::Topic;
 use crate::error::Error;
 use crate::net::batch;
+use crate::net::outbox::Outbox;
 use crate::net::stream::after;
 use crate::relay::adapter::Relay;
 use crate::relay::envelope::{Content, Target};
@@ -99,10 +99,8 @@ impl Comms {
     /// # }
     /// ```
     pub fn here() -> Option<Websocket> {
-        match here()? {
-            Here::Open(_, one) => Some(Websocket { to: To::One(Arc::downgrade(&one)) }),
-            Here::Left { .. } => None,
-        }
+        let own = batch::own().filter(|own| own.is_served())?;
+        Some(Websocket { to: To::One(Arc::downgrade(&own)) })
     }
 
     /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
@@ -129,7 +127,7 @@ impl Comms {
     /// # }
     /// ```
     pub fn was_last() -> bool {
-        matches!(here(), Some(Here::Left { last: true }))
+        batch::own().map_or(false, |own| own.was_last())
     }
 
     /// Returns the handle to a topic: to the sessions that subscribed to this name.
@@ -158,12 +156,12 @@ impl Comms {
 
     /// Returns the sessions that have a WebSocket in this process, in no order.
     pub fn sessions() -> Vec<SessionId> {
-        everyone().iter().map(|(id, _)| id.clone()).collect()
+        sessions()
     }
 
     /// Returns how many WebSockets are open in this process.
     pub fn connections() -> usize {
-        everyone().iter().map(|(_, members)| members.len()).sum()
+        everyone().len()
     }
 
     /// Returns what gets all that is sent to a session from now on, beside its WebSockets and
@@ -210,14 +208,14 @@ pub struct Websocket {
 #[derive(Clone)]
 enum To {
     Session(SessionId),
-    One(Weak<[Member]>),
+    One(Weak<Outbox>),
 }
 
 impl Websocket {
     fn members(&self) -> Option<Members> {
         match &self.to {
             To::Session(id) => members(id),
-            To::One(one) => one.upgrade(),
+            To::One(one) => Some(Arc::new([one.upgrade().filter(|one| one.is_served())?])),
         }
     }
 
@@ -314,7 +312,7 @@ impl Websocket {
     /// process, so that a producer can pace itself. What the system holds for a socket is not counted.
     pub fn backlog(&self) -> usize {
         let members = self.members();
-        members.map_or(0, |members| outboxes(&members).map(|outbox| outbox.backlog()).sum())
+        members.map_or(0, |members| members.iter().map(|outbox| outbox.backlog()).sum())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who gets a message: open WebSockets, by session. The lists are shared and never changed, so who
-//! sends clones one `Arc` under the registry's lock and unlocks.
+//! Who gets a message: open WebSockets. The lists are shared and never changed, so that a sender
+//! clones one `Arc` under the registry's lock and unlocks.
 
 use crate::error::Error;
 use crate::net::batch;
@@ -10,26 +10,16 @@ use crate::websocket::message::Message;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The open WebSockets of one session.
-pub(crate) type Members = Arc<[Member]>;
-/// Those of some sessions, or of all.
-pub(crate) type Recipients = Arc<[(SessionId, Members)]>;
-
-#[derive(Clone)]
-pub(crate) struct Member {
-    pub outbox: Arc<Outbox>,
-    /// The login (or guest) whose cookie opened it, and when it was issued.
-    pub login: [u8; 16],
-    pub issued: u64,
-}
+/// The open WebSockets of one session, of some or of all.
+pub(crate) type Members = Arc<[Arc<Outbox>]>;
 
 /// Sends a message to each but those of one session, and returns how many took it.
-pub(crate) fn send(to: &Recipients, except: Option<&SessionId>, message: &Message) -> usize {
+pub(crate) fn send(to: &[Arc<Outbox>], except: Option<&SessionId>, message: &Message) -> usize {
     batch::deliver_all(but(to, except), &message.frame()).0
 }
 
 /// Sends a Close frame to each but those of one session, and returns how many got none before.
-pub(crate) fn close(to: &Recipients, except: Option<&SessionId>, close: &CloseFrame) -> usize {
+pub(crate) fn close(to: &[Arc<Outbox>], except: Option<&SessionId>, close: &CloseFrame) -> usize {
     batch::close_all(but(to, except), close)
 }
 
@@ -37,14 +27,14 @@ pub(crate) fn close(to: &Recipients, except: Option<&SessionId>, close: &CloseFr
 /// if there is one, and returns how many took it. Error: [`Error::Full`] when none did and one does
 /// not read.
 pub(crate) fn send_to_one(
-    to: &[Member],
+    to: &[Arc<Outbox>],
     message: &Message,
     deadline: Option<Instant>,
 ) -> Result<usize, Error> {
     let frame = message.frame();
     let sent = match deadline {
-        None => batch::deliver_all(outboxes(to), &frame),
-        Some(deadline) => batch::deliver_patiently(outboxes(to), &frame, deadline),
+        None => batch::deliver_all(to.iter(), &frame),
+        Some(deadline) => batch::deliver_patiently(to.iter(), &frame, deadline),
     };
     match sent {
         (0, Some(Full { peer, waiting, closed })) => Err(Error::Full { peer, waiting, closed }),
@@ -52,14 +42,9 @@ pub(crate) fn send_to_one(
     }
 }
 
-pub(crate) fn outboxes(members: &[Member]) -> impl Iterator<Item = &Arc<Outbox>> {
-    members.iter().map(|member| &member.outbox)
-}
-
 fn but<'a>(
-    to: &'a Recipients,
+    to: &'a [Arc<Outbox>],
     except: Option<&'a SessionId>,
 ) -> impl Iterator<Item = &'a Arc<Outbox>> {
-    let wanted = move |(id, _): &&(SessionId, Members)| except != Some(id);
-    to.iter().filter(wanted).flat_map(|(_, members)| outboxes(members))
+    to.iter().filter(move |outbox| except != Some(&outbox.session.id))
 }

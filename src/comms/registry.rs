@@ -4,10 +4,9 @@
 //! runs. One stuck client must not stop the rest. Under it only an outbox's lock is taken: to append
 //! what a topic keeps, so that nothing newer can come before, and to sum up its counts.
 
-use crate::comms::current::{self, Here};
 use crate::comms::interests::{Hook, Interests};
 use crate::comms::mailbox::Mailbox;
-use crate::comms::recipients::{Member, Members, Recipients};
+use crate::comms::recipients::Members;
 use crate::comms::topics::{Bounds, Sessions, Topics};
 use crate::error::Error;
 use crate::ground::limits::{has_room, Limits};
@@ -17,13 +16,11 @@ use crate::net::queue::Counts;
 use crate::relay::adapter::{Link, Outward, Passed, Relay, Relayed};
 use crate::relay::channel::Channel;
 use crate::relay::envelope::{Content, Target};
-use crate::session::cookie::Session;
 use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
 use crate::session::name::Bits;
 use crate::session::revoked::{is_ended, Ended};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -54,20 +51,19 @@ thread_local! {
 struct LookUp {
     changes: usize,
     id: SessionId,
-    members: Weak<[Member]>,
+    members: Weak<[Arc<Outbox>]>,
 }
 
 #[derive(Default)]
 struct Registry {
     sessions: Sessions,
     /// All of them, from the first broadcast after somebody came or went until the next does.
-    everyone: Option<Recipients>,
+    everyone: Option<Members>,
     /// Topics and receivers, once there are any, and what topics may take.
     interests: Option<Box<dyn Hook>>,
     bounds: Bounds,
-    /// Those whose threads serve them, until the end of their conversations, by address; and what
-    /// has passed on those before.
-    served: HashMap<usize, Arc<Outbox>>,
+    /// Those that have left and whose conversations are not over, and what has passed on those before.
+    leaving: Vec<Arc<Outbox>>,
     passed: Counts,
     keys: Option<SessionKeys>,
     relay: Option<Arc<dyn Outward>>,
@@ -88,7 +84,7 @@ impl Registry {
     /// Notes that a session came or went, for the relay.
     fn note(&mut self, id: &SessionId) {
         if self.relay.is_some() {
-            self.news.push(id.clone());
+            self.news.push(*id);
         }
     }
 }
@@ -117,34 +113,8 @@ fn unlock(mut registry: MutexGuard<'_, Option<Registry>>) {
     }
 }
 
-/// A WebSocket's place in the map; dropping it leaves.
-pub(crate) struct Registration {
-    id: SessionId,
-    member: Member,
-}
-
-/// Until it is dropped the thread is the one that serves a WebSocket.
-pub(crate) struct Serving(Arc<Outbox>);
-
-impl Registration {
-    /// Makes this thread the one that serves the WebSocket.
-    pub fn serve(&self) -> Serving {
-        current::serve(Some(Here::Open(self.id.clone(), Arc::new([self.member.clone()]))));
-        let outbox = Arc::clone(&self.member.outbox);
-        with(|registry| registry.served.insert(address(&outbox), Arc::clone(&outbox)));
-        Serving(outbox)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        current::serve(None);
-        with(|registry| {
-            registry.served.remove(&address(&self.0));
-            registry.passed += self.0.counts();
-        });
-    }
-}
+/// A WebSocket's place in the map, until it leaves. What passes on it is counted until this is dropped.
+pub(crate) struct Registration(Arc<Outbox>);
 
 /// Why a WebSocket cannot join its session.
 #[derive(Debug, PartialEq, Eq)]
@@ -165,11 +135,8 @@ impl std::fmt::Display for NotJoined {
 }
 
 /// Puts a WebSocket into the map, if its session has less than `most` (0: no ceiling).
-pub(crate) fn join(
-    session: &Session,
-    outbox: &Arc<Outbox>,
-    most: usize,
-) -> Result<Registration, NotJoined> {
+pub(crate) fn join(outbox: &Arc<Outbox>, most: usize) -> Result<Registration, NotJoined> {
+    let session = &outbox.session;
     with(|registry| {
         // Asked under the lock that `connections_of` needs: see `revoked`.
         if is_ended(session) {
@@ -182,51 +149,56 @@ pub(crate) fn join(
             return Err(NotJoined::TooMany);
         }
         let first = known.is_empty();
-        let member =
-            Member { outbox: Arc::clone(outbox), login: session.login, issued: session.issued };
-        let members = known.iter().cloned().chain([member.clone()]).collect();
+        let members = known.iter().chain([outbox]).cloned().collect();
         if first {
             registry.note(&session.id);
         }
-        registry.change().insert(session.id.clone(), members);
+        registry.change().insert(session.id, members);
         // Behind the 101, which is the first thing in the outbox.
         if let Some(interests) = &mut registry.interests {
             outbox.give(&interests.came(&session.id));
         }
-        Ok(Registration { id: session.id.clone(), member })
+        Ok(Registration(Arc::clone(outbox)))
     })
+}
+
+impl Registration {
+    /// Takes the WebSocket off the map, if it is there.
+    pub fn leave(&self) {
+        let outbox = &self.0;
+        let id = &outbox.session.id;
+        with(|registry| {
+            let members = registry.sessions.get(id).map_or(&[][..], |members| members);
+            let is_own = |other: &Arc<Outbox>| Arc::ptr_eq(other, outbox);
+            if !members.iter().any(is_own) {
+                return;
+            }
+            let left: Members = members.iter().filter(|one| !is_own(one)).cloned().collect();
+            // One that is not served yet may fail to open, and then nobody would be told.
+            outbox.leave(!left.iter().any(|one| one.is_served()));
+            registry.leaving.push(Arc::clone(outbox));
+            let gone = left.is_empty();
+            match gone {
+                true => registry.change().remove(id),
+                false => registry.change().insert(*id, left),
+            };
+            let interests = registry.interests.as_mut();
+            let listened_to = interests.map_or(false, |all| all.went(id, outbox, gone));
+            if gone && !listened_to {
+                registry.note(id);
+            }
+        });
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let last = with(|registry| {
-            let members = registry.sessions.get(&self.id)?;
-            let outbox = &self.member.outbox;
-            let others = |member: &&Member| !Arc::ptr_eq(&member.outbox, outbox);
-            let left: Vec<Member> = members.iter().filter(others).cloned().collect();
-            // One that is not served yet may fail to open, and then nobody would be told.
-            let served = |member: &Member| registry.served.contains_key(&address(&member.outbox));
-            let last = !left.iter().any(served);
-            let gone = left.is_empty();
-            match gone {
-                true => registry.change().remove(&self.id),
-                false => registry.change().insert(self.id.clone(), left.into()),
-            };
-            let interests = registry.interests.as_mut();
-            let listened_to = interests.map_or(false, |all| all.went(&self.id, outbox, gone));
-            if gone && !listened_to {
-                registry.note(&self.id);
-            }
-            Some(last)
+        self.leave();
+        with(|registry| {
+            registry.leaving.retain(|one| !Arc::ptr_eq(one, &self.0));
+            registry.passed += self.0.counts();
         });
-        if let Some(last) = last {
-            current::left(&self.member.outbox, last);
-        }
     }
-}
-
-fn address(outbox: &Arc<Outbox>) -> usize {
-    Arc::as_ptr(outbox) as usize
 }
 
 /// Returns the open WebSockets of a session, or `None`. Asking for nobody leaves no trace.
@@ -245,7 +217,7 @@ fn look_up(id: &SessionId) -> Option<Members> {
     let (changes, members) = with(|registry| {
         (GLOBAL.changes.load(Ordering::Relaxed), registry.sessions.get(id).cloned())
     });
-    let look_up = |members| LookUp { changes, id: id.clone(), members: Arc::downgrade(members) };
+    let look_up = |members| LookUp { changes, id: *id, members: Arc::downgrade(members) };
     let last = members.as_ref().map(look_up);
     // Fails near the end of the thread: then nothing is looked up again.
     let _ = LAST.try_with(|slot| *slot.borrow_mut() = last);
@@ -253,12 +225,17 @@ fn look_up(id: &SessionId) -> Option<Members> {
 }
 
 /// Returns the open WebSockets of all sessions.
-pub(crate) fn everyone() -> Recipients {
+pub(crate) fn everyone() -> Members {
     with(|registry| {
         let Registry { sessions, everyone, .. } = registry;
-        let all = || sessions.iter().map(|(id, of)| (id.clone(), Arc::clone(of))).collect();
+        let all = || sessions.values().flat_map(|members| members.iter()).cloned().collect();
         Arc::clone(everyone.get_or_insert_with(all))
     })
+}
+
+/// Returns the sessions that have an open WebSocket, in no order.
+pub(crate) fn sessions() -> Vec<SessionId> {
+    with(|registry| registry.sessions.keys().copied().collect())
 }
 
 /// Puts a session, or one WebSocket of it, into a topic that may be told how many messages to keep.
@@ -277,7 +254,7 @@ pub(crate) fn join_topic(
             None if receivers.contains_key(id) => &[][..],
             None => return None,
         };
-        let is_one = |one| members.iter().any(|member| Arc::ptr_eq(&member.outbox, one));
+        let is_one = |one| members.iter().any(|member| Arc::ptr_eq(member, one));
         if !one.map_or(true, is_one) {
             return None;
         }
@@ -316,7 +293,7 @@ pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> 
 /// Has a mailbox get what is sent to a session.
 pub(crate) fn listen(id: &SessionId, mailbox: Mailbox) {
     with_interests(|Interests { receivers, .. }, _| {
-        receivers.entry(id.clone()).or_default().push(mailbox);
+        receivers.entry(*id).or_default().push(mailbox);
         GLOBAL.listeners.fetch_add(1, Ordering::Release);
     });
     with(|registry| registry.note(id));
@@ -326,7 +303,7 @@ pub(crate) fn listen(id: &SessionId, mailbox: Mailbox) {
 pub(crate) fn unlisten(id: &SessionId, mailbox: &Mailbox) {
     with_interests(|Interests { topics, receivers }, sessions| {
         GLOBAL.listeners.fetch_sub(1, Ordering::Release);
-        let mailboxes = receivers.entry(id.clone()).or_default();
+        let mailboxes = receivers.entry(*id).or_default();
         mailboxes.retain(|other| !other.is(mailbox));
         if mailboxes.is_empty() {
             receivers.remove(id);
@@ -369,11 +346,12 @@ fn listeners(find: impl FnOnce(&mut dyn Hook) -> Vec<Mailbox>) -> Vec<Mailbox> {
 /// WebSockets, sessions and topics there are.
 pub(crate) fn census() -> (Counts, Vec<Arc<Outbox>>, [usize; 3]) {
     with(|registry| {
-        let Registry { sessions, interests, served, passed, .. } = registry;
+        let Registry { sessions, interests, leaving, passed, .. } = registry;
         let connections = sessions.values().map(|members| members.len()).sum();
         let topics = interests.as_ref().map_or(0, |interests| interests.topics());
         let numbers = [connections, sessions.len(), topics];
-        (*passed, served.values().cloned().collect(), numbers)
+        let outboxes = sessions.values().flat_map(|members| members.iter()).chain(leaving.iter());
+        (*passed, outboxes.cloned().collect(), numbers)
     })
 }
 
@@ -381,8 +359,7 @@ pub(crate) fn census() -> (Counts, Vec<Arc<Outbox>>, [usize; 3]) {
 pub(crate) fn connections_of(id: &SessionId, ended: Ended) -> Vec<Arc<Outbox>> {
     with(|registry| {
         let members = registry.sessions.get(id).map_or(&[][..], |members| members);
-        let covered = |member: &&Member| ended.covers(&member.login, member.issued);
-        members.iter().filter(covered).map(|member| Arc::clone(&member.outbox)).collect()
+        members.iter().filter(|member| ended.covers(&member.session)).cloned().collect()
     })
 }
 

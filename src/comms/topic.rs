@@ -1,10 +1,10 @@
 //! The face of a topic: who is in a room, and what is said there.
 
-use crate::comms::current::{here, Here};
 use crate::comms::dispatch;
 use crate::comms::registry::{join_topic, with_topics};
 use crate::error::Error;
 use crate::net::batch;
+use crate::net::outbox::Outbox;
 use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ use std::sync::Arc;
 /// let heard = Comms::receiver(&ada);
 /// let room: sockling::Topic = Comms::topic("room/8");
 /// assert!(room.subscribe(&ada) && !room.is_empty());
-/// assert_eq!((room.members(), room.len()), (vec![ada.clone()], 1));
+/// assert_eq!((room.members(), room.len()), (vec![ada], 1));
 /// room.send("hey")?;
 /// assert_eq!(heard.try_recv(), Some("hey".into()));
 /// assert!(room.unsubscribe(&ada));
@@ -107,24 +107,20 @@ impl Topic {
     /// Returns whether it is a member now: not on a thread that serves no WebSocket, as in a test
     /// without one, and not where [`subscribe`](Topic::subscribe) would refuse it.
     pub fn join_here(&self) -> bool {
-        match here() {
-            Some(Here::Open(id, one)) => {
-                let outbox = one.first().map(|member| &member.outbox);
-                self.write(join_topic(&self.name, &id, outbox, self.keep))
-            }
-            _ => false,
+        match batch::own() {
+            Some(own) => self.write(join_topic(&self.name, &own.session.id, Some(&own), self.keep)),
+            None => false,
         }
     }
 
     /// Ends what [`join_here`](Topic::join_here) began. Returns whether it had begun. What others are
     /// just sending may still come.
     pub fn leave_here(&self) -> bool {
-        match here() {
-            Some(Here::Open(id, one)) => {
-                let outbox = one.first().map(|member| &member.outbox);
-                with_topics(|topics, _| topics.leave(&self.name, &id, outbox))
+        match batch::own() {
+            Some(own) => {
+                with_topics(|topics, _| topics.leave(&self.name, &own.session.id, Some(&own)))
             }
-            _ => false,
+            None => false,
         }
     }
 
@@ -168,7 +164,7 @@ impl Topic {
     }
 
     /// Writes what new members get first.
-    fn write(&self, new: Option<Vec<Arc<crate::net::outbox::Outbox>>>) -> bool {
+    fn write(&self, new: Option<Vec<Arc<Outbox>>>) -> bool {
         let joined = new.is_some();
         batch::write_list(new.unwrap_or_default());
         joined

@@ -10,7 +10,7 @@
 //! nothing stays of those who have gone.
 
 use crate::comms::mailbox::weight;
-use crate::comms::recipients::{Member, Members, Recipients};
+use crate::comms::recipients::Members;
 use crate::error::Error;
 use crate::ground::limits::{Limits, TOPIC_KEEPS};
 use crate::net::outbox::Outbox;
@@ -77,7 +77,7 @@ impl From<&Limits> for Allowed {
 struct Topic {
     members: HashMap<SessionId, Part>,
     /// Who gets what is sent: made by the first send after somebody came or went.
-    recipients: Option<Recipients>,
+    recipients: Option<Members>,
     /// How many messages are kept, and they, oldest first.
     keep: usize,
     kept: VecDeque<Kept>,
@@ -116,7 +116,7 @@ impl Topics {
         &mut self,
         name: &Arc<str>,
         id: &SessionId,
-        members: &[Member],
+        members: &[Arc<Outbox>],
         one: Option<&Arc<Outbox>>,
         keep: Option<usize>,
     ) -> Result<Joined, &'static str> {
@@ -134,13 +134,12 @@ impl Topics {
         self.topics.entry(Arc::clone(name)).or_default();
         self.keep_so_many(name, keep);
         let topic = self.topics.entry(Arc::clone(name)).or_default();
-        let part = topic.members.entry(id.clone()).or_default();
+        let part = topic.members.entry(*id).or_default();
         let wanted = |outbox: &&Arc<Outbox>| match one {
             Some(one) => Arc::ptr_eq(outbox, one) && !part.has(outbox),
             None => !part.has(outbox),
         };
-        let all = members.iter().map(|member| &member.outbox);
-        let new: Vec<_> = all.filter(wanted).cloned().collect();
+        let new: Vec<_> = members.iter().filter(wanted).cloned().collect();
         let whole = one.is_none() && !part.whole;
         if new.is_empty() && !whole {
             return Ok(Joined::default());
@@ -150,7 +149,7 @@ impl Topics {
             Some(_) => part.some.extend(new.iter().cloned()),
         }
         topic.recipients = None;
-        self.of.entry(id.clone()).or_default().insert(Arc::clone(name));
+        self.of.entry(*id).or_default().insert(Arc::clone(name));
         Ok(Joined { new, whole, kept: in_order(topic.kept_for(id).collect()) })
     }
 
@@ -248,7 +247,7 @@ impl Topics {
         except: Option<&SessionId>,
         keep: Option<usize>,
         sessions: &Sessions,
-    ) -> Result<Option<Recipients>, Error> {
+    ) -> Result<Option<Members>, Error> {
         let most = self.bounds.allowed().name;
         if name.len() > most {
             return Err(Error::TopicName { bytes: name.len(), most });
@@ -275,7 +274,7 @@ impl Topics {
             self.next += 1;
             topic.bytes += bytes;
             self.bytes += bytes;
-            let (message, except) = (Arc::clone(message), except.cloned());
+            let (message, except) = (Arc::clone(message), except.copied());
             topic.kept.push_back(Kept { number, message, except });
             self.kept.push_back((number, key));
             self.trim(name);
@@ -321,7 +320,7 @@ impl Topics {
 
     /// Returns the sessions that are in a topic, in no order.
     pub fn members(&self, name: &str) -> Vec<SessionId> {
-        self.topics.get(name).map_or(Vec::new(), |topic| topic.members.keys().cloned().collect())
+        self.topics.get(name).map_or(Vec::new(), |topic| topic.members.keys().copied().collect())
     }
 
     /// Returns how many sessions are in a topic.
@@ -356,13 +355,13 @@ impl Part {
         self.whole || self.some.iter().any(|one| Arc::ptr_eq(one, outbox))
     }
 
-    fn present(&self, id: &SessionId, sessions: &Sessions) -> (SessionId, Members) {
-        let members = match sessions.get(id) {
-            Some(all) if self.whole => Arc::clone(all),
-            Some(all) => all.iter().filter(|member| self.has(&member.outbox)).cloned().collect(),
-            None => Vec::new().into(),
-        };
-        (id.clone(), members)
+    /// Returns those of a session's WebSockets that are in the topic.
+    fn present<'a>(
+        &'a self,
+        id: &SessionId,
+        sessions: &'a Sessions,
+    ) -> impl Iterator<Item = &'a Arc<Outbox>> {
+        sessions.get(id).into_iter().flat_map(|all| all.iter()).filter(move |one| self.has(one))
     }
 }
 
@@ -371,9 +370,12 @@ impl Topic {
         self.members.get(id).map_or(false, |part| part.whole)
     }
 
-    fn recipients(&mut self, sessions: &Sessions) -> Recipients {
+    fn recipients(&mut self, sessions: &Sessions) -> Members {
         let Topic { members, recipients, .. } = self;
-        let all = || members.iter().map(|(id, part)| part.present(id, sessions)).collect();
+        let all = || {
+            let present = members.iter().flat_map(|(id, part)| part.present(id, sessions));
+            present.cloned().collect()
+        };
         Arc::clone(recipients.get_or_insert_with(all))
     }
 

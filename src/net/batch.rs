@@ -34,19 +34,20 @@ thread_local! {
     static BATCH: RefCell<Option<Batch>> = const { RefCell::new(None) };
 }
 
-/// What the thread of a WebSocket has appended and not written.
+/// The WebSocket that this thread serves, and what the thread has appended and not written.
 struct Batch {
     own: Arc<Outbox>,
     corked: bool,
     list: Vec<Arc<Outbox>>,
 }
 
-/// Makes this thread the one that serves a WebSocket, until it is dropped; then everything that
-/// was corked is written, also when a handler panicked.
+/// Makes this thread the one that serves a WebSocket, until it is dropped: for the whole of its
+/// conversation. What was corked is then written, also when a handler panicked.
 pub(crate) struct BatchGuard(());
 
 impl BatchGuard {
     pub fn take(own: &Arc<Outbox>) -> BatchGuard {
+        own.serve();
         let batch = Batch { own: Arc::clone(own), corked: false, list: Vec::new() };
         BATCH.with(|slot| *slot.borrow_mut() = Some(batch));
         BatchGuard(())
@@ -55,6 +56,13 @@ impl BatchGuard {
     /// Says whether what is sent from here on may wait for the end of the batch.
     pub fn cork(&self, corked: bool) {
         with_batch(|batch| batch.corked = corked);
+    }
+
+    /// Writes what was corked, and corks nothing from here on: before the WebSocket leaves its
+    /// session, and before its Close frame.
+    pub fn end(&self) {
+        self.cork(false);
+        flush();
     }
 }
 
@@ -193,6 +201,11 @@ fn append_or_send(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
         flush();
     }
     Ok(sent)
+}
+
+/// Returns the WebSocket that this thread serves, until its conversation is over.
+pub(crate) fn own() -> Option<Arc<Outbox>> {
+    with_batch(|batch| Arc::clone(&batch.own))
 }
 
 fn is_own(to: &Arc<Outbox>) -> bool {

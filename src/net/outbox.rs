@@ -16,6 +16,7 @@ use crate::ground::logger::log_line;
 use crate::net::queue::{Counts, Queue};
 use crate::net::stream::{after, Stream};
 use crate::net::timer::Clock;
+use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::message::Message;
@@ -58,6 +59,8 @@ impl Shared {
 }
 
 pub(crate) struct Outbox {
+    /// The login whose cookie opened the WebSocket.
+    pub session: Session,
     pub stream: Arc<dyn Stream>,
     peer: SocketAddr,
     pub shared: Arc<Shared>,
@@ -69,6 +72,10 @@ pub(crate) struct Outbox {
     congested: AtomicBool,
     ended: AtomicBool,
     written: AtomicUsize,
+    /// Its thread serves it, and it has not left its session.
+    served: AtomicBool,
+    /// It has left its session, as the last that was served.
+    last: AtomicBool,
 }
 
 /// What became of a frame that was taken.
@@ -104,14 +111,48 @@ pub(crate) struct Full {
 impl Outbox {
     /// Returns an outbox whose first bytes are `first`. Nobody else can write before `open`.
     pub fn new(
+        session: Session,
         stream: Arc<dyn Stream>,
         peer: SocketAddr,
         shared: Arc<Shared>,
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, congested, ended, written) = Default::default();
-        Arc::new(Outbox { stream, peer, shared, queue, changed, congested, ended, written })
+        let (changed, congested, ended, written, served, last) = Default::default();
+        Arc::new(Outbox {
+            session,
+            stream,
+            peer,
+            shared,
+            queue,
+            changed,
+            congested,
+            ended,
+            written,
+            served,
+            last,
+        })
+    }
+
+    /// Notes that a thread serves it from here on.
+    pub fn serve(&self) {
+        self.served.store(true, Ordering::Release);
+    }
+
+    /// Notes that it has left its session, as the last that was served or not.
+    pub fn leave(&self, last: bool) {
+        self.last.store(last, Ordering::Release);
+        self.served.store(false, Ordering::Release);
+    }
+
+    /// Returns whether its thread serves it and it has not left its session.
+    pub fn is_served(&self) -> bool {
+        self.served.load(Ordering::Acquire)
+    }
+
+    /// Returns whether it has left its session as the last that was served.
+    pub fn was_last(&self) -> bool {
+        self.last.load(Ordering::Acquire)
     }
 
     /// Appends a whole frame for the batch's thread to write, or, for batch 0, for a courier.

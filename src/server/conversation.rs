@@ -91,8 +91,8 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     let first = response.encode_upgrade(unix_seconds())?;
     let (stream, shared) = (Arc::clone(live.socket.stream()), Arc::clone(&live.shared));
     let most = shared.limits.connections_per_session;
-    let outbox = Outbox::new(stream, request.peer(), shared, first);
-    let registration = match registry::join(&session, &outbox, most) {
+    let outbox = Outbox::new(session, stream, request.peer(), shared, first);
+    let registration = match registry::join(&outbox, most) {
         Ok(registration) => registration,
         Err(refused) => {
             log_line!(Info, "refused a WebSocket to {:?}: {}", request, refused);
@@ -112,7 +112,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
         return Ok(Begun::Not(response));
     }
     log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
-    Ok(Begun::Conversation(Conversation::new(session.id, live, outbox, registration)))
+    Ok(Begun::Conversation(Conversation::new(live, outbox, registration)))
 }
 
 /// Logs a refusal, and for a foreign page how to allow it; returns the answer.
@@ -138,9 +138,8 @@ const HELD_UP: Duration = Duration::from_secs(60);
 const MOMENT: Duration = Duration::from_millis(1);
 
 struct Conversation {
-    id: SessionId,
     /// The place in the map, until the end.
-    registration: Option<Registration>,
+    registration: Registration,
     socket: Box<Socket>,
     slot: Arc<Slot>,
     outbox: Arc<Outbox>,
@@ -190,16 +189,10 @@ enum End {
 impl Conversation {
     /// Not inlined, and boxed: see `begin`.
     #[inline(never)]
-    fn new(
-        id: SessionId,
-        live: Live,
-        outbox: Arc<Outbox>,
-        registration: Registration,
-    ) -> Box<Conversation> {
+    fn new(live: Live, outbox: Arc<Outbox>, registration: Registration) -> Box<Conversation> {
         let Live { socket, shared, slot } = live;
         Box::new(Conversation {
-            id,
-            registration: Some(registration),
+            registration,
             socket,
             slot,
             outbox,
@@ -218,24 +211,28 @@ impl Conversation {
         })
     }
 
+    fn id(&self) -> &SessionId {
+        &self.outbox.session.id
+    }
+
     #[inline(never)]
     fn run(&mut self, listener: Listener) {
-        let _serving = self.registration.as_ref().map(Registration::serve);
-        let end = self.converse(listener);
-        self.registration = None;
+        let batch = BatchGuard::take(&self.outbox);
+        let end = self.converse(&batch, listener);
+        batch.end();
+        self.registration.leave();
         let close = self.say_goodbye(end);
-        log_line!(Debug, "{} has gone", self.id);
+        log_line!(Debug, "{} has gone", self.id());
         // Its error was logged, and there is nothing left to end.
         let _ = self.call(listener, Event::Closed(close.as_ref()));
     }
 
-    fn converse(&mut self, listener: Listener) -> End {
-        let batch = BatchGuard::take(&self.outbox);
+    fn converse(&mut self, batch: &BatchGuard, listener: Listener) -> End {
         if let Err(code) = self.call(listener, Event::Opened) {
             return End::Failed(code);
         }
         loop {
-            if let Err(end) = self.batch(&batch, listener).and_then(|()| self.read_more()) {
+            if let Err(end) = self.batch(batch, listener).and_then(|()| self.read_more()) {
                 return end;
             }
         }
@@ -380,12 +377,12 @@ impl Conversation {
     /// conversation with the code and nothing else.
     fn call(&self, listener: Listener, event: Event) -> Result<(), CloseCode> {
         self.slot.running(true);
-        let result = catch_unwind(AssertUnwindSafe(|| listener(&self.id, event)));
+        let result = catch_unwind(AssertUnwindSafe(|| listener(self.id(), event)));
         self.slot.running(false);
         match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(&self.id, &error)),
-            Err(_) => Err(panicked(&self.id)),
+            Ok(Err(error)) => Err(failed(self.id(), &error)),
+            Err(_) => Err(panicked(self.id())),
         }
     }
 
@@ -451,7 +448,7 @@ impl Conversation {
 
     /// Logs what the client is told, and why.
     fn told(&self, code: CloseCode, why: String) -> (CloseCode, String) {
-        log_line!(Info, "closed {} with {}: {}", self.id, code, why);
+        log_line!(Info, "closed {} with {}: {}", self.id(), code, why);
         (code, why)
     }
 

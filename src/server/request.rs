@@ -50,8 +50,8 @@ pub struct Request {
     peer: SocketAddr,
     parameters: Vec<(String, String)>,
     settings: Arc<Settings>,
-    /// The session, once somebody asked for it.
-    session: Mutex<Option<Session>>,
+    /// The session, once somebody asked for it, and whether its cookie is to be sent.
+    session: Mutex<Option<(Session, bool)>>,
     live: Mutex<Option<Live>>,
 }
 
@@ -336,7 +336,7 @@ impl Request {
     fn replace_session(&self, user: Option<i64>, why: &str) {
         // A browser sends one cookie for each path and domain that somebody set it for, and a thief
         // could use any of them. What was made for this request has no cookie that could be ended.
-        for old in self.known_sessions() {
+        for (old, _) in self.known_sessions() {
             let ended = dispatch::end_login(&old.id, Ended::Login(old.login, old.issued), why);
             if registry::is_relayed() {
                 let (login, issued) = match ended {
@@ -349,29 +349,32 @@ impl Request {
         }
         // Made after that: it must not be among what was ended.
         let cookie = &self.settings.cookie;
-        *self.session_slot() = Some(match user {
+        let new = match user {
             Some(user) => cookie.user(user, revoked::issue_time(user)),
             None => cookie.guest(),
-        });
+        };
+        *self.session_slot() = Some((new, true));
     }
 
     pub(crate) fn session(&self) -> Session {
-        let read = || self.known_sessions().next().unwrap_or_else(|| self.settings.cookie.guest());
-        self.session_slot().get_or_insert_with(read).clone()
+        let guest = || (self.settings.cookie.guest(), true);
+        let read = || self.known_sessions().next().unwrap_or_else(guest);
+        self.session_slot().get_or_insert_with(read).0
     }
 
-    /// Returns the sessions of the request's cookies that are valid and were not ended.
-    fn known_sessions(&self) -> impl Iterator<Item = Session> + '_ {
+    /// Returns the sessions of the request's cookies that are valid and were not ended, each with whether
+    /// its cookie is to be renewed.
+    fn known_sessions(&self) -> impl Iterator<Item = (Session, bool)> + '_ {
         let sessions = self.settings.cookie.sessions_of(&self.head.headers, unix_seconds());
-        sessions.filter(|session| !revoked::is_ended(session))
+        sessions.filter(|(session, _)| !revoked::is_ended(session))
     }
 
     /// Returns the Set-Cookie value of the answer: `None` when nobody asked for the session, or
     /// the client has the cookie.
     pub(crate) fn set_cookie(&self) -> Option<String> {
         // One that ended meanwhile, by another request, is not renewed: it would outlive the list.
-        let wanted = |session: &Session| session.unsent && !revoked::is_ended(session);
-        let session = self.session_slot().clone().filter(wanted)?;
+        let wanted = |(session, unsent): &(Session, bool)| *unsent && !revoked::is_ended(session);
+        let (session, _) = (*self.session_slot()).filter(wanted)?;
         Some(self.settings.cookie.set(&session, unix_seconds()))
     }
 
@@ -398,7 +401,7 @@ impl Request {
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
     }
 
-    fn session_slot(&self) -> MutexGuard<'_, Option<Session>> {
+    fn session_slot(&self) -> MutexGuard<'_, Option<(Session, bool)>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

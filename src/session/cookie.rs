@@ -18,16 +18,14 @@ use crate::session::id::{GuestId, SessionId};
 use crate::session::keys::{seal, unseal, SessionKeys};
 use crate::session::name::Bits;
 
-/// A session as a cookie carries it.
-#[derive(Clone)]
+/// One login of a session, as a cookie carries it.
+#[derive(Clone, Copy)]
 pub(crate) struct Session {
     pub id: SessionId,
     /// What a logout ends: a guest's id, or one login of a user.
     pub login: [u8; 16],
     /// When the login was made, in milliseconds since 1970.
     pub issued: u64,
-    /// Whether the client has no such cookie, or one that will expire soon.
-    pub unsent: bool,
 }
 
 /// How a server's session cookie is named, signed and sent.
@@ -46,13 +44,13 @@ impl SessionCookie {
         format!("{}{}", prefix, self.name)
     }
 
-    /// Returns the sessions of the cookies that were signed here and have not expired, in order. A
-    /// cookie is renewed when less than half its life is left.
+    /// Returns the sessions of the cookies that were signed here and have not expired, in order, each
+    /// with whether its cookie is to be renewed: when less than half its life is left.
     pub fn sessions_of<'a>(
         &'a self,
         headers: &'a Headers,
         now: u64,
-    ) -> impl Iterator<Item = Session> + 'a {
+    ) -> impl Iterator<Item = (Session, bool)> + 'a {
         let name = self.wire_name();
         cookies(headers)
             .filter(move |(known, _)| *known == name.as_bytes())
@@ -63,13 +61,13 @@ impl SessionCookie {
     pub fn guest(&self) -> Session {
         let login = self.keys.draw();
         let id = SessionId::Guest(GuestId(login));
-        Session { id, login, issued: unix_millis(), unsent: true }
+        Session { id, login, issued: unix_millis() }
     }
 
     /// Returns a fresh login of a user, issued at this time in milliseconds since 1970.
     pub fn user(&self, user: i64, issued: u64) -> Session {
         let (id, login) = (SessionId::Authenticated(user), self.keys.draw());
-        Session { id, login, issued, unsent: true }
+        Session { id, login, issued }
     }
 
     /// Returns the Set-Cookie value that gives the session to the client for its whole life from
@@ -83,7 +81,7 @@ impl SessionCookie {
         set_cookie(&self.wire_name(), &seal("v2", &body, &self.keys), SESSION_LIFE, self.secure)
     }
 
-    fn open(&self, cookie: &str, now: u64) -> Option<Session> {
+    fn open(&self, cookie: &str, now: u64) -> Option<(Session, bool)> {
         let body = unseal("v2", cookie, &self.keys)?;
         let mut parts = body.split('.');
         let id = SessionId::parse(parts.next(), parts.next())?;
@@ -93,7 +91,7 @@ impl SessionCookie {
         };
         let issued = parts.next()?.parse().ok()?;
         let expires: u64 = parts.next()?.parse().ok().filter(|&expires| expires > now)?;
-        let unsent = expires - now < SESSION_LIFE / 2;
-        parts.next().is_none().then_some(Session { id, login, issued, unsent })
+        let renew = expires - now < SESSION_LIFE / 2;
+        parts.next().is_none().then_some((Session { id, login, issued }, renew))
     }
 }

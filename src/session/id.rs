@@ -9,7 +9,7 @@ use std::fmt;
 ///
 /// `Debug` and `Display` show six digits of a hash of a guest's name: enough to tell two apart in a
 /// log, not enough to name one.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionId {
     /// Somebody who did not log in.
     Guest(GuestId),
@@ -30,7 +30,7 @@ pub enum SessionId {
 ///     SessionId::Authenticated(user) => unreachable!("user {}", user),
 /// }
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GuestId(pub(crate) [u8; 16]);
 
 impl SessionId {
@@ -90,7 +90,7 @@ impl From<SessionName> for SessionId {
 
 impl From<&SessionId> for SessionId {
     fn from(id: &SessionId) -> SessionId {
-        id.clone()
+        *id
     }
 }
 
@@ -126,6 +126,6 @@ impl fmt::Debug for SessionId {
 
 impl fmt::Debug for GuestId {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        fmt::Display::fmt(&SessionId::Guest(self.clone()), out)
+        fmt::Display::fmt(&SessionId::Guest(*self), out)
     }
 }

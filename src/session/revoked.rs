@@ -34,11 +34,11 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// Returns whether a login of the session is among what was ended.
-    pub fn covers(&self, login: &Login, issued: u64) -> bool {
+    /// Returns whether this login of the session is among what was ended.
+    pub fn covers(&self, session: &Session) -> bool {
         match self {
-            Ended::Login(ended, _) => ended == login,
-            Ended::UpTo(time) => issued <= *time,
+            Ended::Login(ended, _) => *ended == session.login,
+            Ended::UpTo(time) => session.issued <= *time,
         }
     }
 }
@@ -173,7 +173,7 @@ impl Revoked {
         match &session.id {
             SessionId::Guest(_) => self.guests.binary_search(&session.login).is_ok(),
             SessionId::Authenticated(user) => {
-                let covers = |entry: &Entry| entry.ended.covers(&session.login, session.issued);
+                let covers = |entry: &Entry| entry.ended.covers(session);
                 session.issued <= self.floor || self.of(*user).iter().any(covers)
             }
         }

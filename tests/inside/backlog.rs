@@ -1,6 +1,6 @@
 //! What waits for a client that does not read is bounded, in bytes and in messages.
 
-use super::{Script, Stub};
+use super::{guest, Script, Stub};
 use crate::ground::limits::Limits;
 use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Refused, Sent, Shared};
@@ -23,7 +23,7 @@ fn wait_until(what: &str, so: impl Fn() -> bool) {
 fn outbox(shared: &Arc<Shared>) -> (Arc<Outbox>, Arc<Stub>) {
     let stub = Stub::new(Script { writes: [Ok(3)].into(), ..Script::default() });
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let outbox = Outbox::new(stub.clone(), peer, Arc::clone(shared), b"101".to_vec());
+    let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), b"101".to_vec());
     assert!(outbox.open());
     (outbox, stub)
 }

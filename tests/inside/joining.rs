@@ -39,7 +39,7 @@ fn opening(session: &Session, then: &[u8]) -> Vec<u8> {
 }
 
 fn is_in_the_map(id: &SessionId) -> bool {
-    let among_all = everyone().iter().any(|(known, _)| known == id);
+    let among_all = everyone().iter().any(|outbox| outbox.session.id == *id);
     assert_eq!(members(id).is_some(), among_all);
     among_all
 }
@@ -114,7 +114,7 @@ fn a_handler_that_is_told_of_a_client_can_send_to_it_and_the_101_comes_first() {
 #[test]
 fn a_session_that_ends_between_its_cookie_and_the_map_is_refused_with_403() {
     let session = cookie().guest();
-    let ended = session.clone();
+    let ended = session;
     // A logout on another connection comes when this one's cookie was already read.
     let late = move |request: &Request| {
         assert_eq!(request.session_id(), ended.id);

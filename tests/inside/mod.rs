@@ -48,6 +48,14 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Returns the login of a guest.
+#[cfg(test)]
+fn guest() -> crate::session::cookie::Session {
+    let keys = crate::SessionKeys::new([[7; 32]]).expect("a long key");
+    let name = "s".to_string();
+    crate::session::cookie::SessionCookie { name, secure: false, keys }.guest()
+}
+
 /// A socket that gives and takes what a test says, and notes what it is asked for.
 #[derive(Default)]
 struct Stub(Mutex<Script>);

@@ -19,7 +19,7 @@ fn login(user: i64, issued: u64) -> Session {
     let mut login = [0; 16];
     login[..8].copy_from_slice(&user.to_be_bytes());
     login[8..].copy_from_slice(&issued.to_be_bytes());
-    Session { id: SessionId::Authenticated(user), login, issued, unsent: false }
+    Session { id: SessionId::Authenticated(user), login, issued }
 }
 
 fn end(revoked: &mut Revoked, session: &Session, now: u64) -> Ended {
@@ -123,7 +123,7 @@ fn guests_take_no_room_from_users_and_the_oldest_of_them_goes_first() {
 /// Returns whether a session has a WebSocket in the map, and it was not closed.
 fn is_open(id: &SessionId) -> bool {
     let members = members(id);
-    members.map_or(false, |members| members.iter().any(|member| !member.outbox.is_closing()))
+    members.map_or(false, |members| members.iter().any(|member| !member.is_closing()))
 }
 
 #[test]
@@ -132,13 +132,13 @@ fn a_login_that_ends_while_its_websocket_opens_finds_it_in_the_map() {
     let ended = Ended::Login(session.login, session.issued);
     let (tell, told) = channel();
     let ender = {
-        let id = session.id.clone();
+        let id = session.id;
         std::thread::spawn(move || {
             told.recv().expect("it opens");
             end_login(&id, ended, "logged out");
         })
     };
-    let paused = session.clone();
+    let paused = session;
     pauses::once("asked whether the login has ended", move || {
         tell.send(()).expect("the other thread waits");
         // All that can happen before the WebSocket is in the map is given time to happen.
@@ -148,8 +148,8 @@ fn a_login_that_ends_while_its_websocket_opens_finds_it_in_the_map() {
         }
         std::thread::sleep(Duration::from_millis(20));
     });
-    let (outbox, _) = outbox(Vec::new());
-    let registration = join(&session, &outbox, 0);
+    let (outbox, _) = outbox(session, Vec::new());
+    let registration = join(&outbox, 0);
     assert!(registration.is_ok(), "it had not ended when that was asked");
     ender.join().expect("no panic");
     assert!(!is_open(&session.id), "nobody will close it");
@@ -159,12 +159,12 @@ fn a_login_that_ends_while_its_websocket_opens_finds_it_in_the_map() {
 fn a_websocket_that_opens_while_its_login_ends_finds_it_on_the_list() {
     let session = login(7_000_002, 1);
     let ended = Ended::Login(session.login, session.issued);
-    let opening = session.clone();
+    let opening = session;
     let (tell, told) = channel();
     pauses::once("the login is on the list", move || {
-        let (outbox, _) = outbox(Vec::new());
+        let (outbox, _) = outbox(opening, Vec::new());
         // Kept, as a conversation keeps it.
-        tell.send(join(&opening, &outbox, 0)).expect("the test waits");
+        tell.send(join(&outbox, 0)).expect("the test waits");
     });
     end_login(&session.id, ended, "logged out");
     let joined = told.recv().expect("it tried");

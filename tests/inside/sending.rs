@@ -32,10 +32,10 @@ fn new_session() -> Session {
 fn tab(session: &Session, shared: &Arc<Shared>) -> Tab {
     let stub = Stub::new(Script::default());
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let outbox = Outbox::new(stub.clone(), peer, Arc::clone(shared), Vec::new());
-    let registration = join(session, &outbox, 0).expect("room");
+    let outbox = Outbox::new(*session, stub.clone(), peer, Arc::clone(shared), Vec::new());
+    let registration = join(&outbox, 0).expect("room");
     assert!(outbox.open());
-    Tab { session: session.clone(), stub, outbox, registration }
+    Tab { session: *session, stub, outbox, registration }
 }
 
 impl Tab {
@@ -197,14 +197,14 @@ fn of_tabs_that_come_and_go_at_once_the_last_that_was_served_is_the_last() {
     let shared = Shared::new(Limits::default());
     let session = new_session();
     let served = tab(&session, &shared);
-    let _serving = served.registration.serve();
+    let _serving = BatchGuard::take(&served.outbox);
     // Its 101 is not written yet, and never will be.
     let failing = tab(&session, &shared);
-    drop(served.registration);
+    served.registration.leave();
     assert!(Comms::was_last());
-    assert!(Comms::is_connected(&session.id));
+    assert!(Comms::is_connected(session.id));
     drop(failing.registration);
-    assert!(!Comms::is_connected(&session.id));
+    assert!(!Comms::is_connected(session.id));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn nobody_waits_for_room_at_a_client_that_was_sent_a_close_frame() {
     let shared = Shared::new(Limits { backlog: 300, ..Limits::default() });
     let client = Tab::new(&shared);
     client.stop_reading(290);
-    let handle = Comms::websocket(&client.session.id);
+    let handle = Comms::websocket(client.session.id);
     assert_eq!(handle.close(CloseCode(4000), "").expect("a good code"), 1);
     // It would wait for the whole time.
     assert_eq!(handle.send_timeout("late", Duration::from_secs(3600)).expect("nobody"), 0);
@@ -264,10 +264,10 @@ fn what_was_corked_is_written_before_a_thread_waits_for_room() {
     slow.stop_reading(290);
     let guard = BatchGuard::take(&own.outbox);
     guard.cork(true);
-    assert_eq!(Comms::websocket(&other.session.id).send("corked").expect("room"), 1);
+    assert_eq!(Comms::websocket(other.session.id).send("corked").expect("room"), 1);
     assert_eq!(other.stub.script().output, b"");
-    let waited = Comms::websocket(&slow.session.id)
-        .send_timeout([0; 100].to_vec(), Duration::from_millis(1));
+    let waited =
+        Comms::websocket(slow.session.id).send_timeout([0; 100].to_vec(), Duration::from_millis(1));
     assert!(matches!(waited, Err(Error::Full { closed: false, .. })));
     assert_eq!(other.stub.script().output, b"\x81\x06corked");
     drop(guard);
@@ -278,7 +278,7 @@ fn what_was_corked_is_written_before_a_thread_waits_for_room() {
 fn what_was_not_written_is_not_counted_as_written() {
     let shared = Shared::new(Limits::default());
     let client = Tab::new(&shared);
-    let serving = client.registration.serve();
+    let serving = BatchGuard::take(&client.outbox);
     client.stop_reading(500_000);
     client.outbox.close();
     drop(serving);

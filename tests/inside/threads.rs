@@ -1,6 +1,6 @@
 //! Many threads on one outbox and on the map, which yield at random.
 
-use super::{Script, Stub};
+use super::{guest, Script, Stub};
 use crate::comms::registry::{everyone, join, members, NotJoined};
 use crate::ground::limits::Limits;
 use crate::net::batch::deliver;
@@ -62,11 +62,14 @@ fn on_threads<T: Send>(seed: u64, run: impl Fn(usize, &mut Random) -> T + Sync) 
     })
 }
 
-pub(super) fn outbox(writes: Vec<Result<usize, ErrorKind>>) -> (Arc<Outbox>, Arc<Stub>) {
+pub(super) fn outbox(
+    session: Session,
+    writes: Vec<Result<usize, ErrorKind>>,
+) -> (Arc<Outbox>, Arc<Stub>) {
     let stub = Stub::new(Script { writes: writes.into(), ..Script::default() });
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let shared = Shared::new(Limits::default());
-    (Outbox::new(stub.clone(), peer, shared, Vec::new()), stub)
+    (Outbox::new(session, stub.clone(), peer, shared, Vec::new()), stub)
 }
 
 /// Sends by one of the ways that there are. Returns whether it was taken.
@@ -126,7 +129,7 @@ fn payload(thread: usize, number: usize, random: &mut Random) -> Vec<u8> {
 #[test]
 fn what_many_threads_send_is_written_whole_once_and_in_order() {
     for seed in 0..20 {
-        let (outbox, stub) = outbox(Random(seed + 1).writes(1500));
+        let (outbox, stub) = outbox(guest(), Random(seed + 1).writes(1500));
         assert!(outbox.open());
         on_threads(seed, |thread, random| {
             for number in 0..MESSAGES {
@@ -150,7 +153,7 @@ fn what_many_threads_send_is_written_whole_once_and_in_order() {
 #[test]
 fn an_outbox_that_is_closed_while_many_send_keeps_nothing_and_tells_all_who_come_later() {
     for seed in 0..20 {
-        let (outbox, stub) = outbox(Random(seed + 1).writes(1500));
+        let (outbox, stub) = outbox(guest(), Random(seed + 1).writes(1500));
         assert!(outbox.open());
         let end = Random(seed + 7).below(THREADS * MESSAGES);
         let sent = AtomicUsize::new(0);
@@ -193,11 +196,11 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
             for _ in 0..300 {
                 let which = random.below(sessions.len());
                 let session = &sessions[which];
-                let (outbox, _) = outbox(Vec::new());
-                match join(session, &outbox, MOST) {
+                let (outbox, _) = outbox(*session, Vec::new());
+                match join(&outbox, MOST) {
                     Ok(registration) => {
                         let found = members(&session.id).expect("somebody is there");
-                        assert!(found.iter().any(|member| Arc::ptr_eq(&member.outbox, &outbox)));
+                        assert!(found.iter().any(|member| Arc::ptr_eq(member, &outbox)));
                         assert!(found.len() <= MOST);
                         inside.push((registration, outbox, which));
                     }
@@ -212,9 +215,7 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                         inside.swap_remove(random.below(inside.len()));
                     drop(registration);
                     let left = members(&sessions[which].id);
-                    let gone = |member: &crate::comms::recipients::Member| {
-                        !Arc::ptr_eq(&member.outbox, &outbox)
-                    };
+                    let gone = |member: &Arc<Outbox>| !Arc::ptr_eq(member, &outbox);
                     assert!(left.map_or(true, |left| left.iter().all(gone)));
                 }
             }
@@ -223,14 +224,14 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
         assert!(refused.iter().sum::<usize>() > 0, "the ceiling was met");
         for session in &sessions {
             assert!(members(&session.id).is_none());
-            assert!(everyone().iter().all(|(id, _)| *id != session.id));
+            assert!(everyone().iter().all(|outbox| outbox.session.id != session.id));
         }
         // Who was ended cannot come back, however many try.
         let Session { id, login, issued, .. } = &sessions[0];
         revoked::end(id, Ended::Login(*login, *issued));
         on_threads(seed, |_, _| {
-            let (outbox, _) = outbox(Vec::new());
-            assert!(matches!(join(&sessions[0], &outbox, 0), Err(NotJoined::Revoked)));
+            let (outbox, _) = outbox(sessions[0], Vec::new());
+            assert!(matches!(join(&outbox, 0), Err(NotJoined::Revoked)));
         });
     }
 }

@@ -44,8 +44,8 @@ impl Client {
         let session = SessionCookie { name: "s".to_string(), secure: false, keys }.guest();
         let stub = Stub::new(Script::default());
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let outbox = Outbox::new(stub.clone(), peer, Arc::clone(shared), Vec::new());
-        let registration = join(&session, &outbox, 1).expect("room");
+        let outbox = Outbox::new(session, stub.clone(), peer, Arc::clone(shared), Vec::new());
+        let registration = join(&outbox, 1).expect("room");
         assert!(outbox.open());
         Client { id: session.id, stub, registration }
     }
@@ -137,9 +137,8 @@ fn what_1000_sessions_get_in_20_topics_is_what_those_who_sent_were_told() {
     assert_eq!(arrived, totals.iter().map(|total| total.told).sum::<usize>());
     assert!(topics.iter().all(|topic| !topic.is_empty()));
     // Who goes leaves all topics.
-    let visitors = totals.iter().flat_map(|total| &total.visitors).map(|(id, _)| id.clone());
-    let ids: Vec<SessionId> =
-        clients.iter().map(|client| client.id.clone()).chain(visitors).collect();
+    let visitors = totals.iter().flat_map(|total| &total.visitors).map(|(id, _)| *id);
+    let ids: Vec<SessionId> = clients.iter().map(|client| client.id).chain(visitors).collect();
     clients.into_iter().for_each(|client| drop(client.registration));
     assert!(topics.iter().all(|topic| topic.is_empty() && topic.members().is_empty()));
     assert!(ids.iter().all(|id| !Comms::is_connected(id)));

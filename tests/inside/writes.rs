@@ -1,6 +1,6 @@
 //! The write half.
 
-use super::{Script, Stub};
+use super::{guest, Script, Stub};
 use crate::ground::limits::Limits;
 use crate::net::outbox::{Outbox, Refused, Sent, Shared};
 use crate::net::stream::write_parts;
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 fn outbox(stub: &Arc<Stub>) -> Arc<Outbox> {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let outbox = Outbox::new(stub.clone(), peer, Shared::new(Limits::default()), b"101".to_vec());
+    let outbox =
+        Outbox::new(guest(), stub.clone(), peer, Shared::new(Limits::default()), b"101".to_vec());
     assert!(outbox.open());
     outbox
 }

@@ -39,13 +39,13 @@ pub fn check(bytes: &[u8]) {
     let mut headers = Headers::new();
     headers.push("Cookie", ["s=", &signed("v2")].concat().as_bytes());
     let cookie = SessionCookie { name: "s".to_string(), secure: false, keys: keys.clone() };
-    for session in cookie.sessions_of(&headers, NOW) {
+    for (session, _) in cookie.sessions_of(&headers, NOW) {
         assert!(text.len() > "u.1..1.1".len());
         // What is set for it is the same session.
         let set = cookie.set(&session, NOW);
         let mut again = Headers::new();
         again.push("Cookie", set.split(';').next().unwrap_or("").as_bytes());
-        let again: Vec<_> = cookie.sessions_of(&again, NOW).collect();
+        let again: Vec<_> = cookie.sessions_of(&again, NOW).map(|(session, _)| session).collect();
         assert!(again.len() == 1 && again[0].id == session.id && again[0].login == session.login);
         assert_eq!(again[0].issued, session.issued);
     }
