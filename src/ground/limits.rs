@@ -292,6 +292,9 @@ pub const LINGER_QUIET: Duration = Duration::from_millis(500);
 /// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
 /// own takes the write over.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
+/// Longest that one send, to however many clients, waits for less to wait for all clients of the
+/// server, once that is more than `total_backlog`.
+pub const TOTAL_WAIT: Duration = Duration::from_millis(20);
 /// Longest that a newcomer waits for a place when all are taken. Then it gets 503.
 pub const WAIT_FOR_PLACE: Duration = Duration::from_millis(100);
 /// Silence after the accept from which on a connection that has sent nothing may have to make room.

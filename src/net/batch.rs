@@ -1,5 +1,5 @@
-//! Sends from one thread to many outboxes: what waits for the end of a batch, who may wait, and who
-//! takes over.
+//! Sends from one thread to many outboxes: what waits for the end of a batch, which sends may wait for
+//! a client, and which thread takes over.
 //!
 //! A connection's thread handles all whole frames that it has read before it reads again: a batch.
 //! While more of the batch is to come, what its handlers send is only appended, to whatever
@@ -7,24 +7,27 @@
 //! have no batch and write at once.
 //!
 //! ```text
-//! corked     appended, on the thread's list     ── end of the batch ──▶ written
-//! late       corked for 5 ms: a handler is slow ── the clock ─────────▶ written
-//! stalled    one client held the thread up: what is left goes to a courier thread, which hands
-//!            on half of what it has left whenever it is held up itself
+//! corked     appended, on the batch's list      ── end of the batch ──▶ written
+//! late       the batch lasts for 5 to 10 ms     ── the clock ─────────▶ written by a courier
+//! held up    one client held the send up: the others go to a courier thread, which hands on half of
+//!            what it has left whenever it is held up itself
 //! ```
+//!
+//! To its own connection a handler's thread waits for room, until the client has read or is cut off;
+//! for no other client does a send wait longer than the table in `outbox` says.
 
 use crate::ground::system::start_thread;
-use crate::net::outbox::{Full, Outbox, Refused, Sent, Shared};
+use crate::net::outbox::{Corked, Full, List, Outbox, Patience, Refused, Sent, Shared};
+use crate::net::queue::Owner;
 use crate::net::stream::after;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
 use std::cell::RefCell;
-use std::mem::take;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::mem::{replace, take};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// The clock's pace while anything is corked. What is corked waits for one tick at least and two
+/// The clock's pace while it looks after a batch. What is corked waits for one tick at least and two
 /// at most.
 const TICK: Duration = Duration::from_millis(5);
 /// Stack of a courier: it calls `write` and little else.
@@ -37,8 +40,30 @@ thread_local! {
 /// The WebSocket that this thread serves, and what the thread has appended and not written.
 struct Batch {
     own: Arc<Outbox>,
-    corked: bool,
-    list: Vec<Arc<Outbox>>,
+    corks: bool,
+    corked: Arc<Corked>,
+}
+
+impl Batch {
+    /// Returns what tells this batch from all others: no other living batch has this outbox.
+    fn owner(&self) -> Owner {
+        Owner::Batch(Arc::as_ptr(&self.own) as usize)
+    }
+
+    /// Puts an outbox on the list. Returns the batch if the clock does not look after it yet.
+    fn cork(&self, outbox: &Arc<Outbox>) -> Option<(Arc<Shared>, Weak<Corked>)> {
+        let mut list = self.corked.list();
+        list.outboxes.push(Arc::clone(outbox));
+        let new = !replace(&mut list.watched, true);
+        new.then(|| (Arc::clone(&self.own.shared), Arc::downgrade(&self.corked)))
+    }
+}
+
+impl Corked {
+    /// Locked for a moment, while nothing is written.
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Makes this thread the one that serves a WebSocket, until it is dropped: for the whole of its
@@ -48,14 +73,14 @@ pub(crate) struct BatchGuard(());
 impl BatchGuard {
     pub fn take(own: &Arc<Outbox>) -> BatchGuard {
         own.serve();
-        let batch = Batch { own: Arc::clone(own), corked: false, list: Vec::new() };
+        let batch = Batch { own: Arc::clone(own), corks: false, corked: Arc::default() };
         BATCH.with(|slot| *slot.borrow_mut() = Some(batch));
         BatchGuard(())
     }
 
     /// Says whether what is sent from here on may wait for the end of the batch.
-    pub fn cork(&self, corked: bool) {
-        with_batch(|batch| batch.corked = corked);
+    pub fn cork(&self, corks: bool) {
+        with_batch(|batch| batch.corks = corks);
     }
 
     /// Writes what was corked, and corks nothing from here on: before the WebSocket leaves its
@@ -79,6 +104,15 @@ fn with_batch<T>(look: impl FnOnce(&mut Batch) -> T) -> Option<T> {
     BATCH.try_with(|slot| slot.borrow_mut().as_mut().map(look)).ok().flatten()
 }
 
+/// Returns the WebSocket that this thread serves, until its conversation is over.
+pub(crate) fn own() -> Option<Arc<Outbox>> {
+    with_batch(|batch| Arc::clone(&batch.own))
+}
+
+fn is_own(to: &Arc<Outbox>) -> bool {
+    with_batch(|batch| Arc::ptr_eq(&batch.own, to)).unwrap_or(false)
+}
+
 /// Sends a whole frame to connections. Returns how many took it, and the last that does not read and
 /// did not.
 pub(crate) fn deliver_all<'a>(
@@ -86,21 +120,20 @@ pub(crate) fn deliver_all<'a>(
     frame: &Frame,
 ) -> (usize, Option<Full>) {
     let (mut taken, mut full) = (0, None);
-    // After one client has held this thread up, the others are left to a courier; but not when as
-    // much waits as may, for then it is the sender who has to wait.
-    let (mut held_up, mut left) = (false, Vec::new());
+    let (mut patience, mut left) = (Patience::new(), Vec::new());
     for outbox in to {
-        let left_to_courier = held_up && !is_own(outbox) && !outbox.is_total_exceeded();
-        let sent = if left_to_courier {
-            append_for_courier(outbox, frame, &mut left)
-        } else {
-            deliver(outbox, frame)
+        let own = patience.is_spent() && is_own(outbox);
+        if own {
+            // The others must not wait for this thread's client.
+            send_courier(take(&mut left));
+        }
+        // After one client has held this thread up, the others are left to a courier.
+        let sent = match patience.is_spent() && !own {
+            true => leave_to_courier(outbox, frame, &mut patience, &mut left),
+            false => deliver_within(outbox, frame, &mut patience),
         };
         match sent {
-            Ok(sent) => {
-                held_up |= sent == Sent::Stalled;
-                taken += 1;
-            }
+            Ok(()) => taken += 1,
             Err(Refused::Full(one)) => full = Some(one),
             Err(Refused::Gone) => {}
         }
@@ -109,19 +142,30 @@ pub(crate) fn deliver_all<'a>(
     (taken, full)
 }
 
+/// Sends a whole frame to one connection.
+pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<(), Refused> {
+    deliver_within(to, frame, &mut Patience::new())
+}
+
 /// Sends a whole frame to one connection. To its own connection a handler's thread waits for room.
-/// When too much waits for another client that does not read, the frame is not taken, and the client
-/// is cut off if that is how the server is set.
+/// What is not taken for another client is counted, and the client is cut off if that is how the
+/// server is set.
 #[inline]
-pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
+fn deliver_within(to: &Arc<Outbox>, frame: &Frame, patience: &mut Patience) -> Result<(), Refused> {
     loop {
-        match append_or_send(to, frame) {
+        match append_or_send(to, frame, patience) {
             Err(Refused::Full(_)) if is_own(to) => wait_for_own(to, frame.len()),
             Ok(Sent::Crowded) if is_own(to) => {
                 wait_for_own(to, 0);
-                return Ok(Sent::Done);
+                return Ok(());
             }
-            result => return note_if_full(to, result),
+            Ok(sent) => {
+                if sent == Sent::Stalled {
+                    patience.spend();
+                }
+                return Ok(());
+            }
+            Err(refused) => return Err(noted(to, refused)),
         }
     }
 }
@@ -146,7 +190,7 @@ pub(crate) fn deliver_patiently<'a>(
     for outbox in to {
         let sent = loop {
             match outbox.wait_for_room(frame.len(), Some(deadline)) {
-                Ok(()) => match append_or_send(outbox, frame) {
+                Ok(()) => match append_or_send(outbox, frame, &mut Patience::new()) {
                     // Others were faster.
                     Err(Refused::Full(_)) => {}
                     result => break result,
@@ -166,50 +210,59 @@ pub(crate) fn deliver_patiently<'a>(
     (taken, full)
 }
 
-fn append_for_courier(
+fn leave_to_courier(
     to: &Arc<Outbox>,
     frame: &Frame,
+    patience: &mut Patience,
     left: &mut Vec<Arc<Outbox>>,
-) -> Result<Sent, Refused> {
-    let appended = to.cork(frame, 0).map(|_| Sent::Done);
-    let appended = note_if_full(to, appended)?;
-    left.push(Arc::clone(to));
-    Ok(appended)
+) -> Result<(), Refused> {
+    let appended = to.append(frame, Owner::Courier, patience);
+    let (new, _) = appended.map_err(|refused| noted(to, refused))?;
+    if new {
+        left.push(Arc::clone(to));
+    }
+    Ok(())
 }
 
-fn note_if_full(to: &Arc<Outbox>, result: Result<Sent, Refused>) -> Result<Sent, Refused> {
-    if let Err(Refused::Full(full)) = &result {
+/// Counts a message that was not taken, and cuts the client off if that is how the server is set.
+fn noted(to: &Arc<Outbox>, refused: Refused) -> Refused {
+    if let Refused::Full(full) = &refused {
         to.overflow(full);
     }
-    result
+    refused
 }
 
-fn append_or_send(to: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
-    // The address of the thread's own outbox marks those on its list: no other living batch has it,
-    // and a flush takes the mark away.
-    let corked = with_batch(|batch| batch.corked.then_some(Arc::as_ptr(&batch.own) as usize));
-    let mark = match corked.flatten() {
-        Some(mark) => mark,
-        None => return to.send(frame),
-    };
-    let (first, sent) = to.cork(frame, mark)?;
-    if first {
-        with_batch(|batch| batch.list.push(Arc::clone(to)));
-        look_after(to);
+#[inline]
+fn append_or_send(
+    to: &Arc<Outbox>,
+    frame: &Frame,
+    patience: &mut Patience,
+) -> Result<Sent, Refused> {
+    let corks = with_batch(|batch| batch.corks.then(|| batch.owner())).flatten();
+    match corks {
+        Some(batch) => cork(to, frame, batch, patience),
+        None => to.send(frame, patience),
+    }
+}
+
+/// Appends a frame to an outbox, which is written at the end of the batch.
+fn cork(
+    to: &Arc<Outbox>,
+    frame: &Frame,
+    batch: Owner,
+    patience: &mut Patience,
+) -> Result<Sent, Refused> {
+    let (new, sent) = to.append(frame, batch, patience)?;
+    if new {
+        let unwatched = with_batch(|batch| batch.cork(to)).flatten();
+        if let Some((shared, corked)) = unwatched {
+            watch(&shared, corked);
+        }
     }
     if sent == Sent::Crowded {
         flush();
     }
     Ok(sent)
-}
-
-/// Returns the WebSocket that this thread serves, until its conversation is over.
-pub(crate) fn own() -> Option<Arc<Outbox>> {
-    with_batch(|batch| Arc::clone(&batch.own))
-}
-
-fn is_own(to: &Arc<Outbox>) -> bool {
-    with_batch(|batch| Arc::ptr_eq(&batch.own, to)).unwrap_or(false)
 }
 
 /// Sends a Close frame to connections. Returns how many got none before.
@@ -228,7 +281,12 @@ pub(crate) fn close_all<'a>(
 /// Writes what this thread has corked. Ends with every outbox written, or with its bytes in the
 /// hands of another thread.
 pub(crate) fn flush() {
-    write_list(with_batch(|batch| take(&mut batch.list)).unwrap_or_default());
+    let list = with_batch(|batch| {
+        let mut list = batch.corked.list();
+        list.seen = false;
+        take(&mut list.outboxes)
+    });
+    write_list(list.unwrap_or_default());
 }
 
 /// Writes outboxes until one holds the thread up; the rest is left to a courier.
@@ -261,16 +319,14 @@ fn carry(mut list: Vec<Arc<Outbox>>) {
     }
 }
 
-/// Has the clock write an outbox that stays corked for longer than a tick: a handler may turn out
-/// to be slow, or to wait for an answer to what it has just sent.
-fn look_after(corked: &Arc<Outbox>) {
-    let shared = &corked.shared;
-    let started = {
-        let mut late = shared.late();
-        late.corked.push(Arc::downgrade(corked));
-        !std::mem::replace(&mut late.ticking, true)
-    };
-    if started {
+/// Has the clock look after a batch: a handler may turn out to be slow, or to wait for an answer to
+/// what it has just sent.
+#[inline(never)]
+fn watch(shared: &Arc<Shared>, corked: Weak<Corked>) {
+    let mut watched = shared.watched();
+    watched.batches.push(corked);
+    if !replace(&mut watched.ticking, true) {
+        drop(watched);
         tick_later(Arc::clone(shared));
     }
 }
@@ -280,26 +336,37 @@ fn tick_later(shared: Arc<Shared>) {
     shared.clock.at(after(TICK), move || tick(server));
 }
 
+/// Has a courier write what was there at the tick before and is there still.
 fn tick(shared: Arc<Shared>) {
-    let tick = shared.ticks.fetch_add(1, Ordering::Relaxed) + 1;
-    let corked = {
-        let mut late = shared.late();
-        late.ticking = !late.corked.is_empty();
-        take(&mut late.corked)
+    let mut batches = take(&mut shared.watched().batches);
+    let mut due = Vec::new();
+    batches.retain(|batch| match batch.upgrade() {
+        Some(corked) => corked.list().is_watched_on(&mut due),
+        None => false,
+    });
+    let ticks = {
+        let mut watched = shared.watched();
+        watched.batches.append(&mut batches);
+        watched.ticking = !watched.batches.is_empty();
+        watched.ticking
     };
-    if corked.is_empty() {
-        return;
-    }
-    let (mut young, mut due) = (Vec::new(), Vec::new());
-    for outbox in corked.iter().filter_map(Weak::upgrade) {
-        match outbox.corked_for(tick) {
-            None => {}
-            Some(0 | 1) => young.push(Arc::downgrade(&outbox)),
-            Some(_) => due.push(outbox),
-        }
-    }
-    shared.late().corked.append(&mut young);
     // Not written here: the clock has other jobs, and may not wait for a client.
     send_courier(due);
-    tick_later(shared);
+    if ticks {
+        tick_later(shared);
+    }
+}
+
+impl List {
+    /// Moves the outboxes to those that are due if they have been seen before. Returns whether the
+    /// clock looks after the batch on.
+    fn is_watched_on(&mut self, due: &mut Vec<Arc<Outbox>>) -> bool {
+        if self.outboxes.is_empty() {
+            self.watched = false;
+        } else if replace(&mut self.seen, true) {
+            due.append(&mut self.outboxes);
+            self.seen = false;
+        }
+        self.watched
+    }
 }

@@ -1,50 +1,55 @@
-//! The write half of one WebSocket: what waits to be written, who may add to it, and its end. Who
-//! writes it is in `writer`.
+//! The write half of one WebSocket as the rest of the program sees it: who may add to it and when,
+//! what is known of it without its lock, and its end. Who writes it is in `writer`.
+//!
+//! Every change goes through [`Outbox::change`], which afterwards publishes what others rely on: the
+//! marks that are read without the lock, the server's total, and the wake-up of threads that wait.
+//!
+//! How long a send may wait for room, in all, for however many clients (a [`Patience`]):
 //!
 //! ```text
-//! taken      appended whole, or, when nobody writes, written straight from the frame
-//! refused    gone: shut, or its Close frame was sent
-//!            full: more waits than may, behind a write that came up short
-//! close      once: drop what is pending, shut the socket, wake who waits
+//!   the client has         less than may wait  more, for less       more, for longer
+//!                          for it              than the grace       than the grace
+//!   ─────────────────────  ──────────────────  ───────────────────  ──────────────────────
+//!   the server's total
+//!     is not exceeded      taken               a moment (8 ms),     refused, and cut off by
+//!                                              then taken           Limits::overflow
+//!     is exceeded, and
+//!     nothing waits here   taken               (does not occur)     (does not occur)
+//!     is exceeded, and     up to 20 ms, then   up to 20 ms, then    refused, and cut off by
+//!     something waits      refused             refused              Limits::overflow
 //! ```
 //!
-//! Whole frames are appended, so frames never interleave. Whatever is pending has a writer, or is on
-//! the list of a thread that will write it (see `batch`).
+//! To its own connection a handler's thread waits for room instead (see `batch`).
 
-use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE};
+use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
-use crate::net::queue::{Counts, Queue};
+use crate::net::queue::{Admission, Counts, Life, Owner, Queue};
 use crate::net::stream::{after, Stream};
 use crate::net::timer::Clock;
 use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use crate::websocket::message::Message;
-use std::mem::{replace, take};
+use std::mem::take;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-
-/// How often a sender waits for a writer that is in the middle of a write.
-const MOMENTS: usize = 100;
 
 /// What all outboxes of a server share.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub limits: Limits,
     pub clock: Clock,
-    /// The clock's ticks so far.
-    pub ticks: AtomicUsize,
-    late: Mutex<Late>,
+    watched: Mutex<Watched>,
     /// Bytes that wait in all outboxes behind a write, or for a courier.
     total: AtomicUsize,
 }
 
-/// What the clock looks after (see `batch`).
+/// The batches that the clock looks after, and whether it ticks for them.
 #[derive(Default)]
-pub(crate) struct Late {
-    pub corked: Vec<Weak<Outbox>>,
+pub(crate) struct Watched {
+    pub batches: Vec<Weak<Corked>>,
     pub ticking: bool,
 }
 
@@ -53,9 +58,23 @@ impl Shared {
         Arc::new(Shared { limits, ..Shared::default() })
     }
 
-    pub fn late(&self) -> MutexGuard<'_, Late> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The outboxes for which a batch has appended something. The thread of the batch writes them at its
+/// end; the clock has them written when the batch lasts too long.
+#[derive(Default)]
+pub(crate) struct Corked(pub Mutex<List>);
+
+#[derive(Default)]
+pub(crate) struct List {
+    pub outboxes: Vec<Arc<Outbox>>,
+    /// The clock knows of the batch.
+    pub watched: bool,
+    /// The clock has seen these outboxes once.
+    pub seen: bool,
 }
 
 pub(crate) struct Outbox {
@@ -64,12 +83,12 @@ pub(crate) struct Outbox {
     pub stream: Arc<dyn Stream>,
     peer: SocketAddr,
     pub shared: Arc<Shared>,
-    /// Held to append and to take, never while writing: one stuck client must not stop the rest.
+    /// Held for a step, never while writing: one client that is stuck must not stop the rest.
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Marks of the queue, to be read without its lock: the client is behind; a Close frame was
-    /// sent or the socket shut; how many bytes were written.
-    congested: AtomicBool,
+    /// What others may read without the lock: whether the client is behind, whether nothing can be
+    /// sent any more, and how many bytes were written.
+    behind: AtomicBool,
     ended: AtomicBool,
     written: AtomicUsize,
     /// Its thread serves it, and it has not left its session.
@@ -81,9 +100,9 @@ pub(crate) struct Outbox {
 /// What became of a frame that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It is written, or somebody else writes it.
+    /// It is written, or another thread writes it.
     Done,
-    /// Much is pending: write it now, or wait for who is writing.
+    /// Much is pending: the caller writes it now, or waits for the thread that is writing.
     Crowded,
     /// It held this thread up: the client does not read as fast as it is sent to.
     Stalled,
@@ -104,12 +123,43 @@ pub(crate) struct Full {
     pub peer: SocketAddr,
     /// Bytes.
     pub waiting: usize,
-    /// Whether it is to be cut off for that.
+    /// Whether it is cut off for that.
     pub closed: bool,
 }
 
+/// How long one send may still wait for room: the table above.
+pub(crate) struct Patience {
+    moment: bool,
+    total_until: Option<Instant>,
+}
+
+impl Patience {
+    /// Returns that of a send that has not waited yet.
+    pub fn new() -> Patience {
+        Patience { moment: true, total_until: None }
+    }
+
+    /// Returns whether the send has been held up by a client: then it waits for no further one.
+    pub fn is_spent(&self) -> bool {
+        !self.moment
+    }
+
+    /// Takes the moment, if it is left.
+    pub fn spend(&mut self) -> Option<Duration> {
+        take(&mut self.moment).then_some(DIRECT_WRITE)
+    }
+
+    /// Returns a part of what is left to wait for the total, which another outbox may bring down.
+    fn for_total(&mut self) -> Option<Duration> {
+        let until = *self.total_until.get_or_insert_with(|| after(TOTAL_WAIT));
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| left.min(DIRECT_WRITE))
+    }
+}
+
 impl Outbox {
-    /// Returns an outbox whose first bytes are `first`. Nobody else can write before `open`.
+    /// Returns an outbox whose first bytes are `first`. No other thread can write before `open`.
+    #[inline(never)]
     pub fn new(
         session: Session,
         stream: Arc<dyn Stream>,
@@ -118,7 +168,7 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, congested, ended, written, served, last) = Default::default();
+        let (changed, behind, ended, written, served, last) = Default::default();
         Arc::new(Outbox {
             session,
             stream,
@@ -126,7 +176,7 @@ impl Outbox {
             shared,
             queue,
             changed,
-            congested,
+            behind,
             ended,
             written,
             served,
@@ -155,75 +205,132 @@ impl Outbox {
         self.last.load(Ordering::Acquire)
     }
 
-    /// Appends a whole frame for the batch's thread to write, or, for batch 0, for a courier.
-    /// Returns whether the outbox was not on the batch's list before.
-    pub fn cork(&self, frame: &Frame, batch: usize) -> Result<(bool, Sent), Refused> {
-        let (mut queue, waited) = self.admit(frame.len(), batch != 0)?;
-        queue.counts.messages_out += u64::from(frame.is_message());
-        if !queue.is_pending() {
-            queue.corked_at = self.shared.ticks.load(Ordering::Relaxed);
-        }
-        let first = replace(&mut queue.batch, batch) != batch;
-        self.append(&mut queue, frame);
-        let limits = &self.shared.limits;
-        let much = !queue.writing && queue.pending() > limits.buffer || queue.is_crowded(limits);
-        Ok((first, if much || waited { Sent::Crowded } else { Sent::Done }))
+    /// Runs a step on the queue, and publishes what has come of it. There is no other way to change
+    /// a queue, so nothing of that can be forgotten. A step may not write, and may lock nothing.
+    #[inline]
+    pub fn change<T>(&self, step: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = self.lock();
+        let result = step(&mut queue);
+        self.publish(&mut queue);
+        result
     }
 
-    /// Appends what topics kept for a new member, for the caller to write: the newest messages that
-    /// there is room for, oldest first. The others are counted as dropped. Nothing is taken when the
-    /// connection has ended.
+    /// Does the same, and again after each change of the queue or after so long, as long as the step
+    /// says how long to wait.
+    #[inline]
+    pub fn change_when<T>(&self, mut step: impl FnMut(&mut Queue) -> Result<T, Duration>) -> T {
+        let mut queue = self.lock();
+        loop {
+            let result = step(&mut queue);
+            self.publish(&mut queue);
+            match result {
+                Ok(result) => return result,
+                Err(longest) => queue = self.wait(queue, Some(longest)),
+            }
+        }
+    }
+
+    #[inline]
+    fn publish(&self, queue: &mut Queue) {
+        self.behind.store(queue.is_behind(), Ordering::Release);
+        self.ended.store(queue.life() != Life::Open, Ordering::Release);
+        self.written.store(queue.counts.bytes_out as usize, Ordering::Relaxed);
+        let in_total = queue.in_total();
+        if in_total != queue.counted {
+            self.shared.total.fetch_add(in_total.wrapping_sub(queue.counted), Ordering::Relaxed);
+            queue.counted = in_total;
+        }
+        if take(&mut queue.awaited) {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for room as the table says, and then runs a step that appends a frame of this length.
+    #[inline]
+    pub fn admit<T>(
+        &self,
+        length: usize,
+        patience: &mut Patience,
+        step: impl Fn(&mut Queue) -> T,
+    ) -> Result<T, Refused> {
+        self.change_when(|queue| {
+            let admission = queue.admission(length, self.total(), &self.shared.limits);
+            let wait = match admission {
+                Admission::Room => None,
+                Admission::Moment => patience.spend(),
+                Admission::Total => patience.for_total(),
+                Admission::Full | Admission::Gone => None,
+            };
+            match (admission, wait) {
+                (_, Some(wait)) => Err(wait),
+                (Admission::Room | Admission::Moment, None) => Ok(Ok(step(queue))),
+                (Admission::Gone, None) => Ok(Err(Refused::Gone)),
+                (Admission::Full | Admission::Total, None) => {
+                    Ok(Err(Refused::Full(self.full(queue))))
+                }
+            }
+        })
+    }
+
+    fn full(&self, queue: &Queue) -> Full {
+        let closed = self.shared.limits.overflow == Overflow::Close && queue.is_too_slow();
+        Full { peer: self.peer, waiting: queue.bytes(), closed }
+    }
+
+    /// Appends a whole frame for `by` to write. Returns whether it is now the caller's to see to, and
+    /// whether much is pending.
+    pub fn append(
+        &self,
+        frame: &Frame,
+        by: Owner,
+        patience: &mut Patience,
+    ) -> Result<(bool, Sent), Refused> {
+        let limits = &self.shared.limits;
+        self.admit(frame.len(), patience, |queue| {
+            let callers = queue.append(frame, by);
+            let much = !queue.has_writer() && queue.pending() > limits.buffer;
+            let crowded = much || queue.is_crowded(limits);
+            (callers, if crowded { Sent::Crowded } else { Sent::Done })
+        })
+    }
+
+    /// Appends what topics kept for a new member, for the caller to write: the newest messages for
+    /// which there is room, oldest first. The others are counted as dropped. Nothing is taken when
+    /// the connection has ended.
     pub fn give(&self, messages: &[Arc<Message>]) {
-        let mut queue = self.lock();
-        if messages.is_empty() || queue.shut || queue.closing {
-            return;
-        }
         let limits = &self.shared.limits;
-        let mut room = queue.room(limits).min(limits.total_backlog.saturating_sub(self.total()));
-        let fits = |message: &&Arc<Message>| {
-            let left = room.checked_sub(message.frame().len());
-            room = left.unwrap_or(0);
-            left.is_some()
-        };
-        let most = limits.backlog_messages.saturating_sub(queue.messages());
-        let fit = messages.iter().rev().take(most).take_while(fits).count();
-        let (missed, given) = messages.split_at(messages.len() - fit);
-        queue.counts.dropped += missed.len() as u64;
-        queue.counts.messages_out += given.len() as u64;
-        // On no batch's list: what the total does not count could pass it on many connections at once.
-        queue.batch = 0;
-        given.iter().for_each(|message| self.append(&mut queue, &message.frame()));
+        let total = limits.total_backlog.saturating_sub(self.total());
+        self.change(|queue| {
+            if messages.is_empty() || queue.life() != Life::Open {
+                return;
+            }
+            let (bytes, most) = queue.room(limits);
+            let mut room = bytes.min(total);
+            let fits = |message: &&Arc<Message>| {
+                let left = room.checked_sub(message.frame().len());
+                room = left.unwrap_or(0);
+                left.is_some()
+            };
+            let fit = messages.iter().rev().take(most).take_while(fits).count();
+            let (missed, given) = messages.split_at(messages.len() - fit);
+            queue.counts.dropped += missed.len() as u64;
+            for message in given {
+                // For no batch: what the total does not count could pass it on many connections.
+                queue.append(&message.frame(), Owner::Courier);
+            }
+        });
     }
 
-    /// Returns whether bytes are pending that nobody is writing, and for how many ticks.
-    pub fn corked_for(&self, tick: usize) -> Option<usize> {
-        let queue = self.lock();
-        let corked = queue.is_pending() && !queue.writing;
-        corked.then_some(tick.wrapping_sub(queue.corked_at))
-    }
-
-    /// Returns whether a pong may go out like any other frame; a congested client has one pong
-    /// waiting, the newest, and one that was sent a Close frame gets none.
+    /// Returns whether a pong may go out like any other frame. For a client that is behind one waits,
+    /// the newest; one that was sent a Close frame gets none.
     pub fn may_pong(&self, pong: &Frame) -> bool {
-        let mut queue = self.lock();
-        if queue.is_congested() && !queue.closing && !queue.shut {
-            queue.keep_pong(pong);
-        }
-        !queue.is_congested()
+        !self.change(|queue| queue.keep_pong(pong))
     }
 
-    /// Appends a Close frame, which the caller writes; nothing is taken after it. Returns whether
-    /// it is the first one.
+    /// Appends a Close frame, which the caller writes; nothing is taken after it. Returns whether it
+    /// is the first one.
     pub fn queue_close(&self, close: &CloseFrame) -> bool {
-        let mut queue = self.lock();
-        if queue.closing || queue.shut {
-            return false;
-        }
-        queue.closing = true;
-        self.ended.store(true, Ordering::Release);
-        queue.take_pong();
-        self.append(&mut queue, &Frame::new(OpCode::Close, &close.payload()));
-        true
+        self.change(|queue| queue.close(&Frame::new(OpCode::Close, &close.payload())))
     }
 
     /// Has the clock end the connection if the client does not answer a Close frame in time.
@@ -239,26 +346,29 @@ impl Outbox {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Notes a message that was not taken, and cuts the client off if that is how the server is set.
+    /// Counts a message that was not taken, and cuts the client off if that is how the server is set.
     pub fn overflow(&self, full: &Full) {
-        let mut queue = self.lock();
-        if queue.shut {
-            return; // others were faster, and its counts may be summed up
-        }
-        queue.counts.dropped += 1;
-        if full.closed {
-            queue.counts.cut_off += 1;
-            self.shut(queue);
-            log_line!(Info, "cut off {}: it does not read what is sent to it", self.peer);
+        let cut_off = self.change(|queue| {
+            if queue.life() == Life::Shut {
+                return false; // others were faster, and its counts may be summed up
+            }
+            queue.counts.dropped += 1;
+            queue.counts.cut_off += u64::from(full.closed);
+            full.closed && queue.shut()
+        });
+        if cut_off {
+            self.shut_down();
+            self.log_cut_off("it does not read what is sent to it");
         }
     }
 
     /// Notes what the client sent.
     pub fn heard(&self, messages: u64, bytes: u64) {
         if bytes > 0 {
-            let mut queue = self.lock();
-            queue.counts.messages_in += messages;
-            queue.counts.bytes_in += bytes;
+            self.change(|queue| {
+                queue.counts.messages_in += messages;
+                queue.counts.bytes_in += bytes;
+            });
         }
     }
 
@@ -270,30 +380,28 @@ impl Outbox {
     /// Ends the connection at once and logs why.
     pub fn cut_off(&self, why: &str) {
         if self.close() {
-            log_line!(Info, "cut off {}: {}", self.peer, why);
+            self.log_cut_off(why);
         }
+    }
+
+    #[inline(never)]
+    fn log_cut_off(&self, why: &str) {
+        log_line!(Info, "cut off {} ({}): {}", self.session.id, self.peer, why);
     }
 
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread
     /// that is blocked in a read wakes and leaves the map. Returns whether it was open.
     pub fn close(&self) -> bool {
-        let queue = self.lock();
-        let open = !queue.shut;
-        self.shut(queue);
+        let open = self.change(Queue::shut);
+        if open {
+            self.shut_down();
+        }
         open
     }
 
-    fn shut(&self, mut queue: MutexGuard<'_, Queue>) {
-        let open = !queue.shut;
-        queue.forget();
-        self.count(&mut queue);
-        self.wake(&mut queue);
-        drop(queue);
-        self.ended.store(true, Ordering::Release);
-        if open {
-            // Fails when the peer was faster; then it is shut already.
-            let _ = self.stream.shutdown(Shutdown::Both);
-        }
+    fn shut_down(&self) {
+        // Fails when the peer was faster; then it is shut already.
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Returns the bytes that wait for the client.
@@ -302,22 +410,27 @@ impl Outbox {
     }
 
     /// Returns whether the client does not read as fast as it is sent to.
-    pub fn is_congested(&self) -> bool {
-        self.congested.load(Ordering::Acquire)
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
     }
 
-    /// Frees memory that a quiet connection does not need.
-    pub fn shrink(&self) {
-        self.lock().shrink();
+    /// Returns whether the socket was shut.
+    pub fn is_shut(&self) -> bool {
+        self.lock().life() == Life::Shut
     }
 
-    /// Waits until there is room for a message of this length and for what others send, or the
-    /// deadline. Without one, whoever writes has one, and cuts off a client that does not read.
-    /// Returns what waits if there is no room.
+    /// Returns how many bytes the system took so far, modulo the size of the counter.
+    pub fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there is room for a message of this length and for what others send, or until the
+    /// deadline. Without one, the thread that writes has one, and cuts off a client that does not
+    /// read. Returns what waits if there is no room.
     pub fn wait_for_room(&self, length: usize, deadline: Option<Instant>) -> Result<(), Full> {
         let limits = &self.shared.limits;
         let none = |queue: &Queue| {
-            !(queue.shut || queue.closing)
+            queue.life() == Life::Open
                 && (queue.is_crowded(limits)
                     || queue.is_full(length, limits)
                     || queue.is_beyond(self.total(), limits))
@@ -332,132 +445,59 @@ impl Outbox {
     /// Waits while the client is behind and more than a buffer is queued for it. Returns for how long
     /// if it may have waited.
     pub fn wait_for_reader(&self) -> Option<Duration> {
-        if !self.is_congested() {
+        if !self.is_behind() {
             return None;
         }
         let begun = Instant::now();
         let most = self.shared.limits.buffer;
-        drop(self.wait_while(|queue| queue.is_congested() && queue.pending() > most, None));
+        drop(self.wait_while(|queue| queue.is_behind() && queue.pending() > most, None));
         Some(begun.elapsed())
     }
 
     /// Waits until all is written. Returns false when the deadline came first.
     pub fn wait_until_written(&self, deadline: Instant) -> bool {
         let queue = self.wait_while(|queue| queue.bytes() > 0, Some(deadline));
-        queue.shut || queue.bytes() == 0
+        queue.bytes() == 0
     }
 
+    /// Waits while the queue is open and so, or until the deadline.
     fn wait_while(
         &self,
         so: impl Fn(&Queue) -> bool,
         deadline: Option<Instant>,
     ) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
-        while !queue.shut && so(&queue) {
-            queue =
-                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                    Some(Duration::ZERO) => return queue,
-                    Some(left) => self.wait(queue, left),
-                    None => {
-                        queue.waiting = true;
-                        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
-                    }
-                };
+        while queue.life() != Life::Shut && so(&queue) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            queue = self.wait(queue, left);
         }
         queue
     }
 
     /// Waits for a change, or for so long.
-    pub fn wait<'a>(
-        &self,
+    fn wait<'a>(
+        &'a self,
         mut queue: MutexGuard<'a, Queue>,
-        left: Duration,
+        longest: Option<Duration>,
     ) -> MutexGuard<'a, Queue> {
-        queue.waiting = true;
-        self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Returns how many bytes the system took so far, modulo the size of the counter.
-    pub fn written(&self) -> usize {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    /// Returns the queue if a frame of this length may be appended, and whether this thread had to
-    /// wait for that. A client is too slow when too much waits behind a write that came up short a
-    /// while ago. Until then the senders are too fast: each gives the writer a moment if it may,
-    /// which bounds what can pile up. When too much waits for all clients, whoever is behind gets
-    /// nothing more, and whoever may be is waited for until the writer knows.
-    pub fn admit(
-        &self,
-        length: usize,
-        patient: bool,
-    ) -> Result<(MutexGuard<'_, Queue>, bool), Refused> {
-        let limits = &self.shared.limits;
-        let full = |queue: &Queue| queue.is_full(length, limits);
-        let beyond = |queue: &Queue| queue.is_beyond(self.total(), limits);
-        let mut queue = self.lock();
-        let wait = patient && (full(&queue) || beyond(&queue)) && !queue.is_too_slow();
-        if wait {
-            for _ in 0..MOMENTS {
-                queue = self.wait(queue, DIRECT_WRITE);
-                if !beyond(&queue) || queue.is_congested() {
-                    break;
-                }
+        queue.awaited = true;
+        match longest {
+            None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            Some(longest) => {
+                let waited = self.changed.wait_timeout(queue, longest);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
         }
-        if queue.shut || queue.closing {
-            return Err(Refused::Gone);
-        }
-        if full(&queue) && queue.is_too_slow() || beyond(&queue) && queue.is_congested() {
-            return Err(Refused::Full(self.full(&queue)));
-        }
-        Ok((queue, wait))
-    }
-
-    fn full(&self, queue: &Queue) -> Full {
-        let closed = self.shared.limits.overflow == Overflow::Close;
-        Full { peer: self.peer, waiting: queue.bytes(), closed }
-    }
-
-    pub fn append(&self, queue: &mut Queue, frame: &Frame) {
-        queue.append(frame);
-        self.count(queue);
-        self.wake(queue);
-    }
-
-    /// Notes whether the client is behind.
-    pub fn congest(&self, queue: &mut Queue, congested: bool) {
-        queue.congest(congested);
-        self.count(queue);
-    }
-
-    /// Brings the marks and the server's total up to date.
-    pub fn count(&self, queue: &mut Queue) {
-        self.congested.store(queue.is_congested(), Ordering::Release);
-        self.written.store(queue.counts.bytes_out as usize, Ordering::Relaxed);
-        let waiting = queue.waiting();
-        if waiting != queue.counted {
-            self.shared.total.fetch_add(waiting.wrapping_sub(queue.counted), Ordering::Relaxed);
-            queue.counted = waiting;
-        }
-    }
-
-    /// Returns whether more waits for all clients of the server than may.
-    pub fn is_total_exceeded(&self) -> bool {
-        self.total() > self.shared.limits.total_backlog
     }
 
     fn total(&self) -> usize {
         self.shared.total.load(Ordering::Relaxed)
     }
 
-    pub fn wake(&self, queue: &mut Queue) {
-        if take(&mut queue.waiting) {
-            self.changed.notify_all();
-        }
-    }
-
-    pub fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,19 +1,33 @@
-//! What waits to be written to one client: bytes, counts and marks. No lock and no socket is
-//! here; `outbox` has both.
+//! The state of one WebSocket's write half, and every step by which it changes. There is no lock and
+//! no socket here, so a test can try every order of the steps; `outbox` has both, and calls a step
+//! only from the one function that then tells the rest of the program.
 //!
 //! ```text
-//! append ─▶ pending ── take_lot ─▶ in flight ─▶ the socket
+//!            append               take_role              written, nothing pending
+//!   Nobody ─────────▶ Batch(id) ─────────────┐          ┌──────────────────▶ Nobody
+//!      │      └─────▶ Courier ──────────────▶│          │
+//!      └────────────── send ────────────────▶ Writer ───┤ written, more is pending: the next lot
+//!                                               ▲       │
+//!                      caught up, and stays     │       └ came_up_short ─▶ Behind ─┐
+//!                                               └──────────────────────────────────┘ a flusher's
+//!
+//!   Open ── close ──▶ Closing ── shut ──▶ Shut        (only ever in this direction)
 //! ```
+//!
+//! 1. Nothing is pending without an owner.
+//! 2. Only the thread for which the owner is `Writer` or `Behind` touches the socket, and it looks
+//!    at the queue again before it gives up that role: what is appended meanwhile is its to write.
+//! 3. Nothing is appended after a Close frame, and nothing is pending in a queue that is shut.
 
 use crate::ground::limits::Limits;
 use crate::websocket::frame::Frame;
-use std::mem::take;
+use std::mem::{replace, take};
 use std::time::{Duration, Instant};
 
-/// How long a client may be congested before what it was sent too much of is held against it. Until
-/// then it is the senders who are slowed down.
+/// How long a client may be behind before that is held against it. Until then the senders are slowed
+/// down, since they may be too fast for any client.
 const GRACE: Duration = Duration::from_millis(100);
-/// Largest empty buffer that is kept for the next batch, in bytes.
+/// Capacity up to which a buffer is kept for the next lot, in bytes.
 const KEPT: usize = 16 * 1024;
 
 /// What has passed on one connection, or on all.
@@ -40,95 +54,228 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-#[derive(Default)]
+/// The party that will write what is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Nothing is pending.
+    Nobody,
+    /// The thread of the batch with this id has the outbox on its list: it writes at the end of the
+    /// batch, or the clock has it written when that is late.
+    Batch(usize),
+    /// A thread that has the outbox on another list, and goes through it now.
+    Courier,
+    /// A thread that writes, or a flusher that has caught up and stays for more.
+    Writer,
+    /// A flusher. A write came up short at this time, and the client has not caught up since.
+    Behind { since: Instant },
+}
+
+/// How far the write half has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Life {
+    Open,
+    /// A Close frame is in, so nothing may follow (RFC 6455, 5.5.1).
+    Closing,
+    /// The socket is shut.
+    Shut,
+}
+
+/// What the thread that has the role of the writer does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It writes these bytes, and says how that went.
+    Write(Vec<u8>),
+    /// It starts a flusher, which has the role from here on.
+    HandOver,
+    /// It waits for a change. Only a flusher does.
+    Stay,
+    /// It has no role, or none any more.
+    Leave,
+}
+
+/// Whether a frame may be appended: the lines of the table in `outbox`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// At once.
+    Room,
+    /// After the send's one moment, so that no sender is faster than the clients for long.
+    Moment,
+    /// Not before less waits for all clients together.
+    Total,
+    /// Not at all: the client has been behind for longer than the grace.
+    Full,
+    /// Not at all: the connection has ended, or its Close frame is in.
+    Gone,
+}
+
 pub(crate) struct Queue {
     /// Whole frames that nobody is writing.
     pending: Vec<u8>,
     /// How many.
     messages: usize,
-    /// The newest pong that a congested client has not got; older ones are dropped (RFC 6455,
-    /// 5.5.3 allows it), so pings cannot fill the memory.
+    /// The newest pong for a client that is behind; older ones are dropped (RFC 6455, 5.5.3 allows
+    /// it), so pings cannot fill the memory.
     pong: Option<Vec<u8>>,
-    /// Bytes that somebody is writing.
+    /// Bytes that the writer has in its hands.
     in_flight: usize,
-    /// What has passed; what was written, once it is settled.
+    owner: Owner,
+    life: Life,
+    /// What has passed; bytes that were written, once that is settled.
     pub counts: Counts,
-    /// Somebody has the role of the writer.
-    pub writing: bool,
-    /// Since when a write came up short and the flusher has not caught up.
-    congested_since: Option<Instant>,
-    /// A Close frame is in: nothing may follow it (RFC 6455, 5.5.1).
-    pub closing: bool,
-    /// The socket was shut.
-    pub shut: bool,
-    /// Somebody waits for a change; waking nobody would cost a system call.
-    pub waiting: bool,
-    /// The mark of the batch on whose list the outbox is for what is pending; 0 is none.
-    pub batch: usize,
-    /// The clock's tick at which the oldest of the corked bytes came.
-    pub corked_at: usize,
-    /// What of this is in the server's total.
+    /// A thread waits for a change. To wake none would cost a system call all the same.
+    pub awaited: bool,
+    /// What of this queue is in the server's total.
     pub counted: usize,
 }
 
 impl Queue {
-    /// Returns a queue with bytes that its maker will write.
+    /// Returns a queue with bytes that the caller will write, by [`first_lot`](Queue::first_lot).
     pub fn opening(first: Vec<u8>) -> Queue {
-        Queue { pending: first, writing: true, ..Queue::default() }
-    }
-
-    /// Appends a whole frame.
-    pub fn append(&mut self, frame: &Frame) {
-        let parts = frame.parts();
-        self.pending.reserve(frame.len());
-        parts.iter().for_each(|part| self.pending.extend_from_slice(part));
-        self.messages += 1;
-    }
-
-    /// Returns all that is pending, the waiting pong last, for the caller to write. No list needs to
-    /// hold the outbox any more.
-    pub fn take_lot(&mut self) -> Vec<u8> {
-        self.settle();
-        self.take_pong();
-        self.messages = 0;
-        self.batch = 0;
-        self.in_flight = self.pending.len();
-        take(&mut self.pending)
-    }
-
-    /// Notes bytes that are written without having been pending.
-    pub fn start(&mut self, bytes: usize) {
-        self.writing = true;
-        self.in_flight = bytes;
-    }
-
-    /// Takes the buffer of a lot that was written, for the next one.
-    pub fn keep(&mut self, mut buffer: Vec<u8>) {
-        if self.pending.capacity() == 0 && buffer.capacity() <= KEPT && !self.shut {
-            buffer.clear();
-            self.pending = buffer;
+        Queue {
+            pending: first,
+            messages: 0,
+            pong: None,
+            in_flight: 0,
+            owner: Owner::Writer,
+            life: Life::Open,
+            counts: Counts::default(),
+            awaited: false,
+            counted: 0,
         }
     }
 
-    /// Puts the rest of a lot back in front of what is pending.
-    pub fn put_back(&mut self, mut rest: Vec<u8>) {
-        self.in_flight = self.in_flight.saturating_sub(rest.len()); // 0 when the socket was shut
-        self.settle();
-        rest.append(&mut self.pending);
-        self.pending = rest;
+    /// Returns what a queue was opened with, and what was appended since.
+    pub fn first_lot(&mut self) -> Next {
+        Next::Write(self.take_lot(Vec::new()))
     }
 
-    /// Notes that what was in flight is written.
-    pub fn settle(&mut self) {
-        self.counts.bytes_out += take(&mut self.in_flight) as u64;
+    /// Judges a frame of this length, while `total` bytes wait for all clients. One message is always
+    /// taken: a bound below its length would otherwise let nothing through.
+    pub fn admission(&self, length: usize, total: usize, limits: &Limits) -> Admission {
+        let full = self.is_full(length, limits);
+        if self.life != Life::Open {
+            Admission::Gone
+        } else if full && self.is_too_slow() {
+            Admission::Full
+        } else if self.is_beyond(total, limits) {
+            Admission::Total
+        } else if full {
+            Admission::Moment
+        } else {
+            Admission::Room
+        }
     }
 
-    /// Drops everything: the socket is shut.
-    pub fn forget(&mut self) {
-        self.shut = true;
+    /// Appends a frame, and takes the role of the writer unless another thread has it.
+    pub fn send(&mut self, frame: &Frame) -> Next {
+        self.push(frame);
+        self.take_role()
+    }
+
+    /// Appends a frame for `by` to write, unless it is another's already. Returns whether it is the
+    /// caller's to see to.
+    pub fn append(&mut self, frame: &Frame, by: Owner) -> bool {
+        self.push(frame);
+        let free = match self.owner {
+            Owner::Nobody => true,
+            // Of two batches the one that appended last writes, since its frames are in it too.
+            Owner::Batch(_) => self.owner != by,
+            Owner::Courier | Owner::Writer | Owner::Behind { .. } => false,
+        };
+        if free {
+            self.owner = by;
+        }
+        free
+    }
+
+    /// Appends a Close frame for the caller to write. Returns whether it is the first, or else does
+    /// nothing.
+    pub fn close(&mut self, frame: &Frame) -> bool {
+        let first = self.life == Life::Open;
+        if first {
+            self.take_pong();
+            self.append(frame, Owner::Courier);
+            self.life = Life::Closing;
+        }
+        first
+    }
+
+    /// Drops everything, since the socket is shut. Returns whether it was open.
+    pub fn shut(&mut self) -> bool {
         self.in_flight = 0; // how much of it was written is not known
         self.pending = Vec::new();
         self.pong = None;
+        if !self.has_writer() {
+            self.owner = Owner::Nobody;
+        }
+        replace(&mut self.life, Life::Shut) != Life::Shut
+    }
+
+    /// Takes the role of the writer, if there is something to write and no other thread has it.
+    pub fn take_role(&mut self) -> Next {
+        if self.has_writer() || self.pending.is_empty() {
+            return Next::Leave;
+        }
+        self.owner = Owner::Writer;
+        Next::Write(self.take_lot(Vec::new()))
+    }
+
+    /// Notes that the writer's lot is written, or that an error has shut the queue. What was appended
+    /// meanwhile comes next, or goes to a flusher when the writer has written `enough`.
+    pub fn written(&mut self, lot: Vec<u8>, enough: bool) -> Next {
+        self.settle();
+        if self.pending.is_empty() {
+            self.keep(lot);
+            return self.step_down();
+        }
+        match enough {
+            true => Next::HandOver,
+            false => Next::Write(self.take_lot(lot)),
+        }
+    }
+
+    /// Notes that only so many bytes of the writer's lot were taken: the client is behind, and a
+    /// flusher goes on with the rest.
+    pub fn came_up_short(&mut self, mut lot: Vec<u8>, taken: usize) -> Next {
+        if self.life == Life::Shut {
+            return self.step_down();
+        }
+        self.in_flight = taken;
+        self.settle();
+        lot.drain(..taken);
+        lot.append(&mut self.pending);
+        self.pending = lot;
+        self.fall_behind();
+        Next::HandOver
+    }
+
+    /// Notes that the flusher's lot is written, and returns its next one. When nothing is pending it
+    /// stays for a while, or gives the role back.
+    pub fn next_lot(&mut self, stays: bool) -> Next {
+        self.settle();
+        if !self.pending.is_empty() || self.pong.is_some() {
+            Next::Write(self.take_lot(Vec::new()))
+        } else if stays && self.life != Life::Shut {
+            self.owner = Owner::Writer;
+            Next::Stay
+        } else {
+            self.step_down()
+        }
+    }
+
+    /// Notes that a flusher's write came up short.
+    pub fn fall_behind(&mut self) {
+        if !self.is_behind() {
+            self.owner = Owner::Behind { since: Instant::now() };
+        }
+    }
+
+    /// Keeps a pong in place of an older one if the client is behind, and returns whether it is.
+    pub fn keep_pong(&mut self, pong: &Frame) -> bool {
+        if self.is_behind() && self.life == Life::Open {
+            self.pong = Some(pong.parts().concat());
+        }
+        self.is_behind()
     }
 
     /// Frees memory that is not in use.
@@ -138,55 +285,66 @@ impl Queue {
         }
     }
 
-    /// Keeps a pong for a congested client, in place of an older one.
-    pub fn keep_pong(&mut self, pong: &Frame) {
-        self.pong = Some(pong.parts().concat());
+    fn push(&mut self, frame: &Frame) {
+        self.pending.reserve(frame.len());
+        frame.parts().iter().for_each(|part| self.pending.extend_from_slice(part));
+        self.messages += 1;
+        self.counts.messages_out += u64::from(frame.is_message());
     }
 
-    /// Appends the pong that was kept.
-    pub fn take_pong(&mut self) {
+    fn take_pong(&mut self) {
         if let Some(pong) = self.pong.take() {
             self.pending.extend_from_slice(&pong);
         }
     }
 
-    /// Returns whether bytes are pending.
-    pub fn is_pending(&self) -> bool {
-        !self.pending.is_empty()
+    /// Returns all that is pending, the pong last. The buffer of the lot before takes its place.
+    fn take_lot(&mut self, mut before: Vec<u8>) -> Vec<u8> {
+        self.take_pong();
+        self.messages = 0;
+        self.in_flight = self.pending.len();
+        if before.capacity() > KEPT {
+            before = Vec::new();
+        }
+        before.clear();
+        replace(&mut self.pending, before)
     }
 
-    /// Returns whether there is something to write.
-    pub fn has_work(&self) -> bool {
-        !self.pending.is_empty() || self.pong.is_some()
-    }
-
-    /// Returns the bytes that wait behind a write, or for a courier. What a thread has on its list
-    /// is not meant, nor what it writes straight from a frame.
-    pub fn waiting(&self) -> usize {
-        let waits = match self.writing {
-            true => self.is_pending() || self.counted > 0,
-            false => self.is_pending() && self.batch == 0,
-        };
-        if waits {
-            self.bytes()
-        } else {
-            0
+    /// Keeps the buffer of a lot for the next one.
+    fn keep(&mut self, mut lot: Vec<u8>) {
+        if self.pending.capacity() == 0 && lot.capacity() <= KEPT && self.life != Life::Shut {
+            lot.clear();
+            self.pending = lot;
         }
     }
 
-    /// Returns the bytes that are pending.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
+    fn settle(&mut self) {
+        self.counts.bytes_out += take(&mut self.in_flight) as u64;
     }
 
-    /// Returns how many bytes may be pending beside those that are.
-    pub fn room(&self, limits: &Limits) -> usize {
-        limits.backlog.saturating_sub(self.pending.len())
+    /// Gives the role back. Nothing is pending.
+    fn step_down(&mut self) -> Next {
+        self.owner = Owner::Nobody;
+        Next::Leave
     }
 
-    /// Returns how many messages are pending.
-    pub fn messages(&self) -> usize {
-        self.messages
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// Returns whether a thread has the role of the writer.
+    pub fn has_writer(&self) -> bool {
+        matches!(self.owner, Owner::Writer | Owner::Behind { .. })
+    }
+
+    /// Returns whether the client does not read as fast as it is sent to.
+    pub fn is_behind(&self) -> bool {
+        matches!(self.owner, Owner::Behind { .. })
+    }
+
+    /// Returns whether that has been so for longer than the grace.
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self.owner, Owner::Behind { since } if since.elapsed() >= GRACE)
     }
 
     /// Returns the bytes that wait for the client.
@@ -194,44 +352,54 @@ impl Queue {
         self.pending.len() + self.in_flight
     }
 
-    /// Notes whether the client is behind.
-    pub fn congest(&mut self, congested: bool) {
-        if congested != self.is_congested() {
-            self.congested_since = congested.then(Instant::now);
+    /// Returns the bytes of it that no thread has in its hands.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Returns the bytes that count in the server's total: those that wait behind a write, or for a
+    /// courier. What a thread will write at the end of its batch does not, nor what is just written.
+    pub fn in_total(&self) -> usize {
+        let counts = match self.owner {
+            Owner::Nobody | Owner::Batch(_) => false,
+            Owner::Courier => true,
+            Owner::Writer | Owner::Behind { .. } => !self.pending.is_empty() || self.counted > 0,
+        };
+        if counts {
+            self.bytes()
+        } else {
+            0
         }
     }
 
-    /// Returns whether the client does not read as fast as it is sent to.
-    pub fn is_congested(&self) -> bool {
-        self.congested_since.is_some()
+    /// Returns how many bytes, and how many messages, may be pending beside those that are.
+    pub fn room(&self, limits: &Limits) -> (usize, usize) {
+        let messages = limits.backlog_messages.saturating_sub(self.messages);
+        (limits.backlog.saturating_sub(self.pending.len()), messages)
     }
 
-    /// Returns whether that has been so for a while: not the senders are too fast, it is too slow.
-    pub fn is_too_slow(&self) -> bool {
-        self.congested_since.map_or(false, |since| since.elapsed() >= GRACE)
-    }
-
-    /// Returns whether too much waits behind a write for a frame of this length to be taken. One
-    /// message is always taken.
+    /// Returns whether so much waits behind a write that a frame of this length does not fit.
     pub fn is_full(&self, length: usize, limits: &Limits) -> bool {
-        self.writing
-            && self.is_pending()
+        self.waits_behind_a_write()
             && (self.pending.len() + length > limits.backlog
                 || self.messages >= limits.backlog_messages)
     }
 
-    /// Returns whether bytes are being written while too much, `total`, waits for all clients. One
-    /// message is always taken.
-    pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
-        self.writing && self.bytes() > 0 && total > limits.total_backlog
-    }
-
-    /// Returns whether half of what makes an outbox full waits behind a write: where a connection's
-    /// own thread stops, so that there is room for what others send.
+    /// Returns whether half of what makes a queue full waits behind a write: there a connection's own
+    /// thread stops, so that there is room for what others send.
     pub fn is_crowded(&self, limits: &Limits) -> bool {
-        self.writing
-            && self.is_pending()
+        self.waits_behind_a_write()
             && (self.pending.len() > limits.backlog / 2
                 || self.messages > limits.backlog_messages / 2)
+    }
+
+    /// Returns whether this client is one of those for which `total`, too much, waits.
+    pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
+        let waits = self.has_writer() || self.owner == Owner::Courier;
+        total > limits.total_backlog && waits && self.bytes() > 0
+    }
+
+    fn waits_behind_a_write(&self) -> bool {
+        self.has_writer() && !self.pending.is_empty()
     }
 }

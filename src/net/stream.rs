@@ -9,17 +9,17 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Bytes up to which two parts are joined, on the stack and on the heap; longer ones are written
-/// one after the other. No list of parts is handed to the system: std's call for that lets a peer
-/// that has gone raise SIGPIPE, which ends a host program that does not ignore it.
-const JOINED: (usize, usize) = (128, 16 * 1024);
-
 /// A connected socket. Its one descriptor is shared: one thread reads, any may write.
 pub(crate) trait Stream: Send + Sync {
     /// Reads once and returns how many bytes came; 0 is the end.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Writes the bytes of both parts and returns how many the system took.
-    fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize>;
+    /// Writes, and returns how many bytes the system took; one thread at a time, while another one may
+    /// read or shut the socket. It goes on until all are taken, the write timeout has passed, or an
+    /// error comes. Fewer than all say that it gave up. When none was taken that is an error,
+    /// `WouldBlock` or `TimedOut`, and never 0; an error behind some that were taken comes at the
+    /// next call. The next call begins with the bytes that were not taken, or there is none: a
+    /// transport that encrypts may have sent a part of them already.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Has reads give up after so long.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
     /// Has writes give up after so long. What was taken until then is taken.
@@ -36,12 +36,9 @@ impl Stream for TcpStream {
         Read::read(&mut &*self, buffer)
     }
 
-    fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
-        if self.is_brittle() {
-            let part = if parts[0].is_empty() { parts[1] } else { parts[0] };
-            return Write::write(&mut &*self, &part[..part.len().min(PIECE)]);
-        }
-        write_parts(parts, |bytes| Write::write(&mut &*self, bytes))
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let most = if self.is_brittle() { PIECE } else { usize::MAX };
+        Write::write(&mut &*self, &bytes[..bytes.len().min(most)])
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
@@ -61,38 +58,6 @@ impl Stream for TcpStream {
     }
 }
 
-/// Writes the bytes of both parts by one call that takes one, or by two. Returns how many were
-/// taken; an error says that none was.
-#[inline]
-pub(crate) fn write_parts(
-    parts: [&[u8]; 2],
-    mut once: impl FnMut(&[u8]) -> io::Result<usize>,
-) -> io::Result<usize> {
-    let [first, second] = parts;
-    let all = first.len() + second.len();
-    if second.is_empty() {
-        once(first)
-    } else if all <= JOINED.0 {
-        let mut joined = [0; JOINED.0];
-        joined[..first.len()].copy_from_slice(first);
-        joined[first.len()..all].copy_from_slice(second);
-        once(&joined[..all])
-    } else if all <= JOINED.1 {
-        once(&parts.concat())
-    } else {
-        match once(first)? {
-            some if some == first.len() => loop {
-                match once(second) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    // Another error comes again at the next call.
-                    result => break Ok(some + result.unwrap_or(0)),
-                }
-            },
-            some => Ok(some),
-        }
-    }
-}
-
 /// Writes all of it before the deadline, or fails. The stream's write timeout is changed.
 pub(crate) fn write_all(
     stream: &dyn Stream,
@@ -102,7 +67,7 @@ pub(crate) fn write_all(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         stream.set_write_timeout(left.max(Duration::from_millis(1)))?;
-        match stream.write([bytes, &[]]) {
+        match stream.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(taken) => bytes = &bytes[taken..],
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}

@@ -1,25 +1,29 @@
-//! Who writes an outbox: any thread may send, one writes at a time, none holds the lock while it
-//! writes.
+//! The threads that write: any thread may send, one at a time has the role of the writer, and none
+//! holds the lock while it writes.
 //!
 //! ```text
-//! send(frame)   somebody writes?  yes: append, the writer looks again
-//!                                 no:  take the role and write, straight from the frame
-//! the writer    all written?      nothing pending: step down; else write that, 16 times at most
-//!               came up short?    congested: the rest goes to a flusher thread, with the role
-//! the flusher   writes lot after lot, each with a total deadline, and stays for a second after it
-//!               has caught up, so that a client that is slow again costs no sender anything
+//! a sender       appends its frame, and takes the role unless another thread has it. It writes what
+//!                is pending, looks again, and goes on for 16 writes at most
+//!   came up short, or wrote 16 times: it leaves the role, and the rest, to a flusher
+//! the flusher    writes lot after lot, each with a total deadline, and stays for a second after it
+//!                has caught up, so that a client that is slow again costs no sender anything
 //! ```
 //!
-//! One thread has the role and takes the bytes in order, so messages from one sender arrive in order.
+//! A sender's write gives up after 8 ms: a thread that serves one client may not wait for another.
+//! std has no way to write without waiting at all (`O_NONBLOCK` would hold for the reader too, which
+//! shares the descriptor), so a client that stops reading costs one of its senders these 8 ms.
+//!
+//! The role is one, and its thread takes the bytes in order, so messages from one sender arrive in
+//! order.
 
 use crate::ground::limits::DIRECT_WRITE;
 use crate::ground::system::{start_thread, HOLD};
-use crate::net::outbox::{Outbox, Refused, Sent};
-use crate::net::queue::Queue;
+use crate::net::outbox::{Outbox, Patience, Refused, Sent};
+use crate::net::queue::{Next, Queue};
 use crate::net::stream::{after, is_timeout, write_all, write_deadline};
-use crate::websocket::frame::Frame;
+use crate::websocket::frame::{Frame, OpCode};
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Writes that one sender does for others before a flusher takes over.
@@ -31,96 +35,64 @@ const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
 impl Outbox {
     /// Writes the first bytes, and what was sent meanwhile. Returns whether the socket took them.
+    #[inline(never)]
     pub fn open(self: &Arc<Outbox>) -> bool {
         if self.write_briefly().is_err() {
             self.cut_off("its write timeout cannot be set");
         }
-        let first = self.lock().take_lot();
-        self.write([&first, &[]]);
-        !self.lock().shut
+        let first = self.change(Queue::first_lot);
+        self.run(first);
+        !self.is_shut()
     }
 
-    /// Sends a whole frame: writes it now, or leaves it to who is writing.
+    /// Sends a whole frame: writes it now, or leaves it to the thread that is writing.
     #[inline]
-    pub fn send(self: &Arc<Outbox>, frame: &Frame) -> Result<Sent, Refused> {
-        let (mut queue, waited) = self.admit(frame.len(), true)?;
-        queue.counts.messages_out += u64::from(frame.is_message());
-        let sent = if queue.writing || queue.is_pending() {
-            self.append(&mut queue, frame);
-            match queue.is_crowded(&self.shared.limits) {
-                true => Sent::Crowded,
-                false => self.write_pending_of(queue),
-            }
-        } else {
-            queue.start(frame.len());
-            drop(queue);
-            self.write(frame.parts())
-        };
-        Ok(if waited { Sent::Stalled } else { sent })
+    pub fn send(
+        self: &Arc<Outbox>,
+        frame: &Frame,
+        patience: &mut Patience,
+    ) -> Result<Sent, Refused> {
+        let limits = &self.shared.limits;
+        let (next, crowded) = self.admit(frame.len(), patience, |queue| {
+            let next = queue.send(frame);
+            (next, queue.is_crowded(limits))
+        })?;
+        let sent = self.run(next);
+        Ok(if crowded { Sent::Crowded } else { sent })
     }
 
-    /// Writes what is pending, unless somebody is writing.
+    /// Sends a ping to a client that has been quiet, and frees memory that it does not need.
+    #[inline(never)]
+    pub fn ping(self: &Arc<Outbox>) {
+        // Refused when the connection has ended, which the next read will tell.
+        drop(self.send(&Frame::new(OpCode::Ping, b""), &mut Patience::new()));
+        self.change(Queue::shrink);
+    }
+
+    /// Writes what is pending, unless another thread has the role.
     pub fn write_pending(self: &Arc<Outbox>) -> Sent {
-        self.write_pending_of(self.lock())
+        self.run(self.change(Queue::take_role))
     }
 
-    fn write_pending_of(self: &Arc<Outbox>, mut queue: MutexGuard<'_, Queue>) -> Sent {
-        if queue.writing || queue.shut || !queue.is_pending() {
-            return Sent::Done;
-        }
-        queue.writing = true;
-        let lot = queue.take_lot();
-        drop(queue);
-        let sent = self.write([&lot, &[]]);
-        self.lock().keep(lot);
-        sent
-    }
-
-    /// Writes bytes, then what others appended meanwhile; the caller has the role.
+    /// Writes lot after lot, as the queue says.
     #[inline]
-    fn write(self: &Arc<Outbox>, parts: [&[u8]; 2]) -> Sent {
-        match self.write_once(parts) {
-            Some(bytes) if bytes < parts[0].len() + parts[1].len() => {
-                return self.stall(parts, bytes)
-            }
-            _ => {}
+    fn run(self: &Arc<Outbox>, mut next: Next) -> Sent {
+        let mut rounds = 0;
+        let mut sent = Sent::Done;
+        while let Next::Write(lot) = next {
+            rounds += 1;
+            next = match self.write_once(&lot) {
+                Some(taken) if taken < lot.len() => {
+                    sent = Sent::Stalled;
+                    self.change(|queue| queue.came_up_short(lot, taken))
+                }
+                _ => self.change(|queue| queue.written(lot, rounds == ROUNDS)),
+            };
         }
-        let mut queue = self.lock();
-        if queue.is_pending() {
-            return self.write_more(queue);
+        if next == Next::HandOver {
+            self.hand_over(sent == Sent::Stalled);
         }
-        self.step_down(&mut queue);
-        Sent::Done
-    }
-
-    /// Writes what others appended, so often; then a flusher does.
-    #[cold]
-    fn write_more<'a>(self: &'a Arc<Outbox>, mut queue: MutexGuard<'a, Queue>) -> Sent {
-        for _ in 0..ROUNDS {
-            if !queue.is_pending() {
-                self.step_down(&mut queue);
-                return Sent::Done;
-            }
-            let lot = queue.take_lot();
-            self.wake(&mut queue);
-            drop(queue);
-            match self.write_once([&lot, &[]]) {
-                Some(bytes) if bytes < lot.len() => return self.stall([&lot, &[]], bytes),
-                _ => queue = self.lock(),
-            }
-        }
-        drop(queue);
-        self.hand_over(Vec::new(), false);
-        Sent::Done
-    }
-
-    /// Leaves the rest of what is being written to a flusher.
-    #[cold]
-    fn stall(self: &Arc<Outbox>, parts: [&[u8]; 2], written: usize) -> Sent {
-        let [first, second] = parts;
-        let of_first = written.min(first.len());
-        self.hand_over([&first[of_first..], &second[written - of_first..]].concat(), true);
-        Sent::Stalled
+        sent
     }
 
     /// Has writes give up soon: a thread that sends is not to wait for the client.
@@ -129,13 +101,13 @@ impl Outbox {
         self.stream.set_write_timeout(hold)
     }
 
-    /// Makes one `write` call. Returns how many bytes the system took, or `None` when the
-    /// connection has ended.
+    /// Makes one `write` call. Returns how many bytes the system took, or `None` when the connection
+    /// has ended: it is shut then, and nothing is pending.
     #[inline]
-    fn write_once(&self, parts: [&[u8]; 2]) -> Option<usize> {
+    fn write_once(&self, bytes: &[u8]) -> Option<usize> {
         loop {
-            match self.stream.write(parts) {
-                Ok(bytes) => return Some(bytes),
+            match self.stream.write(bytes) {
+                Ok(taken) => return Some(taken),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) && !self.stream.is_brittle() => return Some(0),
                 Err(error) if is_timeout(&error) => {
@@ -150,13 +122,10 @@ impl Outbox {
         }
     }
 
-    /// Gives the role and the rest of a lot to a thread of its own, since the sender may not wait
-    /// for this client. When no thread can be started a client that stalls is cut off.
-    fn hand_over(self: &Arc<Outbox>, rest: Vec<u8>, stalled: bool) {
-        let mut queue = self.lock();
-        queue.put_back(rest);
-        self.congest(&mut queue, stalled);
-        drop(queue);
+    /// Gives the role, and what is pending, to a thread of its own, since the sender may not wait for
+    /// this client. When no thread can be started a client that has stalled is cut off.
+    #[cold]
+    fn hand_over(self: &Arc<Outbox>, stalled: bool) {
         let outbox = Arc::clone(self);
         let job = Box::new(move || outbox.drain(stalled, true));
         if start_thread("sockling-flush", FLUSHER_STACK, job).is_err() {
@@ -171,21 +140,18 @@ impl Outbox {
             self.cut_off("it does not read, and no thread can be started to wait for it");
         }
         while let Some(lot) = self.next_lot(stalled && flusher) {
-            let written = match self.write_once([&lot, &[]]) {
-                Some(bytes) => bytes,
-                None => continue,
+            let taken = match self.write_once(&lot) {
+                Some(taken) if taken < lot.len() => taken,
+                _ => continue,
             };
-            if written == lot.len() {
-                continue;
-            }
             if !flusher {
                 self.cut_off("it does not read, and no thread can be started to wait for it");
                 continue;
             }
             stalled = true;
-            self.congest(&mut self.lock(), true);
+            self.change(Queue::fall_behind);
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
-            let all = write_all(&*self.stream, &lot[written..], deadline);
+            let all = write_all(&*self.stream, &lot[taken..], deadline);
             // A direct write that follows must be short again.
             match all.and_then(|()| self.write_briefly()) {
                 Ok(()) => {}
@@ -196,38 +162,17 @@ impl Outbox {
         }
     }
 
-    /// Returns the next lot, for which a flusher of a slow client waits a while. Without one, the
-    /// role is given back.
+    /// Returns the flusher's next lot, for which it waits a while if it stays. Without one, the role
+    /// is given back.
     fn next_lot(&self, stays: bool) -> Option<Vec<u8>> {
         let until = after(FLUSHER_STAYS);
-        let mut queue = self.lock();
-        loop {
-            queue.settle();
-            if !queue.shut && queue.has_work() {
-                let lot = queue.take_lot();
-                self.count(&mut queue);
-                self.wake(&mut queue);
-                return Some(lot);
-            }
+        self.change_when(|queue| {
             let left = until.saturating_duration_since(Instant::now());
-            if queue.shut || !stays || left.is_zero() {
-                self.step_down(&mut queue);
-                return None;
+            match queue.next_lot(stays && !left.is_zero()) {
+                Next::Write(lot) => Ok(Some(lot)),
+                Next::Stay => Err(left),
+                Next::HandOver | Next::Leave => Ok(None),
             }
-            self.congest(&mut queue, false);
-            self.wake(&mut queue);
-            queue = self.wait(queue, left);
-        }
-    }
-
-    /// Gives the role back. Nothing is pending, unless the socket is shut.
-    fn step_down(&self, queue: &mut Queue) {
-        if queue.shut {
-            queue.forget();
-        }
-        queue.writing = false;
-        queue.settle();
-        self.congest(queue, false);
-        self.wake(queue);
+        })
     }
 }

@@ -418,12 +418,10 @@ impl Conversation {
                 Err(_) if past(self.close_deadline) => return Err(End::Lost),
                 Err(_) if past(self.message_deadline) => return Err(End::Slow),
                 // What waits for the client has a deadline of its own; a ping would wait behind it.
-                Err(_) if limits.ping_interval.is_zero() || self.outbox.is_congested() => {}
+                Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
                 Err(_) => {
-                    // Refused when the connection has ended, which the next read will tell.
-                    drop(self.outbox.send(&Frame::new(OpCode::Ping, b"")));
-                    self.outbox.shrink();
+                    self.outbox.ping();
                     self.socket.shrink();
                     self.pinged = true;
                 }

@@ -3,7 +3,8 @@
 use super::{guest, Script, Stub};
 use crate::ground::limits::Limits;
 use crate::net::batch::deliver;
-use crate::net::outbox::{Outbox, Refused, Sent, Shared};
+use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
+use crate::net::queue::Owner;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;
@@ -33,11 +34,14 @@ fn outbox(shared: &Arc<Shared>) -> (Arc<Outbox>, Arc<Stub>) {
 fn stuck(shared: &Arc<Shared>, frame: &Frame) -> (Arc<Outbox>, Arc<Stub>) {
     let (outbox, stub) = outbox(shared);
     stub.script().pace = Some((0, Duration::MAX));
-    assert_eq!(outbox.send(frame).expect("one message is always taken"), Sent::Stalled);
+    assert_eq!(
+        outbox.send(frame, &mut Patience::new()).expect("one message is always taken"),
+        Sent::Stalled
+    );
     // The sender's timeout, then those of the flusher's direct write and of its patient one.
     let patient = |stub: &Stub| stub.script().timeouts[1] > Duration::from_secs(1);
     wait_until("a flusher has the frame", || patient(&stub));
-    assert_eq!((outbox.backlog(), outbox.is_congested()), (frame.len(), true));
+    assert_eq!((outbox.backlog(), outbox.is_behind()), (frame.len(), true));
     (outbox, stub)
 }
 
@@ -49,7 +53,7 @@ fn grace() {
 /// Sends until no more is taken. Returns how many frames were, and what then waits.
 fn fill(outbox: &Arc<Outbox>, frame: &Frame) -> (usize, usize) {
     for taken in 0..10_000 {
-        match outbox.send(frame) {
+        match outbox.send(frame, &mut Patience::new()) {
             Ok(_) => {}
             Err(Refused::Full(full)) => return (taken, full.waiting),
             Err(Refused::Gone) => panic!("gone after {}", taken),
@@ -128,19 +132,19 @@ fn what_waits_for_all_clients_together_is_bounded_and_only_those_who_are_behind_
     let ((one, reads_again), (other, resets)) = (stuck(), stuck());
     grace();
     for _ in 0..6 {
-        assert!(one.send(&frame).is_ok(), "below the bound");
+        assert!(one.send(&frame, &mut Patience::new()).is_ok(), "below the bound");
     }
     assert_eq!(fill(&other, &frame), (3, 40_000));
     assert_eq!(fill(&one, &frame), (0, 70_000));
     // Who reads is not held to it.
     let (quick, all) = outbox(&shared);
     for _ in 0..50 {
-        assert_eq!(quick.send(&frame).expect("it reads"), Sent::Done);
+        assert_eq!(quick.send(&frame, &mut Patience::new()).expect("it reads"), Sent::Done);
     }
     assert_eq!(all.script().output.len(), 3 + 50 * 10_000);
     // What was written, and what was given up, counts no more.
     reads_again.script().pace = None;
-    wait_until("one has caught up", || !one.is_congested());
+    wait_until("one has caught up", || !one.is_behind());
     assert_eq!(reads_again.script().output.len(), 3 + 70_000);
     resets.script().writes.push_back(Err(ErrorKind::ConnectionReset));
     wait_until("the other has ended", || other.is_closing());
@@ -158,7 +162,10 @@ fn what_waits_for_all_clients_together_is_bounded_also_for_one_that_has_just_sto
     let (outbox, _) = stuck(&shared, &frame);
     assert_eq!(fill(&outbox, &frame), (10, 110_000));
     // Nor does a courier's share go beyond it.
-    assert!(matches!(outbox.cork(&frame, 0), Err(Refused::Full(_))));
+    assert!(matches!(
+        outbox.append(&frame, Owner::Courier, &mut Patience::new()),
+        Err(Refused::Full(_))
+    ));
     outbox.close();
 }
 
@@ -170,9 +177,9 @@ fn of_the_pongs_for_a_client_that_is_behind_the_newest_is_sent_after_the_data() 
     let shared = Shared::new(Limits::default());
     let (outbox, stub) = stuck(&shared, &frame);
     assert_eq!([&b"1"[..], b"2", b"3"].map(|payload| pong(&outbox, payload)), [false; 3]);
-    assert!(outbox.send(&Frame::new(OpCode::Text, b"two")).is_ok());
+    assert!(outbox.send(&Frame::new(OpCode::Text, b"two"), &mut Patience::new()).is_ok());
     stub.script().pace = None;
-    wait_until("it has caught up", || !outbox.is_congested());
+    wait_until("it has caught up", || !outbox.is_behind());
     assert_eq!(stub.script().output, b"101\x81\x03one\x81\x03two\x8a\x013");
     assert!(pong(&outbox, b"4"), "now a pong is a frame like any other");
     outbox.close();
@@ -188,7 +195,7 @@ fn no_pong_follows_a_close_frame() {
     assert!(outbox.queue_close(&close));
     assert!(!outbox.may_pong(&Frame::new(OpCode::Pong, b"2")));
     stub.script().pace = None;
-    wait_until("it has caught up", || !outbox.is_congested());
+    wait_until("it has caught up", || !outbox.is_behind());
     assert_eq!(stub.script().output, b"101\x81\x03one\x8a\x011\x88\x02\x03\xe8");
     outbox.close();
 }

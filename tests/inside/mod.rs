@@ -166,20 +166,19 @@ impl Stream for Stub {
         Ok(bytes)
     }
 
-    fn write(&self, parts: [&[u8]; 2]) -> io::Result<usize> {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let script = self.call(|script| script.timeouts[1])?;
         let timeout = script.timeouts[1];
         let mut script = self.wait(script, timeout, |script, waited| {
             !script.writes.is_empty() || script.pace.map_or(true, |(_, time)| waited >= time)
         })?;
-        let all = parts.concat();
         if script.shut {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let later = script.pace.map_or(all.len(), |(bytes, _)| bytes);
-        let bytes = script.writes.pop_front().unwrap_or(Ok(later))?.min(all.len());
-        script.output.extend_from_slice(&all[..bytes]);
-        Ok(bytes)
+        let later = script.pace.map_or(bytes.len(), |(most, _)| most);
+        let taken = script.writes.pop_front().unwrap_or(Ok(later))?.min(bytes.len());
+        script.output.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {

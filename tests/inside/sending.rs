@@ -4,7 +4,7 @@ use super::{Script, Stub};
 use crate::comms::registry::{join, with_topics, Registration};
 use crate::ground::limits::{Limits, Overflow, TOPIC_KEEPS};
 use crate::net::batch::{deliver_all, BatchGuard};
-use crate::net::outbox::{Outbox, Shared};
+use crate::net::outbox::{Outbox, Patience, Shared};
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::keys::SessionKeys;
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
@@ -46,14 +46,16 @@ impl Tab {
     /// Has the client read nothing from here on, and be behind for longer than that is borne.
     fn stop_reading(&self, bytes: usize) {
         self.stub.script().pace = Some((0, Duration::MAX));
-        let send = |payload: &[u8]| drop(self.outbox.send(&Frame::new(OpCode::Binary, payload)));
+        let send = |payload: &[u8]| {
+            drop(self.outbox.send(&Frame::new(OpCode::Binary, payload), &mut Patience::new()))
+        };
         send(&[0]);
         // A flusher has the first in its hands, so the second waits.
         let patient = || self.stub.script().timeouts[1] > Duration::from_secs(1);
         wait_until("the flusher writes", patient);
         send(&vec![0; bytes]);
         thread::sleep(Duration::from_millis(150));
-        assert!(self.outbox.is_congested());
+        assert!(self.outbox.is_behind());
     }
 
     fn read_again(&self) {
@@ -220,7 +222,7 @@ fn a_handlers_own_client_is_waited_for_also_behind_one_that_has_stalled() {
             let frame = Frame::new(OpCode::Binary, &message);
             deliver_all([&other.outbox, &own.outbox].into_iter(), &frame).0
         });
-        wait_until("the other has stalled", || other.outbox.is_congested());
+        wait_until("the other has stalled", || other.outbox.is_behind());
         own.read_again();
         assert_eq!(sender.join().expect("no panic"), 2);
     });
@@ -282,7 +284,7 @@ fn what_was_not_written_is_not_counted_as_written() {
     client.stop_reading(500_000);
     client.outbox.close();
     drop(serving);
-    wait_until("the flusher has seen it", || !client.outbox.is_congested());
+    wait_until("the flusher has seen it", || !client.outbox.is_behind());
     assert_eq!(client.outbox.counts().bytes_out, 0);
     assert_eq!(client.outbox.counts().messages_out, 2);
 }

@@ -4,7 +4,8 @@ use super::{guest, Script, Stub};
 use crate::comms::registry::{everyone, join, members, NotJoined};
 use crate::ground::limits::Limits;
 use crate::net::batch::deliver;
-use crate::net::outbox::{Outbox, Refused, Shared};
+use crate::net::outbox::{Outbox, Patience, Refused, Shared};
+use crate::net::queue::Owner;
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::keys::SessionKeys;
 use crate::session::revoked::{self, Ended};
@@ -78,12 +79,16 @@ fn send(outbox: &Arc<Outbox>, payload: &[u8], random: &mut Random) -> bool {
     let taken = loop {
         let sent = match random.below(4) {
             0 => {
-                let corked = outbox.cork(&frame, 1 + payload[0] as usize);
+                let corked = outbox.append(
+                    &frame,
+                    Owner::Batch(1 + payload[0] as usize),
+                    &mut Patience::new(),
+                );
                 random.pause();
                 outbox.write_pending();
                 corked.map(drop)
             }
-            _ => deliver(outbox, &frame).map(drop),
+            _ => deliver(outbox, &frame),
         };
         match sent {
             Err(Refused::Full(_)) => drop(outbox.wait_for_room(frame.len(), None)),
@@ -171,7 +176,7 @@ fn an_outbox_that_is_closed_while_many_send_keeps_nothing_and_tells_all_who_come
         assert_eq!(outbox.backlog(), 0);
         // A flusher may still have to see it.
         let end = Instant::now() + Duration::from_secs(20);
-        while outbox.is_congested() {
+        while outbox.is_behind() {
             assert!(Instant::now() < end, "seed {}", seed);
             thread::yield_now();
         }

@@ -2,8 +2,7 @@
 
 use super::{guest, Script, Stub};
 use crate::ground::limits::Limits;
-use crate::net::outbox::{Outbox, Refused, Sent, Shared};
-use crate::net::stream::write_parts;
+use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -31,9 +30,10 @@ fn a_write_that_comes_up_short_at_any_byte_loses_and_doubles_nothing() {
         let writes = [Ok(3), Ok(taken)].into();
         let stub = Stub::new(Script { writes, ..Script::default() });
         let outbox = outbox(&stub);
-        let first = outbox.send(&Frame::new(OpCode::Binary, &payload)).expect("room");
+        let first =
+            outbox.send(&Frame::new(OpCode::Binary, &payload), &mut Patience::new()).expect("room");
         assert_eq!(first, Sent::Stalled, "{} taken", taken);
-        outbox.send(&Frame::new(OpCode::Text, b"ok")).expect("room");
+        outbox.send(&Frame::new(OpCode::Text, b"ok"), &mut Patience::new()).expect("room");
         settle(&outbox);
         assert!(stub.script().output == expected, "{} taken", taken);
         assert_eq!((outbox.backlog(), outbox.written()), (0, expected.len()));
@@ -47,8 +47,8 @@ fn an_interrupted_write_goes_on_and_a_timeout_is_a_short_write() {
     let stub = Stub::new(Script { writes, ..Script::default() });
     let outbox = outbox(&stub);
     let (one, two) = (Frame::new(OpCode::Text, b"one"), Frame::new(OpCode::Text, b"two"));
-    assert_eq!(outbox.send(&one).expect("room"), Sent::Done);
-    assert_eq!(outbox.send(&two).expect("room"), Sent::Stalled);
+    assert_eq!(outbox.send(&one, &mut Patience::new()).expect("room"), Sent::Done);
+    assert_eq!(outbox.send(&two, &mut Patience::new()).expect("room"), Sent::Stalled);
     settle(&outbox);
     assert_eq!(stub.script().output, b"101\x81\x03one\x81\x03two");
     outbox.close();
@@ -61,16 +61,16 @@ fn where_a_write_that_gave_up_is_the_last_a_short_one_goes_on_and_a_timeout_ends
     let outbox = outbox(&stub);
     assert_eq!(stub.script().timeouts[1], Duration::from_secs(1));
     let frame = Frame::new(OpCode::Text, b"one");
-    assert_eq!(outbox.send(&frame).expect("room"), Sent::Stalled);
+    assert_eq!(outbox.send(&frame, &mut Patience::new()).expect("room"), Sent::Stalled);
     settle(&outbox);
     assert_eq!(stub.script().output, b"101\x81\x03one");
     assert!(!stub.script().shut);
-    drop(outbox.send(&frame));
+    drop(outbox.send(&frame, &mut Patience::new()));
     settle(&outbox);
     while !stub.script().shut {
         std::thread::yield_now(); // the flusher is about to
     }
-    assert!(matches!(outbox.send(&frame), Err(Refused::Gone)));
+    assert!(matches!(outbox.send(&frame, &mut Patience::new()), Err(Refused::Gone)));
     assert_eq!(stub.script().output, b"101\x81\x03one", "nothing is written after the timeout");
 }
 
@@ -81,45 +81,12 @@ fn after_an_error_nothing_is_written_and_everybody_is_told() {
     let outbox = outbox(&stub);
     let frame = Frame::new(OpCode::Text, b"one");
     for _ in 0..2 {
-        outbox.send(&frame).expect("the error is found by this write or told by the next send");
+        outbox
+            .send(&frame, &mut Patience::new())
+            .expect("the error is found by this write or told by the next send");
     }
-    assert!(matches!(outbox.send(&frame), Err(Refused::Gone)));
+    assert!(matches!(outbox.send(&frame, &mut Patience::new()), Err(Refused::Gone)));
     assert!(outbox.is_closing() && stub.script().shut);
     assert_eq!(stub.script().output, b"101\x81\x03one");
     assert_eq!(outbox.backlog(), 0);
-}
-
-#[test]
-fn what_was_taken_of_two_parts_is_told_though_a_call_fails_behind_it() {
-    const LENGTHS: [[usize; 2]; 4] = [[3, 0], [4, 124], [4, 16_380], [10, 16_384]];
-    for [first, second] in LENGTHS {
-        let parts = [vec![1; first], vec![2; second]];
-        let [first, second] = [&parts[0][..], &parts[1]];
-        let all = parts.concat();
-        for calls in 0..3 {
-            for (most, kind) in [
-                (usize::MAX, ErrorKind::Interrupted),
-                (usize::MAX, ErrorKind::WouldBlock),
-                (usize::MAX, ErrorKind::ConnectionReset),
-                (2, ErrorKind::Interrupted),
-            ] {
-                let (mut taken, mut done) = (Vec::new(), 0);
-                let result = write_parts([first, second], |bytes| {
-                    done += 1;
-                    // An interruption comes once.
-                    if done == calls + 1 || done > calls && kind != ErrorKind::Interrupted {
-                        return Err(kind.into());
-                    }
-                    let some = &bytes[..most.min(bytes.len())];
-                    taken.extend_from_slice(some);
-                    Ok(some.len())
-                });
-                assert!(all.starts_with(&taken), "{} calls, {:?}", calls, kind);
-                match result {
-                    Ok(bytes) => assert_eq!(bytes, taken.len(), "{} calls, {:?}", calls, kind),
-                    Err(error) => assert_eq!((error.kind(), taken.len()), (kind, 0)),
-                }
-            }
-        }
-    }
 }
