@@ -3,7 +3,7 @@
 //! A proxy appends the address that it sees to X-Forwarded-For, behind what the client wrote there
 //! itself. So the field is read from its end, and only as far as those who wrote it are trusted.
 
-use super::headers::{trim, Headers};
+use super::headers::{members, Headers};
 use std::net::{IpAddr, SocketAddr};
 
 /// Returns the address of the client: the last in X-Forwarded-For that is not a proxy's, when the
@@ -11,20 +11,11 @@ use std::net::{IpAddr, SocketAddr};
 /// does not tell it. All addresses are canonical.
 pub(crate) fn client(headers: &Headers, from: SocketAddr, proxies: &[IpAddr]) -> SocketAddr {
     let mut client = from;
-    let mut lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").collect();
-    let mut line = lines.pop();
+    let mut entries = headers.get_all("x-forwarded-for").flat_map(members).rev();
     while is_proxy(client.ip(), proxies) {
-        let (rest, entry) = match line {
-            None => break,
-            Some(text) => match text.iter().rposition(|&byte| byte == b',') {
-                Some(comma) => (Some(&text[..comma]), &text[comma + 1..]),
-                None => (lines.pop(), text),
-            },
-        };
-        line = rest;
-        match address(trim(entry)) {
+        match entries.next().and_then(address) {
             Some(address) => client = address,
-            // A proxy that is trusted writes no such thing; what is before it was not written by it.
+            // The list ends, or has an entry that no trusted proxy wrote, nor anything before it.
             None => break,
         }
     }

@@ -10,7 +10,7 @@
 //! Bytes are judged in the order in which they come, so a head that arrives one byte at a time
 //! gets the same verdict, at the same byte, as one that arrives whole.
 
-use super::headers::{is_token, trim, Headers};
+use super::headers::{is_token, members, Headers};
 use super::target::{decode_path, Authority};
 use crate::ground::limits::{Limits, LEADING_CRLFS};
 use std::fmt;
@@ -119,8 +119,7 @@ impl Head {
     }
 
     fn finish(&mut self) -> Result<(), HeadError> {
-        let mut hosts = self.headers.get_all("host");
-        let host = match (hosts.next(), hosts.next()) {
+        let host = match self.headers.first_two("host") {
             (Some(host), None) => Some(authority(host)?),
             (None, _) if !self.http11 => None,
             _ => return Err(HeadError::Host),
@@ -292,11 +291,9 @@ fn authority(value: &[u8]) -> Result<Authority, HeadError> {
 /// Decides how long the body is. Two answers to that question are how one request is smuggled
 /// behind another, so whatever allows two is an error (6.3).
 fn body_length(headers: &Headers, http11: bool) -> Result<BodyLength, HeadError> {
-    let mut codings = headers.get_all("transfer-encoding");
-    let mut lengths = headers.get_all("content-length");
-    match (codings.next(), codings.next(), lengths.next(), lengths.next()) {
-        (None, None, None, None) => Ok(BodyLength::Known(0)),
-        (None, None, Some(digits), None) => {
+    match (headers.first_two("transfer-encoding"), headers.first_two("content-length")) {
+        ((None, _), (None, _)) => Ok(BodyLength::Known(0)),
+        ((None, _), (Some(digits), None)) => {
             // `parse` alone would take "+5".
             let digits = std::str::from_utf8(digits).map_err(|_| HeadError::ContentLength)?;
             if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -304,9 +301,8 @@ fn body_length(headers: &Headers, http11: bool) -> Result<BodyLength, HeadError>
             }
             digits.parse().map(BodyLength::Known).map_err(|_| HeadError::ContentLength)
         }
-        (None, None, _, _) => Err(HeadError::ContentLength),
-        (Some(_), _, Some(_), _) => Err(HeadError::TransferEncoding),
-        (Some(coding), None, None, None) if http11 => transfer_coding(coding),
+        ((None, _), _) => Err(HeadError::ContentLength),
+        ((Some(coding), None), (None, _)) if http11 => transfer_coding(coding),
         _ => Err(HeadError::TransferEncoding),
     }
 }
@@ -315,11 +311,11 @@ fn body_length(headers: &Headers, http11: bool) -> Result<BodyLength, HeadError>
 /// here; any other value leaves open where the body ends (6.3, item 4).
 fn transfer_coding(value: &[u8]) -> Result<BodyLength, HeadError> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let codings: Vec<&[u8]> = value.split(|&byte| byte == b',').map(trim).collect();
-    match codings.split_last() {
-        Some((last, [])) if is_chunked(last) => Ok(BodyLength::Chunked),
-        Some((last, others)) if is_chunked(last) => {
-            let unknown = others.iter().all(|coding| is_token(coding) && !is_chunked(coding));
+    let mut before = members(value).rev();
+    match before.next() {
+        _ if is_chunked(value) => Ok(BodyLength::Chunked),
+        Some(last) if is_chunked(last) => {
+            let unknown = before.all(|coding| is_token(coding) && !is_chunked(coding));
             Err(if unknown { HeadError::Coding } else { HeadError::TransferEncoding })
         }
         _ => Err(HeadError::TransferEncoding),

@@ -37,8 +37,12 @@ impl Headers {
     /// Appends a field as it is, also one that may not be sent: whoever writes fields to a peer
     /// checks them.
     pub fn push(&mut self, name: &str, value: &[u8]) {
+        self.append(name.as_bytes(), value);
+    }
+
+    fn append(&mut self, name: &[u8], value: &[u8]) {
         let start = self.text.len();
-        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(name);
         self.text.extend_from_slice(value);
         self.fields.push((start, start + name.len(), self.text.len()));
     }
@@ -62,7 +66,7 @@ impl Headers {
     }
 
     /// Returns name and value of each field, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &[u8])> {
         self.fields.iter().map(move |&(name, value, end)| {
             let name = std::str::from_utf8(&self.text[name..value]).unwrap_or("");
             (name, &self.text[value..end])
@@ -70,7 +74,7 @@ impl Headers {
     }
 
     /// Returns the value of each field of this name, in order.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
@@ -90,8 +94,15 @@ impl Headers {
     /// regard to case, in any of its lines (RFC 9110, 5.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.get_all(name)
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .any(|member| trim(member).eq_ignore_ascii_case(token.as_bytes()))
+            .flat_map(members)
+            .any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Returns the first and the second value of this name: a field that must occur once is
+    /// `(Some(_), None)`.
+    pub(crate) fn first_two<'a>(&'a self, name: &'a str) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+        let mut values = self.get_all(name);
+        (values.next(), values.next())
     }
 
     /// Appends one field line, given without its CRLF.
@@ -102,10 +113,7 @@ impl Headers {
         if !is_token(name) || !is_field_value(value) {
             return Err(FieldError);
         }
-        let start = self.text.len();
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(value);
-        self.fields.push((start, start + name.len(), self.text.len()));
+        self.append(name, value);
         Ok(())
     }
 }
@@ -130,6 +138,12 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
+}
+
+/// Returns the members of a comma-separated list without the whitespace around them, empty members
+/// included (RFC 9110, 5.6.1).
+pub(crate) fn members(list: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(trim)
 }
 
 /// Returns whether the bytes are `token = 1*tchar` (RFC 9110, 5.6.2).

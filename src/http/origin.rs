@@ -39,14 +39,11 @@ impl Origins {
     /// came by https, which is not seen here when a proxy speaks TLS, and it says so with the GET of
     /// a link, which has no Origin.
     pub fn allow_change(&self, head: &Head) -> bool {
-        let mut sites = head.headers.get_all("sec-fetch-site");
-        match (sites.next(), sites.next(), origin(head)) {
-            (None, _, _) => self.allow(head),
-            (Some(b"same-origin" | b"none"), None, _) => true,
-            (Some(_), _, Named::One(origin)) => {
-                self.is_named(origin) || self.loopback && self.allow(head)
-            }
-            (Some(_), _, _) => false,
+        match (head.headers.first_two("sec-fetch-site"), origin(head)) {
+            ((None, _), _) => self.allow(head),
+            ((Some(b"same-origin" | b"none"), None), _) => true,
+            (_, Named::One(origin)) => self.is_named(origin) || self.loopback && self.allow(head),
+            _ => false,
         }
     }
 
@@ -76,8 +73,7 @@ enum Named<'a> {
 }
 
 fn origin(head: &Head) -> Named<'_> {
-    let mut origins = head.headers.get_all("origin");
-    match (origins.next(), origins.next()) {
+    match head.headers.first_two("origin") {
         (None, _) => Named::Nothing,
         (Some(origin), None) => std::str::from_utf8(origin).map_or(Named::Nonsense, Named::One),
         _ => Named::Nonsense,

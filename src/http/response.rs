@@ -341,7 +341,7 @@ impl fmt::Display for ResponseError {
 impl std::error::Error for ResponseError {}
 
 /// Returns the reason phrase of a status code (RFC 9110, 15), or an empty one.
-pub(crate) fn reason(status: u16) -> &'static str {
+fn reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",

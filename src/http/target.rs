@@ -22,7 +22,7 @@ pub(crate) fn decode_path(raw: &str) -> Result<String, TargetError> {
         if segment.is_empty() && segments.peek().is_some() {
             return Err(TargetError);
         }
-        let segment = String::from_utf8(percent_decode(segment)?).map_err(|_| TargetError)?;
+        let segment = percent_decode(segment).ok_or(TargetError)?;
         // Browsers drop tabs and line breaks from a URL, so `/<tab>/host/` would be `//host/` too
         // (WHATWG URL, 4.4).
         let strange = |c: char| c == '/' || c == '\\' || c.is_ascii_control();
@@ -56,51 +56,43 @@ fn is_numbered(name: &str, port: &str) -> bool {
         && digits.next().is_none()
 }
 
-/// Returns the bytes that a text stands for in which `%` and two digits are one (RFC 3986, 2.1).
-pub(crate) fn percent_decode(text: &str) -> Result<Vec<u8>, TargetError> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => escaped(bytes.next(), bytes.next()).ok_or(TargetError)?,
-            byte => byte,
-        });
-    }
-    Ok(decoded)
+/// Returns the text that a percent-encoded text stands for, or `None` where a `%` is not followed
+/// by two hexadecimal digits (RFC 3986, 2.1) or the decoded bytes are not UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    let (decoded, valid) = decode(text);
+    String::from_utf8(decoded).ok().filter(|_| valid)
 }
 
-fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    Some((digit(high?)? * 16 + digit(low?)?) as u8)
+/// Returns the bytes of a percent-encoded text, and whether two hexadecimal digits follow every
+/// `%`. A `%` without them stays as it is.
+fn decode(text: &str) -> (Vec<u8>, bool) {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let (mut decoded, mut valid) = (Vec::with_capacity(text.len()), true);
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        let escaped = match after {
+            [high, low, ..] if *byte == b'%' => digit(high).zip(digit(low)),
+            _ => None,
+        };
+        valid &= *byte != b'%' || escaped.is_some();
+        decoded.push(escaped.map_or(*byte, |(high, low)| (high * 16 + low) as u8));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    (decoded, valid)
 }
 
 /// Returns the first value of a name in a query such as `a=1&b=two+words`, decoded as HTML forms
 /// encode it (WHATWG URL, 5.1): `+` is a space, a bad escape stays as it is, bytes that are not
 /// UTF-8 become U+FFFD.
 pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| {
+    let plain = |text: &str| {
+        let (decoded, _) = decode(&text.replace('+', " "));
+        String::from_utf8_lossy(&decoded).into_owned()
+    };
+    query.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (!pair.is_empty() && form_decode(key) == name).then(|| form_decode(value))
+        (plain(key) == name).then(|| plain(value))
     })
-}
-
-fn form_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = escaped(bytes.get(at + 1).copied(), bytes.get(at + 2).copied());
-        match (bytes[at], escape) {
-            (b'%', Some(value)) => {
-                decoded.push(value);
-                at += 2;
-            }
-            (b'+', _) => decoded.push(b' '),
-            (byte, _) => decoded.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// A host and perhaps a port, as in Host and Origin (RFC 3986, 3.2, without user information).

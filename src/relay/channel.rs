@@ -39,9 +39,7 @@ impl Channel {
     pub fn parse(name: &str) -> Option<Channel> {
         let channel = match name.split_once('.') {
             None => Channel::Everybody,
-            Some(("t", topic)) => {
-                Channel::Topic(String::from_utf8(percent_decode(topic).ok()?).ok()?)
-            }
+            Some(("t", topic)) => Channel::Topic(percent_decode(topic)?),
             Some((kind, id)) => Channel::Session(SessionName::parse(kind, id)?),
         };
         // What could be written in two ways is one in one of them only.

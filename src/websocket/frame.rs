@@ -73,7 +73,7 @@ impl OpCode {
 }
 
 /// Longest payload of a control frame, in bytes (5.5).
-pub(crate) const CONTROL_PAYLOAD: u64 = 125;
+const CONTROL_PAYLOAD: u64 = 125;
 
 /// The header of a frame.
 ///

@@ -1,7 +1,7 @@
 //! Turns a request head into a 101, or into the reason why not (RFC 6455, 4.2).
 
 use crate::http::head::{BodyLength, Head, Method};
-use crate::http::headers::is_token;
+use crate::http::headers::{is_token, members};
 use crate::http::origin::Origins;
 use crate::http::response::Response;
 use base64::engine::general_purpose::STANDARD;
@@ -66,8 +66,7 @@ pub(crate) fn accept(
 
 /// Returns the value of a field that must be there exactly once, as text.
 fn single<'a>(head: &'a Head, name: &'a str) -> Option<&'a str> {
-    let mut values = head.headers.get_all(name);
-    match (values.next(), values.next()) {
+    match head.headers.first_two(name) {
         (Some(value), None) => std::str::from_utf8(value).ok(),
         _ => None,
     }
@@ -80,16 +79,11 @@ fn is_key(key: &str) -> bool {
 
 /// Returns the first of the server's subprotocols that the client offers (4.2.2, item 5).
 fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
-    let mut offered = Vec::new();
-    for value in head.headers.get_all("sec-websocket-protocol") {
-        let members = value.split(|&byte| byte == b',').map(crate::http::headers::trim);
-        // An empty member of a list does not count (RFC 9110, 5.6.1).
-        for token in members.filter(|member| !member.is_empty()) {
-            if !is_token(token) {
-                return Err(Refusal::Protocol);
-            }
-            offered.push(token);
-        }
+    let lines = head.headers.get_all("sec-websocket-protocol");
+    // An empty member of a list does not count (RFC 9110, 5.6.1).
+    let offered: Vec<_> = lines.flat_map(members).filter(|member| !member.is_empty()).collect();
+    if !offered.iter().all(|member| is_token(member)) {
+        return Err(Refusal::Protocol);
     }
     Ok(protocols.iter().find(|protocol| offered.contains(&protocol.as_bytes())).copied())
 }
