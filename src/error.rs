@@ -1,7 +1,8 @@
-//! What can go wrong, and the table from a handler's error to what a peer is told.
+//! The error type of the library, which turns an error into the status or the close code that the
+//! client receives.
 //!
-//! The codecs have small errors of their own, each with the status or close code of its faults; they
-//! are wrapped here, upward. A message never sits inside an error.
+//! Each codec has a small error type of its own, which knows its status or close code; this one
+//! wraps them. An error never contains a message.
 
 use crate::http::chunked::ChunkedError;
 use crate::http::head::HeadError;
@@ -13,9 +14,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// An error of the library, or one that a handler returned.
+/// An error of the library or of a handler.
 ///
-/// Handlers may use `?` on I/O errors and on texts; for others there is [`Error::other`].
+/// In a handler, `?` converts I/O errors and strings; [`Error::other`] converts all others.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -29,67 +30,67 @@ use std::net::SocketAddr;
 /// ```
 #[non_exhaustive]
 pub enum Error {
-    /// The client sent a request head that is not valid.
+    /// The client sent an invalid request head.
     Head(HeadError),
-    /// The client sent a chunked body that is not valid.
+    /// The client sent an invalid chunked body.
     Chunked(ChunkedError),
-    /// The client asked for a WebSocket in a way that is refused.
+    /// The client asked for a WebSocket, and the server refused it.
     Refusal(Refusal),
-    /// The client broke the WebSocket protocol, or a limit.
+    /// The client violated the WebSocket protocol or a limit.
     Violation(Violation),
-    /// The application gave a close code that may not stand in a Close frame.
+    /// The application tried to send an invalid Close frame.
     Close(CloseError),
-    /// The application made a response that may not be sent.
+    /// The application returned a response that must not be sent.
     Response(ResponseError),
-    /// The client does not read. The message was not taken.
+    /// No receiver took the message, because the client does not read.
     Full {
-        /// The client; one of them, if there were several.
+        /// The client, or one of them if there are several.
         peer: SocketAddr,
-        /// Bytes that waited when the message was refused.
+        /// The number of bytes that were waiting for the client when the message was refused.
         waiting: usize,
-        /// Whether the client's socket is shut for it.
+        /// Whether the client was cut off.
         closed: bool,
     },
-    /// A topic's name is longer than [`Limits::topic_name`](crate::limits::Limits::topic_name). The
-    /// message was sent to nobody. 400, or 1008 where a WebSocket's handler returns it: mostly it is the
-    /// client that named the topic.
+    /// A topic's name is longer than [`Limits::topic_name`](crate::limits::Limits::topic_name), so
+    /// the message was sent to nobody. The client receives 400 or 1008, since in most applications
+    /// it is the client that names the topic.
     TopicName {
-        /// Bytes of the name.
+        /// The length of the name, in bytes.
         bytes: usize,
-        /// Most bytes of a name.
+        /// The longest name that is allowed, in bytes.
         most: usize,
     },
-    /// The route's pattern has no parameter of this name.
+    /// The route's pattern has no parameter with this name.
     Parameter(String),
-    /// A session token was not signed with one of the keys, or is no token. 400.
+    /// A text is not a session token, or none of the keys signed it. 400.
     Token,
-    /// A session key is shorter than 20 bytes, or there is none.
+    /// There is no session key, or one is shorter than 20 bytes.
     Key,
-    /// The system's source of random numbers failed, so no session could be made.
+    /// The system's source of random numbers failed, so no session could be created.
     Entropy(io::Error),
-    /// A setting is not valid: a route pattern, the cookie's name, or a relay that comes too late or
-    /// finds no session keys.
+    /// A setting is invalid: a route pattern, the cookie's name, or a relay that was set too late
+    /// or without session keys.
     Setting(String),
-    /// The address could not be listened on.
+    /// The server could not listen on an address.
     Bind {
         /// The address.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A socket or another file failed.
+    /// A socket or a file failed.
     Io(io::Error),
     /// An error of the application.
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// Returns an error of the application, from any error or text.
+    /// Converts any error or string into an error of the application.
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error::Other(error.into())
     }
 
-    /// Returns the status code that an HTTP client is told.
+    /// Returns the status code that the client of a request receives.
     pub fn status(&self) -> u16 {
         match self {
             Error::Head(error) => error.status(),
@@ -100,7 +101,7 @@ impl Error {
         }
     }
 
-    /// Returns the close code that a WebSocket client is told.
+    /// Returns the close code that the client of a WebSocket receives.
     pub fn close_code(&self) -> CloseCode {
         match self {
             Error::Violation(violation) => violation.close_code(),
@@ -121,16 +122,20 @@ impl fmt::Display for Error {
             Error::Response(error) => error.fmt(out),
             Error::Full { peer, waiting, closed } => {
                 let end = if *closed { "it was cut off" } else { "the message was dropped" };
-                write!(out, "{} does not read: {} bytes wait for it; {}", peer, waiting, end)
+                write!(out, "{} does not read and has {} bytes waiting; {}", peer, waiting, end)
             }
             Error::TopicName { bytes, most } => {
-                write!(out, "the topic's name has {} bytes, more than {}", bytes, most)
+                write!(out, "the topic name has {} bytes, more than the limit of {}", bytes, most)
             }
             Error::Parameter(name) => write!(out, "the route has no parameter {:?}", name),
-            Error::Token => out.write_str("the session token was not signed here"),
-            Error::Key => out.write_str("a session key has at least 20 bytes"),
-            Error::Entropy(error) => write!(out, "no random numbers for sessions: {}", error),
-            Error::Setting(what) => out.write_str(what),
+            Error::Token => {
+                out.write_str("the session token is invalid or signed with another key")
+            }
+            Error::Key => out.write_str("a session key of at least 20 bytes is required"),
+            Error::Entropy(error) => {
+                write!(out, "cannot get random numbers for sessions: {}", error)
+            }
+            Error::Setting(text) => out.write_str(text),
             Error::Bind { address, source } => {
                 write!(out, "cannot listen on {}: {}", address, source)
             }
@@ -140,7 +145,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The same text as `Display`: `main` prints this one when it returns an error.
+/// Shows the same text as `Display`, because `main` prints the `Debug` form of an error it returns.
 impl fmt::Debug for Error {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(self, out)

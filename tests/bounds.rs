@@ -104,7 +104,7 @@ fn a_topic_with_too_long_a_name_has_no_members_and_to_send_to_it_is_an_error() {
     assert!(!Comms::topic("123456789").subscribe(&7.into()));
     let error = Comms::topic("123456789").send_except(&7.into(), "x").expect_err("a long name");
     assert!(matches!(error, Error::TopicName { bytes: 9, most: 8 }), "{}", error);
-    assert_eq!(error.to_string(), "the topic's name has 9 bytes, more than 8");
+    assert_eq!(error.to_string(), "the topic name has 9 bytes, more than the limit of 8");
     assert_eq!((error.status(), error.close_code()), (400, CloseCode::POLICY_VIOLATION));
     drop(user);
     // The client that named it is told so.

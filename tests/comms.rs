@@ -150,7 +150,7 @@ fn a_session_can_be_closed_from_outside_and_only_with_a_code_that_may_be_sent() 
     let mut client = client;
     for code in [0, 999, 1005, 1006, 1015, 2999, 5000] {
         let error = Comms::websocket(id).close(CloseCode(code), "").expect_err("may not be sent");
-        assert_eq!(error.to_string(), "cannot send a close code that may not stand in a frame");
+        assert_eq!(error.to_string(), "cannot send a Close frame with a forbidden code");
     }
     // A reason of 200 bytes is cut after a whole character.
     let reason = "é".repeat(100);

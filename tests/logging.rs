@@ -238,8 +238,8 @@ const BAD_REQUESTS: &[(&str, &str, &str, &str)] = &[
         "",
         "POST \"/change\" from 127.0.0.1:",
     ),
-    ("GET /broken", "Host: localhost\r\n", "", "\"Set-Cookie\" has a byte"),
-    ("GET /owned", "Host: localhost\r\n", "", "\"Upgrade\" is written by the library"),
+    ("GET /broken", "Host: localhost\r\n", "", "\"Set-Cookie\" contains a forbidden byte"),
+    ("GET /owned", "Host: localhost\r\n", "", "\"Upgrade\", which only the library may write"),
     ("GET /ws", "Host: localhost\r\n", "", "GET \"/ws\" from 127.0.0.1:"),
 ];
 
@@ -276,8 +276,8 @@ fn no_line_about_a_request_has_a_secret() {
     }
     for (fields, line) in [
         ("Origin: http://b.example\r\n", "allowed_origins([\"http://b.example\"])"),
-        ("Sec-WebSocket-Key: s3cr3t\r\n", "Sec-WebSocket-Key must be one key"),
-        ("Sec-WebSocket-Protocol: s3cr3t, \"s3cr3t\"\r\n", "Sec-WebSocket-Protocol is not"),
+        ("Sec-WebSocket-Key: s3cr3t\r\n", "Sec-WebSocket-Key must be a single key"),
+        ("Sec-WebSocket-Protocol: s3cr3t, \"s3cr3t\"\r\n", "Sec-WebSocket-Protocol must be"),
     ] {
         twice(line, |time| {
             let own = if time == 0 { &test.guest } else { &test.user };
@@ -296,7 +296,7 @@ fn no_line_about_a_conversation_has_a_secret() {
         (masked(0x81, b"fail"), "failed: \"no luck\""),
         (masked(0x81, b"panic"), " panicked"),
         (masked(0x81, b"s3cr3t\xff"), "that is not UTF-8"),
-        (masked(0x88, b"\x03\xe8s3cr3t\xff"), "close reason that is not UTF-8"),
+        (masked(0x88, b"\x03\xe8s3cr3t\xff"), "a Close frame with a reason that is not UTF-8"),
         (masked(0x83, SECRET.as_bytes()), " with 1002: "),
         (masked(0x88, b"\x03\xe8s3cr3t"), " has gone"),
     ] {
@@ -414,8 +414,8 @@ impl log::Log for Stuck {
     fn flush(&self) {}
 }
 
-/// Serves and shuts down with a logger that is stuck. Not a test: one starts it, in a process of its
-/// own.
+/// Serves and shuts down with a logger that is stuck. Not a test: one starts it, in a process of
+/// its own.
 #[test]
 #[ignore]
 fn child_whose_logger_is_stuck() {

@@ -1,4 +1,4 @@
-//! Turns a chunked body into its bytes (RFC 9112, 7.1).
+//! Turns a chunked body into its content (RFC 9112, 7.1).
 //!
 //! ```text
 //! 5;ext=1 CRLF hello CRLF     chunk-size [ chunk-ext ] CRLF chunk-data CRLF
@@ -6,15 +6,15 @@
 //! X-Sum: 42 CRLF CRLF         trailer section, CRLF
 //! ```
 //!
-//! Extensions are skipped and trailers are checked and dropped, both within limits. Any other
-//! byte in the frame of a chunk is an error, also a space before `;` that RFC 9112 lets pass: what
-//! follows could be read as another request.
+//! The decoder skips chunk extensions, and checks and drops trailer fields, both within limits. Any
+//! other byte in the framing of a chunk is an error, even the whitespace before `;` that RFC 9112
+//! tolerates: another recipient could read what follows it as a different request.
 
 use super::headers::Headers;
 use crate::ground::limits::{Limits, CHUNK_EXTENSIONS, CHUNK_SIZE_DIGITS};
 use std::fmt;
 
-/// Where a chunked body stands.
+/// A decoder of one chunked body.
 ///
 /// ```
 /// use sockling::http::Chunked;
@@ -27,10 +27,13 @@ use std::fmt;
 #[derive(Debug, Default)]
 pub struct Chunked {
     state: State,
-    /// Digits of the size so far, and its value.
+    /// The digits of the chunk size so far.
     digits: usize,
+    /// The value of those digits, and then the bytes of chunk data that are still to come.
     size: u64,
+    /// The bytes of all chunk extensions so far.
     extensions: usize,
+    /// The trailer field line in progress.
     trailer: Vec<u8>,
     trailer_bytes: usize,
     trailers: usize,
@@ -51,9 +54,14 @@ enum State {
 }
 
 impl Chunked {
-    /// Appends the decoded content to `body` and returns how many of `bytes` were used: all,
-    /// unless the body ended before. The next call gets those that follow. What `body` holds counts
-    /// for its limit. Error: the bytes are no chunked body; nothing can be decoded after it.
+    /// Appends the content in `bytes` to `body` and returns the number of bytes consumed, which is
+    /// all of them unless the chunked body ended. The next call takes the bytes that follow. All
+    /// bytes in `body`, earlier ones included, count against [`Limits::body`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes are not a chunked body or exceed a limit. The decoder cannot
+    /// be used after that.
     pub fn decode(
         &mut self,
         bytes: &[u8],
@@ -63,10 +71,10 @@ impl Chunked {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Data {
-                let some = (bytes.len() - at).min(usize::try_from(self.size).unwrap_or(usize::MAX));
-                body.extend_from_slice(&bytes[at..at + some]);
-                self.size -= some as u64;
-                at += some;
+                let data = (bytes.len() - at).min(usize::try_from(self.size).unwrap_or(usize::MAX));
+                body.extend_from_slice(&bytes[at..at + data]);
+                self.size -= data as u64;
+                at += data;
                 if self.size == 0 {
                     self.state = State::DataEnd;
                 }
@@ -78,11 +86,12 @@ impl Chunked {
         Ok(at)
     }
 
-    /// Returns whether the body ended.
+    /// Returns whether the chunked body has ended.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
+    /// Returns the state after one byte that is not chunk data.
     fn step(&mut self, byte: u8, body: usize, limits: &Limits) -> Result<State, ChunkedError> {
         match (self.state, byte) {
             (State::Size, _) if byte.is_ascii_hexdigit() => {
@@ -123,7 +132,7 @@ impl Chunked {
 
     fn end_size(&mut self, body: usize, limits: &Limits) -> Result<State, ChunkedError> {
         self.digits = 0;
-        // Held against the limit before any of it is kept.
+        // Checked against the limit before any of the data is kept.
         if self.size > limits.body.saturating_sub(body) as u64 {
             return Err(ChunkedError::TooLarge);
         }
@@ -145,7 +154,8 @@ impl Chunked {
         self.count_trailer(2, limits)?; // its CRLF
         let mut field = Headers::new();
         field.push_line(&self.trailer).map_err(|_| ChunkedError::Trailer)?;
-        // A trailer may not change how the message was read (RFC 9110, 6.5.1).
+        // A trailer field must not change the framing or the routing of a request that was already
+        // read (RFC 9110, 6.5.1).
         let framing = ["content-length", "transfer-encoding", "host"];
         if framing.iter().any(|name| field.get(name).is_some()) {
             return Err(ChunkedError::Trailer);
@@ -159,8 +169,8 @@ impl Chunked {
     }
 }
 
-/// What is wrong with a chunked body. Each is answered with [`status`](ChunkedError::status) and
-/// the connection is closed.
+/// An error in a chunked body. The server answers with [`status`](ChunkedError::status) and closes
+/// the connection.
 ///
 /// ```
 /// use sockling::http::{Chunked, ChunkedError};
@@ -173,20 +183,22 @@ impl Chunked {
 pub enum ChunkedError {
     /// A chunk size is not 1 to 16 hexadecimal digits. 400.
     Size,
-    /// A line, or the data of a chunk, is not followed by CRLF. 400.
+    /// CRLF does not follow a line or the data of a chunk. 400.
     LineEnd,
-    /// Chunk extensions have a control character, or are too long in all. 400.
+    /// A chunk extension contains a control character, or the extensions of the body exceed
+    /// [`CHUNK_EXTENSIONS`] bytes. 400.
     Extension,
-    /// A trailer is not `name: value`, or is one that frames the message. 400.
+    /// A trailer field line is not `name: value`, or is Content-Length, Transfer-Encoding, or Host.
+    /// 400.
     Trailer,
-    /// There are more trailers, or bytes of trailers, than the limits allow. 431.
+    /// The trailer fields exceed [`Limits::header_count`] or [`Limits::headers`]. 431.
     TrailersTooLarge,
-    /// The chunks together are larger than [`Limits::body`]. 413.
+    /// The content is larger than [`Limits::body`]. 413.
     TooLarge,
 }
 
 impl ChunkedError {
-    /// Returns the status code that the client is told.
+    /// Returns the status code of the answer.
     pub fn status(self) -> u16 {
         match self {
             ChunkedError::TrailersTooLarge => 431,
@@ -199,12 +211,12 @@ impl ChunkedError {
 impl fmt::Display for ChunkedError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
-            ChunkedError::Size => "a chunk size is not valid",
+            ChunkedError::Size => "a chunk size is invalid",
             ChunkedError::LineEnd => "a chunk does not end with CRLF",
-            ChunkedError::Extension => "chunk extensions are not valid or too long",
-            ChunkedError::Trailer => "a trailer is not valid",
-            ChunkedError::TrailersTooLarge => "the trailers are too large or too many",
-            ChunkedError::TooLarge => "the chunks are larger than the body limit",
+            ChunkedError::Extension => "the chunk extensions are invalid or too long",
+            ChunkedError::Trailer => "a trailer field line is invalid",
+            ChunkedError::TrailersTooLarge => "the trailer fields are too many or too large",
+            ChunkedError::TooLarge => "the chunked body is too large",
         })
     }
 }

@@ -1,12 +1,15 @@
-//! Turns Cookie fields into pairs, and a pair into a Set-Cookie field (RFC 6265).
+//! Turns Cookie fields into name-value pairs, and a pair into the value of a Set-Cookie field
+//! (RFC 6265).
 //!
-//! A browser sends what any site on its host has set, so junk is skipped rather than refused.
+//! A browser sends whatever any site on the same host has set. So this module skips malformed pairs
+//! and refuses nothing.
 
 use super::headers::{trim, Headers};
 use crate::ground::limits::{COOKIE_PAIRS, COOKIE_VALUE};
 
-/// Returns name and value of each cookie, in order: all Cookie lines, split at `;`, each pair split
-/// at its first `=`. Quotes stay. Looks at the first 64 pairs and skips values of more than 4 KiB.
+/// Returns an iterator over the name and value of each cookie, in order. The Cookie fields are
+/// split at `;`, and each pair at its first `=`; quotes stay in the value. Pairs after the first
+/// [`COOKIE_PAIRS`] are ignored, and so are values of more than [`COOKIE_VALUE`] bytes.
 ///
 /// ```
 /// let mut headers = sockling::http::Headers::new();
@@ -26,9 +29,10 @@ pub fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
         .filter(|(_, value)| value.len() <= COOKIE_VALUE)
 }
 
-/// Returns the value of a Set-Cookie field that scripts cannot read and other sites' forms do not
-/// send: `HttpOnly; SameSite=Lax; Path=/`, without a Domain, with its life in seconds. Not inlined:
-/// who calls it signs the value first, where the stack should be small.
+/// Returns the value of a Set-Cookie field for a cookie that lasts for `seconds`. `HttpOnly` hides
+/// it from scripts, `SameSite=Lax` keeps forms of other sites from sending it, and without a Domain
+/// it belongs to one host alone. Not inlined, so that the caller's stack frame stays small while it
+/// signs the value.
 #[inline(never)]
 pub(crate) fn set_cookie(name: &str, value: &str, seconds: u64, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };

@@ -1,22 +1,22 @@
-//! Turns bytes into a request head. It never reads a socket and never guesses: what RFC 9112 calls
-//! invalid is an error here.
+//! Turns bytes into a request head, and refuses what RFC 9112 calls invalid. It never guesses what
+//! a client meant.
 //!
 //! ```text
-//! GET /rooms/7?since=3 HTTP/1.1 CRLF      method SP target SP version   (3)
-//! Host: localhost:8000 CRLF               name ":" OWS value OWS        (5)
+//! GET /rooms/7?since=3 HTTP/1.1 CRLF      method SP request-target SP HTTP-version   (3)
+//! Host: localhost:8000 CRLF               field-name ":" OWS field-value OWS         (5)
 //! CRLF                                    the end of the head
 //! ```
 //!
-//! Bytes are judged in the order in which they come, so a head that arrives one byte at a time
-//! gets the same verdict, at the same byte, as one that arrives whole.
+//! The parser checks bytes in the order of arrival, so a head that arrives one byte at a time gets
+//! the same result, at the same byte, as a head that arrives whole.
 
 use super::headers::{is_token, members, Headers};
 use super::target::{decode_path, Authority};
 use crate::ground::limits::{Limits, LEADING_CRLFS};
 use std::fmt;
 
-/// The methods that are served (RFC 9110, 9; PATCH: RFC 5789). CONNECT, TRACE and unknown ones
-/// are 501.
+/// The methods that the server accepts (RFC 9110, 9; for PATCH, RFC 5789). It answers CONNECT,
+/// TRACE, and unknown methods with 501.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Method {
@@ -58,16 +58,16 @@ impl Method {
     }
 }
 
-/// How long a request's body is (RFC 9112, 6.3).
+/// The length of a request's body (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
-    /// As many bytes as Content-Length says; 0 when nothing says it.
+    /// The number of bytes in Content-Length, or 0 without that field.
     Known(u64),
-    /// The body ends with a chunk of size 0 (7.1).
+    /// The body is chunked, and its last chunk ends it (7.1).
     Chunked,
 }
 
-/// A request head: all that comes before the body.
+/// A request head: everything that precedes the body.
 ///
 /// ```
 /// use sockling::http::{BodyLength, Head, Method};
@@ -84,47 +84,54 @@ pub enum BodyLength {
 pub struct Head {
     /// The method.
     pub method: Method,
-    /// The decoded path; `*` for `OPTIONS *`. What it never holds is listed at
-    /// [`Request::path`](crate::http::Request::path).
+    /// The decoded path, or `*` for `OPTIONS *`. [`Request::path`](crate::http::Request::path)
+    /// lists what it never contains.
     pub path: String,
-    /// What follows the first `?` of the target, as it came; empty when there is none.
+    /// The undecoded part of the request target after the first `?`, or an empty string.
     pub query: String,
-    /// Whether the request is HTTP/1.1; otherwise it is HTTP/1.0.
+    /// Whether the request is HTTP/1.1 rather than HTTP/1.0.
     pub http11: bool,
     /// The header fields.
     pub headers: Headers,
     /// The length of the body.
     pub body: BodyLength,
-    /// Host and port that the client asked: from an absolute target, else from Host; `None` only
-    /// in HTTP/1.0.
+    /// The authority of a target in absolute-form, or else that of Host; `None` only in an HTTP/1.0
+    /// request that has neither.
     pub(crate) authority: Option<Authority>,
 }
 
 impl Head {
-    /// Returns the head and its length in bytes, or `None` when more bytes are needed. Error: the
-    /// bytes cannot become a head (RFC 9112, 2 to 6), whatever follows them.
+    /// Parses the head at the front of `bytes`. Returns it with its length in bytes, or `None` if
+    /// more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes cannot begin a valid head, whatever follows them (RFC 9112, 2
+    /// to 6).
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, HeadError> {
         HeadParser::default().advance(bytes, limits)
     }
 
-    /// Returns whether the connection may serve another request after this one (RFC 9112, 9.3).
+    /// Returns whether the connection persists after this request (RFC 9112, 9.3). The server
+    /// closes the connection after every HTTP/1.0 request.
     pub fn keep_alive(&self) -> bool {
         self.http11 && !self.headers.has_token("connection", "close")
     }
 
     /// Returns whether the client waits for `100 Continue` before it sends the body (RFC 9110,
-    /// 10.1.1); HTTP/1.0 has no such answer.
+    /// 10.1.1). In HTTP/1.0 the expectation is ignored.
     pub fn expects_continue(&self) -> bool {
         self.http11 && self.headers.get("expect").is_some()
     }
 
+    /// Checks the fields that decide how the request is read, once all of them are there.
     fn finish(&mut self) -> Result<(), HeadError> {
         let host = match self.headers.first_two("host") {
             (Some(host), None) => Some(authority(host)?),
             (None, _) if !self.http11 => None,
             _ => return Err(HeadError::Host),
         };
-        // The authority of an absolute target beats Host (RFC 9112, 3.2.2).
+        // The authority of a target in absolute-form replaces that of Host (RFC 9112, 3.2.2).
         self.authority = self.authority.take().or(host);
         self.body = body_length(&self.headers, self.http11)?;
         let expect =
@@ -136,26 +143,29 @@ impl Head {
     }
 }
 
-/// Leaves out what may be secret: the query and the values of fields.
+/// Omits the query and the field values, which may be secret.
 impl fmt::Debug for Head {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         write!(out, "{} {:?} {:?}", self.method.as_str(), self.path, self.headers)
     }
 }
 
-/// Where the parsing of a head stands. Each call of `advance` gets the same bytes as the call
-/// before and perhaps more; those before `seen` are not looked at again.
+/// The state of parsing one head. Each call of `advance` gets the bytes of the previous call with
+/// any new ones appended, and looks only at the new ones, so that the cost is linear.
 #[derive(Default)]
 pub(crate) struct HeadParser {
+    /// The number of bytes parsed so far.
     seen: usize,
+    /// The offset at which the current line starts.
     line: usize,
     empty_lines: usize,
+    /// The offset at which the field lines start.
     fields: usize,
     head: Option<Head>,
 }
 
 impl HeadParser {
-    /// Returns the head and its length in bytes, or `None` when more bytes are needed.
+    /// Returns the head and its length in bytes, or `None` if more bytes are needed.
     pub fn advance(
         &mut self,
         bytes: &[u8],
@@ -164,8 +174,8 @@ impl HeadParser {
         while self.seen < bytes.len() {
             let byte = bytes[self.seen];
             let after_cr = self.seen > self.line && bytes[self.seen - 1] == b'\r';
-            // Only CRLF ends a line (2.2): a server that takes less disagrees with the proxy
-            // before it about where a request ends.
+            // Only CRLF ends a line (2.2). A server that accepts a bare LF may disagree with the
+            // proxy in front of it about where a request ends.
             if after_cr != (byte == b'\n') {
                 return Err(HeadError::LineEnd);
             }
@@ -181,15 +191,14 @@ impl HeadParser {
                     return Ok(Some((head, self.seen)));
                 }
             } else if byte != b'\r' {
-                self.hold(limits)?;
+                self.check_length(limits)?;
             }
         }
         Ok(None)
     }
 
-    /// Holds the line in progress against the limits at every byte: a line without an end must
-    /// not be kept until it ends.
-    fn hold(&self, limits: &Limits) -> Result<(), HeadError> {
+    /// Checks the limits at every byte, because a line may never end.
+    fn check_length(&self, limits: &Limits) -> Result<(), HeadError> {
         match self.head {
             None if self.seen - self.line > limits.request_line => Err(HeadError::TargetTooLong),
             Some(_) if self.seen - self.fields > limits.headers => Err(HeadError::TooLarge),
@@ -197,7 +206,7 @@ impl HeadParser {
         }
     }
 
-    /// Takes a line without its CRLF; returns whether the head is complete.
+    /// Handles a line, given without its CRLF. Returns whether it completes the head.
     fn end_line(&mut self, line: &[u8], limits: &Limits) -> Result<bool, HeadError> {
         let head = match &mut self.head {
             None if line.is_empty() => {
@@ -227,7 +236,7 @@ impl HeadParser {
     }
 }
 
-/// Turns `method SP request-target SP HTTP-version` into a head without fields.
+/// Parses `method SP request-target SP HTTP-version` (3) into a head without fields.
 fn request_line(line: &[u8]) -> Result<Head, HeadError> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (method, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -252,8 +261,8 @@ fn request_line(line: &[u8]) -> Result<Head, HeadError> {
     Ok(Head { method, path, query, http11, headers, body, authority })
 }
 
-/// Turns a target in origin-form, absolute-form or asterisk-form (3.2) into path, query and
-/// authority.
+/// Splits a request target in origin-form, absolute-form, or asterisk-form (3.2) into path, query,
+/// and authority.
 fn target_parts(
     method: Method,
     target: &[u8],
@@ -265,7 +274,7 @@ fn target_parts(
     if target == "*" && method == Method::Options {
         return Ok((target.to_string(), String::new(), None));
     }
-    let (authority, rest) = match scheme(target) {
+    let (authority, rest) = match after_scheme(target) {
         None => (None, target),
         Some(rest) => {
             let (authority, path) = rest.split_at(rest.find(&['/', '?'][..]).unwrap_or(rest.len()));
@@ -278,8 +287,8 @@ fn target_parts(
     Ok((path, query.to_string(), authority))
 }
 
-/// Returns what follows `http://` or `https://`.
-fn scheme(target: &str) -> Option<&str> {
+/// Returns the target without its `http://` or `https://`, or `None` if it begins with neither.
+fn after_scheme(target: &str) -> Option<&str> {
     let (scheme, rest) = target.split_once("://")?;
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
 }
@@ -288,13 +297,13 @@ fn authority(value: &[u8]) -> Result<Authority, HeadError> {
     std::str::from_utf8(value).ok().and_then(Authority::parse).ok_or(HeadError::Host)
 }
 
-/// Decides how long the body is. Two answers to that question are how one request is smuggled
-/// behind another, so whatever allows two is an error (6.3).
+/// Returns the length of the body. Where two recipients could compute two lengths, an attacker can
+/// smuggle one request inside another, so any ambiguity is an error (6.3).
 fn body_length(headers: &Headers, http11: bool) -> Result<BodyLength, HeadError> {
     match (headers.first_two("transfer-encoding"), headers.first_two("content-length")) {
         ((None, _), (None, _)) => Ok(BodyLength::Known(0)),
         ((None, _), (Some(digits), None)) => {
-            // `parse` alone would take "+5".
+            // `parse` alone would accept "+5".
             let digits = std::str::from_utf8(digits).map_err(|_| HeadError::ContentLength)?;
             if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(HeadError::ContentLength);
@@ -307,8 +316,8 @@ fn body_length(headers: &Headers, http11: bool) -> Result<BodyLength, HeadError>
     }
 }
 
-/// Only `chunked`, alone, is served. A list of codings that ends in it is one that is not known
-/// here; any other value leaves open where the body ends (6.3, item 4).
+/// Accepts `chunked` alone. Other codings before a final `chunked` are not supported (501); any
+/// other value does not say where the body ends (6.3, item 4).
 fn transfer_coding(value: &[u8]) -> Result<BodyLength, HeadError> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let mut before = members(value).rev();
@@ -322,8 +331,8 @@ fn transfer_coding(value: &[u8]) -> Result<BodyLength, HeadError> {
     }
 }
 
-/// What is wrong with a request head. Each is answered with [`status`](HeadError::status) and the
-/// connection is closed.
+/// An error in a request head. The server answers with [`status`](HeadError::status) and closes the
+/// connection.
 ///
 /// ```
 /// use sockling::http::{Head, HeadError};
@@ -334,42 +343,43 @@ fn transfer_coding(value: &[u8]) -> Result<BodyLength, HeadError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// A line ends with a bare CR or a bare LF (RFC 9112, 2.2). 400.
+    /// A CR without LF, or an LF without CR (RFC 9112, 2.2). 400.
     LineEnd,
-    /// The head has a control character, or a DEL (RFC 9110, 5.5). 400.
+    /// A control character other than a tab and the CRLF of a line (RFC 9110, 5.5). 400.
     Control,
-    /// The first line is not `method SP target SP version`, or too many empty lines came before
-    /// it. 400.
+    /// The request line is not `method SP request-target SP HTTP-version` (RFC 9112, 3), or more
+    /// than [`LEADING_CRLFS`] empty lines precede it. 400.
     RequestLine,
     /// The version is neither HTTP/1.1 nor HTTP/1.0. 505.
     Version,
     /// The method is not one of [`Method`]. 501.
     Method,
-    /// The target has a form that the method does not allow, a bad escape, a control character, or
-    /// a segment that leads elsewhere: an empty one before the last, `.`, `..`, or one with an
-    /// encoded slash or backslash (RFC 9112, 3.2). 400.
+    /// The request target has a form that the method does not allow (RFC 9112, 3.2), an invalid
+    /// escape, or a control character; or a path segment is `.` or `..`, is empty but not the last,
+    /// or contains an encoded slash or backslash. 400.
     Target,
     /// The request line is longer than [`Limits::request_line`]. 414.
     TargetTooLong,
     /// A field line is not `name: value`. 400.
     Field,
-    /// There are more fields, or bytes of fields, than the limits allow. 431.
+    /// The field lines exceed [`Limits::header_count`] or [`Limits::headers`]. 431.
     TooLarge,
-    /// Host is missing, there twice, or no host (RFC 9112, 3.2). 400.
+    /// Host is missing, repeated, or not `host [ ":" port ]` (RFC 9112, 3.2). 400.
     Host,
-    /// Content-Length is not one decimal number that fits 64 bits (RFC 9112, 6.3). 400.
-    ContentLength,
-    /// Transfer-Encoding does not end in `chunked`, stands beside Content-Length, or in HTTP/1.0.
+    /// Content-Length is repeated, or not a decimal number that fits in 64 bits (RFC 9112, 6.3).
     /// 400.
+    ContentLength,
+    /// Transfer-Encoding does not end in `chunked`, has it twice, is repeated, accompanies a
+    /// Content-Length, or appears in HTTP/1.0 (RFC 9112, 6.1 and 6.3). 400.
     TransferEncoding,
-    /// There are other transfer codings before `chunked` (RFC 9112, 6.1). 501.
+    /// Another transfer coding precedes `chunked` (RFC 9112, 6.1). 501.
     Coding,
-    /// Expect asks for something else than `100-continue` (RFC 9110, 10.1.1). 417.
+    /// Expect is not `100-continue` (RFC 9110, 10.1.1). 417.
     Expectation,
 }
 
 impl HeadError {
-    /// Returns the status code that the client is told.
+    /// Returns the status code of the answer.
     pub fn status(self) -> u16 {
         match self {
             HeadError::Version => 505,
@@ -385,20 +395,20 @@ impl HeadError {
 impl fmt::Display for HeadError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
-            HeadError::LineEnd => "a line of the request head does not end with CRLF",
-            HeadError::Control => "the request head has a control character",
-            HeadError::RequestLine => "the request line is not method, target and version",
-            HeadError::Version => "the HTTP version is not 1.1 or 1.0",
-            HeadError::Method => "the method is not known here",
-            HeadError::Target => "the request target is not valid",
+            HeadError::LineEnd => "a line in the request head does not end with CRLF",
+            HeadError::Control => "the request head contains a control character",
+            HeadError::RequestLine => "the request line is not a method, a target, and a version",
+            HeadError::Version => "the HTTP version is neither 1.1 nor 1.0",
+            HeadError::Method => "the method is not supported",
+            HeadError::Target => "the request target is invalid",
             HeadError::TargetTooLong => "the request line is too long",
-            HeadError::Field => "a header field is not valid",
-            HeadError::TooLarge => "the header fields are too large or too many",
-            HeadError::Host => "the Host field is missing, repeated or not valid",
-            HeadError::ContentLength => "Content-Length is not one number",
-            HeadError::TransferEncoding => "Transfer-Encoding is not valid here",
-            HeadError::Coding => "the transfer coding is not known here",
-            HeadError::Expectation => "the expectation is not known here",
+            HeadError::Field => "a header field line is invalid",
+            HeadError::TooLarge => "the header fields are too many or too large",
+            HeadError::Host => "the Host field is missing, repeated, or invalid",
+            HeadError::ContentLength => "Content-Length is not a single decimal number",
+            HeadError::TransferEncoding => "Transfer-Encoding leaves the body's length ambiguous",
+            HeadError::Coding => "the transfer coding is not supported",
+            HeadError::Expectation => "the expectation is not supported",
         })
     }
 }

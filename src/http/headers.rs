@@ -1,11 +1,12 @@
-//! Turns field lines into a list of header fields, in the order they came.
+//! Turns field lines into a list of header fields in the order of arrival.
 //!
-//! A line is `name ":" OWS value OWS` (RFC 9112, 5). Refused: white space around the name, folded
-//! lines, and control characters in a value. Bytes from 0x80 up are kept as they are.
+//! A field line is `field-name ":" OWS field-value OWS` (RFC 9112, 5). This module refuses
+//! whitespace around the name, folded lines, and control characters in the value. It keeps bytes
+//! from 0x80 up as they are.
 
-/// Header fields: names compared without regard to case, values as bytes.
+/// A list of header fields. Names compare case-insensitively; values are bytes.
 ///
-/// All names and values lie in one buffer, so a request's fields take two allocations.
+/// One buffer holds all names and values, so that the fields of a request take two allocations.
 ///
 /// ```
 /// let mut headers = sockling::http::Headers::new();
@@ -24,7 +25,7 @@
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     text: Vec<u8>,
-    /// For each field: where its name starts, where its value starts, where it ends.
+    /// The offsets in `text` at which the name starts, the value starts, and the value ends.
     fields: Vec<(usize, usize, usize)>,
 }
 
@@ -34,8 +35,8 @@ impl Headers {
         Headers::default()
     }
 
-    /// Appends a field as it is, also one that may not be sent: whoever writes fields to a peer
-    /// checks them.
+    /// Appends a field without checking it. The server checks the fields of a response before it
+    /// sends them.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         self.append(name.as_bytes(), value);
     }
@@ -47,7 +48,7 @@ impl Headers {
         self.fields.push((start, start + name.len(), self.text.len()));
     }
 
-    /// Takes out all fields of this name.
+    /// Removes all fields with this name.
     pub fn remove(&mut self, name: &str) {
         let kept = self.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
         let mut headers = Headers::new();
@@ -60,12 +61,12 @@ impl Headers {
         self.fields.len()
     }
 
-    /// Returns whether there is no field.
+    /// Returns whether the list has no fields.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// Returns name and value of each field, in order.
+    /// Returns an iterator over the name and value of each field, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &[u8])> {
         self.fields.iter().map(move |&(name, value, end)| {
             let name = std::str::from_utf8(&self.text[name..value]).unwrap_or("");
@@ -73,43 +74,44 @@ impl Headers {
         })
     }
 
-    /// Returns the value of each field of this name, in order.
+    /// Returns an iterator over the values of the fields with this name, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// Returns the value of the first field of this name, or `None`.
+    /// Returns the value of the first field with this name, or `None` if there is none.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns the same as text, or `None` also when it is not UTF-8.
+    /// Returns the value of the first field with this name as text, or `None` if there is none or
+    /// it is not UTF-8.
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Returns whether a member of the comma-separated lists of this name equals `token` without
-    /// regard to case, in any of its lines (RFC 9110, 5.6.1).
+    /// Returns whether the comma-separated lists in the fields with this name have a member that
+    /// equals `token` case-insensitively (RFC 9110, 5.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.get_all(name)
             .flat_map(members)
             .any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// Returns the first and the second value of this name: a field that must occur once is
-    /// `(Some(_), None)`.
+    /// Returns the values of the first and the second field with this name. A field that must
+    /// occur once is then `(Some(_), None)`.
     pub(crate) fn first_two<'a>(&'a self, name: &'a str) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
         let mut values = self.get_all(name);
         (values.next(), values.next())
     }
 
-    /// Appends one field line, given without its CRLF.
+    /// Appends the field of one field line, given without its CRLF.
     pub(crate) fn push_line(&mut self, line: &[u8]) -> Result<(), FieldError> {
         let colon = line.iter().position(|&byte| byte == b':').ok_or(FieldError)?;
         let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-        // An empty name, a space before the colon and a folded line all fail here (5.1, 5.2).
+        // An empty name, whitespace before the colon, and a folded line all fail here (5.1, 5.2).
         if !is_token(name) || !is_field_value(value) {
             return Err(FieldError);
         }
@@ -118,18 +120,18 @@ impl Headers {
     }
 }
 
-/// Shows the names: values may be secret.
+/// Shows names only, because values may be secret.
 impl std::fmt::Debug for Headers {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         out.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }
 
-/// A field line that is not `name: value`.
+/// An error for a field line that is not `name: value`.
 #[derive(Debug)]
 pub(crate) struct FieldError;
 
-/// Returns the bytes without spaces and tabs at both ends (OWS; RFC 9110, 5.6.3).
+/// Returns the text without the spaces and tabs at its ends (OWS; RFC 9110, 5.6.3).
 pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
@@ -140,13 +142,13 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Returns the members of a comma-separated list without the whitespace around them, empty members
-/// included (RFC 9110, 5.6.1).
+/// Returns an iterator over the members of a comma-separated list, without the whitespace around
+/// each. Empty members are included (RFC 9110, 5.6.1).
 pub(crate) fn members(list: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(trim)
 }
 
-/// Returns whether the bytes are `token = 1*tchar` (RFC 9110, 5.6.2).
+/// Returns whether the text is a token: `1*tchar` (RFC 9110, 5.6.2).
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text
@@ -154,8 +156,8 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
             .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Returns whether the bytes may stand in a field value (RFC 9110, 5.5): no control character
-/// but the tab. A CR, LF or NUL here is how one field is made to look like two.
+/// Returns whether the value has no control character other than a tab (RFC 9110, 5.5). A CR, LF,
+/// or NUL in a value can make one field look like two.
 pub(crate) fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }

@@ -1,48 +1,52 @@
-//! Decides whether the page that made a browser send a request may do so (RFC 6454).
+//! Decides from the fields of a request whether the page that caused it may do so (RFC 6454).
 //!
-//! A browser sends a host's cookies with every request to that host, whichever page made it. So a
-//! request that opens a WebSocket or changes something is checked for where it comes from. Programs
-//! that are no browsers say nothing of an origin, and could say anything; they are let through.
+//! A browser sends the cookies of a host with every request to it, no matter which page caused the
+//! request. So the server refuses a request that opens a WebSocket or changes something if it comes
+//! from a page of another origin that is not allowed. A program that is not a browser sends no
+//! Origin and could send any, so a request without one passes.
 //!
-//! The method says nothing: a handler that acts on a GET is reached by every link to it.
+//! The method does not matter: any link on any page can reach a handler that acts on a GET.
 
 use super::head::Head;
 use super::target::Authority;
 
-/// Which pages may.
+/// The origins whose pages may open WebSockets and change something.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
-    /// Origins beyond the server's own, such as `https://example.com`; `*` is any.
+    /// Allowed origins besides the server's own, such as `https://example.com`; `*` allows all.
     pub allowed: Vec<String>,
-    /// Whether the server listens on the loopback interface, whose names are then one host.
+    /// Whether the server listens on the loopback interface. The names of that interface then count
+    /// as one host.
     pub loopback: bool,
-    /// Whether browsers reach the server by TLS alone, so that no page of plain http is its own:
-    /// anybody on the way could have written that one.
+    /// Whether browsers reach the server over TLS only. A page from `http://` is then never the
+    /// server's own, because anyone on the path could have written it.
     pub https_only: bool,
 }
 
 impl Origins {
-    /// Returns whether the request names no origin, or one that is allowed.
+    /// Returns whether the request has no Origin, or an allowed one.
     pub fn allow(&self, head: &Head) -> bool {
         match origin(head) {
-            Named::Nothing => true,
-            Named::One(origin) => {
+            Origin::Absent => true,
+            Origin::Given(origin) => {
                 self.is_named(origin)
                     || self.is_own(origin, head.authority.as_ref()).unwrap_or(false)
             }
-            Named::Nonsense => false,
+            Origin::Invalid => false,
         }
     }
 
-    /// Returns whether the page that made the request may change something, whatever the method.
-    /// What the browser says in Sec-Fetch-Site counts more than Origin: it knows whether the page
-    /// came by https, which is not seen here when a proxy speaks TLS, and it says so with the GET of
-    /// a link, which has no Origin.
+    /// Returns whether the page that caused the request may change something, whatever the method.
+    /// Sec-Fetch-Site takes precedence over Origin, for two reasons: the browser knows whether the
+    /// page came over TLS, which the server cannot see behind a proxy; and it sends the field with
+    /// the GET of a link too, which has no Origin.
     pub fn allow_change(&self, head: &Head) -> bool {
         match (head.headers.first_two("sec-fetch-site"), origin(head)) {
             ((None, _), _) => self.allow(head),
             ((Some(b"same-origin" | b"none"), None), _) => true,
-            (_, Named::One(origin)) => self.is_named(origin) || self.loopback && self.allow(head),
+            (_, Origin::Given(origin)) => {
+                self.is_named(origin) || self.loopback && self.allow(head)
+            }
             _ => false,
         }
     }
@@ -51,6 +55,8 @@ impl Origins {
         self.allowed.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin))
     }
 
+    /// Returns whether the origin is that of the requested authority, or `None` if one of them
+    /// cannot be compared.
     fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
         let (rest, default_port) = match origin.strip_prefix("https://") {
             Some(rest) => (rest, 443),
@@ -58,24 +64,24 @@ impl Origins {
             None => (origin.strip_prefix("http://")?, 80),
         };
         let (page, own) = (Authority::parse(rest)?, authority?);
-        let one_host =
+        let same_host =
             page.host == own.host || self.loopback && page.is_loopback() && own.is_loopback();
-        Some(one_host && page.port.unwrap_or(default_port) == own.port.unwrap_or(default_port))
+        Some(same_host && page.port.unwrap_or(default_port) == own.port.unwrap_or(default_port))
     }
 }
 
-/// What a request says of its origin.
-enum Named<'a> {
-    Nothing,
-    One(&'a str),
-    /// Two origins, or bytes that are no text.
-    Nonsense,
+/// The Origin of a request.
+enum Origin<'a> {
+    Absent,
+    Given(&'a str),
+    /// Repeated, or not UTF-8.
+    Invalid,
 }
 
-fn origin(head: &Head) -> Named<'_> {
+fn origin(head: &Head) -> Origin<'_> {
     match head.headers.first_two("origin") {
-        (None, _) => Named::Nothing,
-        (Some(origin), None) => std::str::from_utf8(origin).map_or(Named::Nonsense, Named::One),
-        _ => Named::Nonsense,
+        (None, _) => Origin::Absent,
+        (Some(origin), None) => std::str::from_utf8(origin).map_or(Origin::Invalid, Origin::Given),
+        _ => Origin::Invalid,
     }
 }

@@ -1,14 +1,14 @@
-//! Turns a status, fields and a body into the bytes of a response (RFC 9112, 4).
+//! Turns a status, header fields, and a body into the bytes of a response (RFC 9112, 4).
 //!
-//! The framing is the library's: Content-Length, Connection, Upgrade, Transfer-Encoding and Date
-//! are written here and nowhere else. A name or value that could end its line early is refused, so
-//! no text of an application becomes a second response.
+//! The framing belongs to the library: this module alone writes Content-Length, Connection,
+//! Upgrade, Transfer-Encoding, and Date. It refuses a name or value that could end its field line
+//! early, so that no text of an application can become a second response.
 
 use super::headers::{is_field_value, is_token, trim, Headers};
 use crate::ground::limits::JOINED;
 use std::fmt::{self, Write};
 
-/// A response. The methods take and return it, so that it is built in one expression.
+/// A response. Its methods take and return it, so that one expression can build it.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -42,7 +42,7 @@ pub struct Response {
     body: Vec<u8>,
 }
 
-/// Leaves out what may be secret: the values of fields and the body.
+/// Omits the field values and the body, which may be secret.
 impl fmt::Debug for Response {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let bytes = self.body.len();
@@ -57,43 +57,42 @@ impl Default for Response {
 }
 
 impl Response {
-    /// Returns a response with status 200, no fields and no body.
+    /// Returns a response with status 200, no fields, and an empty body.
     pub fn new() -> Response {
         Response::default()
     }
 
     /// Sets the body to plain text in UTF-8.
     pub fn text(self, text: impl Into<String>) -> Response {
-        self.of_kind("text/plain; charset=utf-8", text.into().into_bytes())
+        self.content_type("text/plain; charset=utf-8", text.into().into_bytes())
     }
 
     /// Sets the body to an HTML page in UTF-8.
     pub fn html(self, page: impl Into<String>) -> Response {
-        self.of_kind("text/html; charset=utf-8", page.into().into_bytes())
+        self.content_type("text/html; charset=utf-8", page.into().into_bytes())
     }
 
-    /// Sets the body to JSON text. The text is sent as it is.
+    /// Sets the body to a JSON text, which is not checked.
     pub fn json(self, json: impl Into<String>) -> Response {
-        self.of_kind("application/json", json.into().into_bytes())
+        self.content_type("application/json", json.into().into_bytes())
     }
 
-    /// Sets the body to bytes. Their kind is `application/octet-stream` unless a Content-Type
-    /// was set.
+    /// Sets the body to bytes. Their Content-Type is `application/octet-stream` unless one was set.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Response {
-        self.of_kind("application/octet-stream", body.into())
+        self.content_type("application/octet-stream", body.into())
     }
 
-    fn of_kind(mut self, kind: &str, body: Vec<u8>) -> Response {
+    fn content_type(mut self, media_type: &str, body: Vec<u8>) -> Response {
         self.body = body;
         match self.headers.get("content-type") {
             Some(_) => self,
-            None => self.header("Content-Type", kind),
+            None => self.header("Content-Type", media_type),
         }
     }
 
-    /// Adds a header field. A field that may not be sent (a control character in it, or a name
-    /// that is the library's) makes the server answer 500 and log why. A second Content-Type takes
-    /// the place of the first.
+    /// Adds a header field. A second Content-Type replaces the first. If the field contains a
+    /// control character, or the library writes the field itself, the server sends 500 instead and
+    /// logs a [`ResponseError`].
     pub fn header(mut self, name: &str, value: &str) -> Response {
         if name.eq_ignore_ascii_case("content-type") {
             self.headers.remove(name);
@@ -102,71 +101,72 @@ impl Response {
         self
     }
 
-    /// Sets the status code, 200 to 599. Any other makes the server answer 500.
+    /// Sets the status code, from 200 to 599. With any other, the server sends 500 instead.
     pub fn code(mut self, status: u16) -> Response {
         self.status = status;
         self
     }
 
-    /// Sends the client to another place, which it gets with GET: 303 (RFC 9110, 15.4.4).
+    /// Redirects the client to a location that it requests with GET: 303 See Other (RFC 9110,
+    /// 15.4.4).
     pub fn redirect(self, location: &str) -> Response {
         self.code(303).header("Location", location)
     }
 
-    /// Returns 400 Bad Request with that text.
+    /// Returns 400 Bad Request, with that text as its body.
     pub fn bad_request() -> Response {
         Response::of_status(400)
     }
 
-    /// Returns 401 Unauthorized with that text. RFC 9110, 15.5.2 asks for a WWW-Authenticate field
-    /// beside it.
+    /// Returns 401 Unauthorized, with that text as its body. RFC 9110, 15.5.2 requires a
+    /// WWW-Authenticate field, which the caller adds.
     pub fn unauthorized() -> Response {
         Response::of_status(401)
     }
 
-    /// Returns 403 Forbidden with that text.
+    /// Returns 403 Forbidden, with that text as its body.
     pub fn forbidden() -> Response {
         Response::of_status(403)
     }
 
-    /// Returns 404 Not Found with that text.
+    /// Returns 404 Not Found, with that text as its body.
     pub fn not_found() -> Response {
         Response::of_status(404)
     }
 
-    /// Returns 405 Method Not Allowed with the methods that are (RFC 9110, 15.5.6).
+    /// Returns 405 Method Not Allowed, with the allowed methods in Allow (RFC 9110, 15.5.6).
     pub fn method_not_allowed(allowed: &[&str]) -> Response {
         Response::of_status(405).header("Allow", &allowed.join(", "))
     }
 
-    /// Returns 500 Internal Server Error with that text.
+    /// Returns 500 Internal Server Error, with that text as its body.
     pub fn internal_error() -> Response {
         Response::of_status(500)
     }
 
-    /// Returns a response of this status whose text is its reason phrase.
+    /// Returns a response with this status, and with the status and its reason phrase as its body.
     pub(crate) fn of_status(status: u16) -> Response {
         let text = format!("{} {}\n", status, reason(status));
         let response = Response::new().code(status).text(text);
         match status {
-            // Who found no room may find some in a second (RFC 9110, 10.2.3).
+            // A client that found the server full may find room in a second (RFC 9110, 10.2.3).
             503 => response.header("Retry-After", "1"),
             _ => response,
         }
     }
 
-    /// Keeps the response out of shared caches (RFC 9111, 5.2.2.7). What the application tells the
-    /// client's own cache stays.
+    /// Keeps the response out of shared caches (RFC 9111, 5.2.2.7). Directives for the client's own
+    /// cache stay.
     pub(crate) fn for_one_client(mut self) -> Response {
-        let (mut headers, mut told) = (Headers::new(), b"private".to_vec());
+        let (mut headers, mut directives) = (Headers::new(), b"private".to_vec());
         for (name, value) in self.headers.iter() {
             if name.eq_ignore_ascii_case("cache-control") {
-                add_own_directives(&mut told, value);
+                add_private_directives(&mut directives, value);
             } else if !is_for_shared_caches(name) {
                 headers.push(name, value);
             }
         }
-        headers.push("Cache-Control", &told);
+        headers.push("Cache-Control", &directives);
         self.headers = headers;
         self
     }
@@ -176,20 +176,20 @@ impl Response {
         self.status
     }
 
-    /// Returns the header fields set so far.
+    /// Returns the header fields that were set so far.
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// Returns the body's bytes.
+    /// Returns the bytes of the body.
     pub fn content(&self) -> &[u8] {
         &self.body
     }
 
-    /// Returns the bytes of the response in two parts, or why it may not be sent: the head, which has a
-    /// short body behind it, and a long body where the application put it. So an answer is in memory
-    /// once, however slowly the client reads it. `head_only` is for answers to HEAD: the same fields
-    /// without the body (RFC 9110, 9.3.2).
+    /// Returns the bytes of the response in two parts: the head, followed by a short body; and a
+    /// long body, borrowed. So a long body is in memory only once, however slowly the client reads
+    /// it. `head_only` is for an answer to HEAD, which has the same fields and no body (RFC 9110,
+    /// 9.3.2).
     pub(crate) fn encode(
         &self,
         head_only: bool,
@@ -200,12 +200,12 @@ impl Response {
             return Err(ResponseError::Status(self.status));
         }
         let mut bytes = self.start(unix_seconds)?;
-        // 204 and 304 have no body and end with their fields (RFC 9112, 6.3).
+        // 204 and 304 end with their header fields (RFC 9112, 6.3).
         let bodiless = self.status == 204 || self.status == 304;
         if !bodiless {
             put(&mut bytes, "Content-Length", self.body.len().to_string().as_bytes());
         }
-        // A 426 must say to what (RFC 9110, 15.5.22); here it is always this.
+        // A 426 must name the protocol to upgrade to (RFC 9110, 15.5.22).
         let upgrade = self.status == 426;
         if upgrade {
             put(&mut bytes, "Upgrade", b"websocket");
@@ -227,13 +227,14 @@ impl Response {
         Ok((bytes, &[]))
     }
 
-    /// Returns the bytes of a 101 that opens a WebSocket (RFC 6455, 4.2.2).
+    /// Returns the bytes of the 101 that opens a WebSocket (RFC 6455, 4.2.2).
     pub(crate) fn encode_upgrade(&self, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
         let mut bytes = self.start(unix_seconds)?;
         bytes.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
         Ok(bytes)
     }
 
+    /// Returns the status line and the fields up to the framing.
     fn start(&self, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
         let body = Some(self.body.len()).filter(|length| *length <= JOINED);
         let mut head = String::with_capacity(512 + body.unwrap_or(0));
@@ -255,24 +256,25 @@ impl Response {
     }
 }
 
-/// Appends those directives of a Cache-Control value that do not say that others than the client may
-/// store the response. What begins with a quote that has no end is no directive, and left out: some
-/// caches look for commas alone.
-fn add_own_directives(told: &mut Vec<u8>, mut value: &[u8]) {
+/// Appends the directives of a Cache-Control value, except those that say which caches may store
+/// the response. A directive with an unterminated quoted string is left out with everything after
+/// it, because some caches split the value at every comma.
+fn add_private_directives(directives: &mut Vec<u8>, mut value: &[u8]) {
     while let Some(end) = member_end(value) {
         let (member, rest) = value.split_at(end);
         value = rest.get(1..).unwrap_or(&[]);
         let name = trim(member.split(|&byte| byte == b'=').next().unwrap_or(member));
-        let others = [&b"public"[..], b"s-maxage", b"private", b""];
-        if !others.iter().any(|other| name.eq_ignore_ascii_case(other)) {
-            told.extend_from_slice(b", ");
-            told.extend_from_slice(trim(member));
+        let left_out = [&b"public"[..], b"s-maxage", b"private", b""];
+        if !left_out.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            directives.extend_from_slice(b", ");
+            directives.extend_from_slice(trim(member));
         }
     }
 }
 
-/// Returns where the first member of a list ends: at a comma that is not in quotes, or with the list
-/// (RFC 9110, 5.6.1 and 5.6.4). `None` for an empty list, and for quotes without an end.
+/// Returns the offset at which the first member of a list ends: that of the first comma outside a
+/// quoted string, or the length of the list (RFC 9110, 5.6.1 and 5.6.4). Returns `None` for an
+/// empty list and for an unterminated quoted string.
 fn member_end(list: &[u8]) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in list.iter().enumerate() {
@@ -287,8 +289,8 @@ fn member_end(list: &[u8]) -> Option<usize> {
     (!quoted && !list.is_empty()).then_some(list.len())
 }
 
-/// Returns whether the field is read by shared caches in place of Cache-Control: one of RFC 9213, or
-/// an older one.
+/// Returns whether shared caches read this field instead of Cache-Control: a targeted field of
+/// RFC 9213, or an older one.
 fn is_for_shared_caches(name: &str) -> bool {
     const TARGETED: &str = "-cache-control";
     let end = name.len().checked_sub(TARGETED.len()).and_then(|start| name.get(start..));
@@ -298,6 +300,7 @@ fn is_for_shared_caches(name: &str) -> bool {
             .any(|known| name.eq_ignore_ascii_case(known))
 }
 
+/// The fields that only the library writes.
 const OWNED: [&str; 5] = ["content-length", "transfer-encoding", "connection", "upgrade", "date"];
 
 fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -306,19 +309,19 @@ fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// Why a response may not be sent. The client gets 500 in its place.
+/// An error in a response of the application. The client gets 500 instead.
 ///
 /// ```
 /// let error = sockling::http::ResponseError::Owned("Date".to_string());
-/// assert_eq!(error.to_string(), "the response field \"Date\" is written by the library");
+/// assert_eq!(error.to_string(), "the response sets \"Date\", which only the library may write");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseError {
-    /// The name or the value of this field has a byte that it may not have.
+    /// The name of this field is not a token, or its value contains a control character.
     Field(String),
-    /// This field is written by the library.
+    /// Only the library may write this field.
     Owned(String),
-    /// The status code is not 200 to 599.
+    /// The status code is not in the range from 200 to 599.
     Status(u16),
 }
 
@@ -326,13 +329,13 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
             ResponseError::Field(name) => {
-                write!(out, "the response field {:?} has a byte that it may not have", name)
+                write!(out, "the response field {:?} contains a forbidden byte", name)
             }
             ResponseError::Owned(name) => {
-                write!(out, "the response field {:?} is written by the library", name)
+                write!(out, "the response sets {:?}, which only the library may write", name)
             }
             ResponseError::Status(code) => {
-                write!(out, "the response status {} is not 200 to 599", code)
+                write!(out, "the response status {} is not between 200 and 599", code)
             }
         }
     }
@@ -340,7 +343,7 @@ impl fmt::Display for ResponseError {
 
 impl std::error::Error for ResponseError {}
 
-/// Returns the reason phrase of a status code (RFC 9110, 15), or an empty one.
+/// Returns the reason phrase of a status code (RFC 9110, 15), or an empty string.
 fn reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
@@ -379,7 +382,8 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Writes a time, in seconds since 1970, as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
+/// Writes a time, given in seconds since 1970, in the form `Sun, 06 Nov 1994 08:49:37 GMT` (RFC
+/// 9110, 5.6.7).
 fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
@@ -399,8 +403,8 @@ fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
     )
 }
 
-/// Returns year, month (from 0) and day of a day counted from 1970. The year is counted from
-/// March, which puts the leap day last.
+/// Returns the year, the month (from 0), and the day of the month of a day that is counted from
+/// 1970. The calculation lets years begin in March, so that a leap day is the last day of its year.
 fn civil(days: u64) -> (u64, u64, u64) {
     let since = days + 719_468; // 1 March of the year 0
     let (era, day) = (since / 146_097, since % 146_097); // 400 years

@@ -1,8 +1,9 @@
 //! Turns the payload of a Close frame into a code and a reason, and back (RFC 6455, 5.5.1 and 7.4).
+//! Refuses half a code, a code that must not appear in a frame, and a reason that is not UTF-8.
 
 use std::fmt;
 
-/// A close code: why a WebSocket ended (RFC 6455, 7.4).
+/// A close code, which says why a WebSocket was closed (RFC 6455, 7.4).
 ///
 /// ```
 /// use sockling::websocket::CloseCode;
@@ -14,34 +15,34 @@ use std::fmt;
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
-    /// 1000: the conversation is over.
+    /// 1000: the connection has fulfilled its purpose.
     pub const NORMAL: CloseCode = CloseCode(1000);
-    /// 1001: the server shuts down, or the browser left the page.
+    /// 1001: the server is shutting down, or the browser has left the page.
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
-    /// 1002: the peer broke the protocol.
+    /// 1002: the peer violated the protocol.
     pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
-    /// 1003: the peer sent a kind of data that is not taken.
+    /// 1003: the peer sent a type of data that is not accepted, such as bytes instead of text.
     pub const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
-    /// 1005: the Close frame had no code. Never on the wire.
+    /// 1005: the Close frame had no code. Never sent.
     pub const NO_STATUS: CloseCode = CloseCode(1005);
-    /// 1006: the connection ended without a Close frame. Never on the wire.
+    /// 1006: the connection ended without a Close frame. Never sent.
     pub const ABNORMAL: CloseCode = CloseCode(1006);
-    /// 1007: the data does not fit its type; text that is not UTF-8.
+    /// 1007: the payload does not match the type of the message, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
-    /// 1008: a rule of the application, or of the server's limits, was broken.
+    /// 1008: the peer violated a rule of the application, or a limit that has no code of its own.
     pub const POLICY_VIOLATION: CloseCode = CloseCode(1008);
-    /// 1009: the message is too big.
+    /// 1009: the message is too large.
     pub const TOO_BIG: CloseCode = CloseCode(1009);
-    /// 1010: the client wanted an extension. Only clients send it.
+    /// 1010: the client requires an extension. Sent only by clients.
     pub const MANDATORY_EXTENSION: CloseCode = CloseCode(1010);
-    /// 1011: the server failed, or the client did not answer a ping.
+    /// 1011: the server failed, or the client did not answer a ping in time.
     pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
-    /// 1012: the server restarts.
+    /// 1012: the server is restarting.
     pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
-    /// 1013: try again later.
+    /// 1013: the server is overloaded, and the client should try again later.
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
 
-    /// Returns whether the code may stand in a Close frame: 1000-1003, 1007-1014 and 3000-4999.
+    /// Returns whether the code may appear in a Close frame: 1000-1003, 1007-1014, and 3000-4999.
     pub fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -53,7 +54,7 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// What a Close frame says.
+/// The code and the reason of a Close frame.
 ///
 /// ```
 /// use sockling::websocket::{CloseCode, CloseFrame};
@@ -64,18 +65,24 @@ impl fmt::Display for CloseCode {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// The code; [`CloseCode::NO_STATUS`] when the frame was empty.
+    /// The code, or [`CloseCode::NO_STATUS`] if the payload is empty.
     pub code: CloseCode,
-    /// The reason, in UTF-8. In a frame it has 123 bytes at the most.
+    /// The reason, at most 123 bytes of UTF-8.
     pub reason: String,
 }
 
 impl CloseFrame {
-    /// Longest reason, in bytes: a control frame has 125, the code takes two.
+    /// The longest reason, in bytes: the payload of a control frame has at most 125, of which the
+    /// code takes two (5.5).
     pub const REASON: usize = 123;
 
-    /// Returns a frame that may be sent. The reason is cut after at most 123 bytes, between two
-    /// characters. Error: the code may not stand in a frame (see [`CloseCode::is_sendable`]).
+    /// Returns a Close frame that may be sent. A longer reason is cut to at most 123 bytes, at the
+    /// end of a character.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CloseError::Code`] if the code must not appear in a frame (see
+    /// [`CloseCode::is_sendable`]).
     ///
     /// ```
     /// use sockling::websocket::{CloseCode, CloseError, CloseFrame};
@@ -95,8 +102,12 @@ impl CloseFrame {
         Ok(CloseFrame { code, reason: reason[..end].to_string() })
     }
 
-    /// Returns what the payload of a Close frame says. Error: the payload is one byte, a code that
-    /// may not be sent, or a reason that is not UTF-8.
+    /// Parses the payload of a Close frame.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the payload is a single byte, the code must not appear in a frame, or
+    /// the reason is not UTF-8.
     pub fn parse(payload: &[u8]) -> Result<CloseFrame, CloseError> {
         let (code, reason) = match payload {
             [] => (CloseCode::NO_STATUS, &[][..]),
@@ -110,8 +121,8 @@ impl CloseFrame {
         Ok(CloseFrame { code, reason: reason.to_string() })
     }
 
-    /// Returns the payload of this frame; empty for [`CloseCode::NO_STATUS`]. The reason is not cut
-    /// here, but by [`CloseFrame::new`].
+    /// Returns the payload of this frame, which is empty for [`CloseCode::NO_STATUS`]. It does not
+    /// cut the reason; [`CloseFrame::new`] does.
     pub fn payload(&self) -> Vec<u8> {
         if self.code == CloseCode::NO_STATUS {
             return Vec::new();
@@ -122,15 +133,15 @@ impl CloseFrame {
     }
 }
 
-/// What is wrong with a Close frame.
+/// An error in a Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// The payload has one byte: half a code. The client is told 1002.
+    /// The payload is a single byte, half a code. 1002.
     Length,
-    /// The code may not stand in a frame. The client is told 1002.
+    /// The code must not appear in a frame (RFC 6455, 7.4). 1002.
     Code,
-    /// The reason is not UTF-8. The client is told 1007.
+    /// The reason is not UTF-8 (RFC 6455, 8.1). 1007.
     Reason,
 }
 
@@ -138,8 +149,8 @@ impl fmt::Display for CloseError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
             CloseError::Length => "a Close frame with half a code",
-            CloseError::Code => "a close code that may not stand in a frame",
-            CloseError::Reason => "a close reason that is not UTF-8",
+            CloseError::Code => "a Close frame with a forbidden code",
+            CloseError::Reason => "a Close frame with a reason that is not UTF-8",
         })
     }
 }

@@ -1,10 +1,11 @@
-//! Turns bytes into a frame header, and back; masks and unmasks (RFC 6455, 5.2 and 5.3).
+//! Turns bytes into a frame header, and back, and masks and unmasks payloads (RFC 6455, 5.2 and
+//! 5.3).
 //!
 //! ```text
 //!  0                   1                   2                   3
 //!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 //! +-+-+-+-+-------+-+-------------+-------------------------------+
-//! |F|R|R|R| opcode|M| length      | 16 bits of length, if 126;    |
+//! |F|R|R|R| opcode|M| payload len | 16 bits of length, if 126;    |
 //! |I|S|S|S|  (4)  |A|  (7)        | 64 bits of length, if 127     |
 //! |N|V|V|V|       |S|             |                               |
 //! | |1|2|3|       |K|             |                               |
@@ -13,12 +14,13 @@
 //! +-------------------------------+-------------------------------+
 //! ```
 //!
-//! Each bit is judged as soon as it is there. Refused: reserved bits and opcodes, control frames
-//! that are long or in pieces, and a length in a longer form than it needs.
+//! The parser checks each bit as soon as it arrives. It refuses reserved bits and opcodes, control
+//! frames that are fragmented or longer than 125 bytes, and a length that is not in its shortest
+//! form.
 
 use std::fmt;
 
-/// What a frame is (RFC 6455, 5.2).
+/// The opcode of a frame, which says how to interpret its payload (RFC 6455, 5.2).
 ///
 /// ```
 /// use sockling::websocket::OpCode;
@@ -27,13 +29,13 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpCode {
-    /// 0: more of the message before.
+    /// 0: a further fragment of the message in progress.
     Continuation,
-    /// 1: text, in UTF-8.
+    /// 1: a text message in UTF-8, or its first fragment.
     Text,
-    /// 2: bytes.
+    /// 2: a binary message, or its first fragment.
     Binary,
-    /// 8: the end.
+    /// 8: begins or answers the closing handshake.
     Close,
     /// 9: asks for a pong.
     Ping,
@@ -72,7 +74,7 @@ impl OpCode {
     }
 }
 
-/// Longest payload of a control frame, in bytes (5.5).
+/// The longest payload of a control frame, in bytes (5.5).
 const CONTROL_PAYLOAD: u64 = 125;
 
 /// The header of a frame.
@@ -90,26 +92,31 @@ const CONTROL_PAYLOAD: u64 = 125;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// Whether this frame is the last of its message.
+    /// Whether this is the last fragment of its message.
     pub fin: bool,
-    /// What the frame is.
+    /// The opcode.
     pub opcode: OpCode,
     /// The masking key, if the payload is masked.
     pub masking_key: Option<[u8; 4]>,
-    /// Bytes of payload.
+    /// The length of the payload, in bytes.
     pub length: u64,
 }
 
 impl FrameHeader {
-    /// Returns the header and its length in bytes (2 to 14), or `None` when more bytes are
-    /// needed. Error: no peer may send it (RFC 6455, 5.2 and 5.5). One without a mask is no error
-    /// here; the [`Assembler`](crate::websocket::Assembler) refuses it.
+    /// Parses the header at the front of `bytes`. Returns it with its length in bytes (2 to 14), or
+    /// `None` if more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a header that no peer may send (RFC 6455, 5.2 and 5.5). A header
+    /// without a mask is not an error here; the [`Assembler`](crate::websocket::Assembler) refuses
+    /// it.
     pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
         let first = match bytes.first() {
             Some(first) => *first,
             None => return Ok(None),
         };
-        // No extension was agreed on, so none may use these bits (5.2).
+        // Only a negotiated extension may use these bits, and there is none (5.2).
         if first & 0x70 != 0 {
             return Err(FrameError::ReservedBits);
         }
@@ -142,8 +149,8 @@ impl FrameHeader {
         }
     }
 
-    /// Appends the header to `bytes`, its length in the shortest form. It is not judged: one that
-    /// no peer may send is written too.
+    /// Appends the header to `bytes`, with the length in its shortest form. The header is not
+    /// checked: even one that no peer may send is written.
     ///
     /// ```
     /// use sockling::websocket::{FrameHeader, OpCode};
@@ -158,6 +165,7 @@ impl FrameHeader {
         bytes.extend_from_slice(&header[..length]);
     }
 
+    /// Returns a buffer with the header at its front, and the length of the header in bytes.
     fn encode(&self) -> ([u8; 14], usize) {
         let mut header = [0; 14];
         let mask = if self.masking_key.is_some() { 0x80 } else { 0 };
@@ -186,7 +194,8 @@ impl FrameHeader {
     }
 }
 
-/// Returns the length and the bytes that its longer forms take.
+/// Returns the payload length and the number of bytes that its extended form takes, or `None` if
+/// more bytes are needed.
 fn parse_length(seven_bits: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, FrameError> {
     let (length, used, shorter) = match (seven_bits, bytes) {
         (126, [a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 2, 125),
@@ -197,15 +206,14 @@ fn parse_length(seven_bits: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Fr
         (126 | 127, _) => return Ok(None),
         (short, _) => return Ok(Some((u64::from(short), 0))),
     };
-    // The minimal form must be used (5.2).
+    // The minimal number of bytes must be used (5.2).
     if length <= shorter {
         return Err(FrameError::LengthForm);
     }
     Ok(Some((length, used)))
 }
 
-/// A whole frame without a mask, as a server sends it (5.1): a header, and a payload that is not
-/// copied until somebody has to.
+/// A whole unmasked frame, as a server sends it (5.1). It borrows its payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {
     header: [u8; 14],
@@ -221,26 +229,25 @@ impl<'a> Frame<'a> {
         Frame { header, header_length, payload }
     }
 
-    /// Returns the bytes of the header and those of the payload.
+    /// Returns the bytes of the header, and those of the payload.
     pub fn parts(&self) -> [&[u8]; 2] {
         [&self.header[..self.header_length], self.payload]
     }
 
-    /// Returns whether it is a message, and no ping, pong or Close.
+    /// Returns whether the frame is a message rather than a control frame.
     #[inline]
     pub fn is_message(&self) -> bool {
         self.header[0] & 8 == 0
     }
 
-    /// Returns the bytes of both.
+    /// Returns the length of the whole frame, in bytes.
     pub fn len(&self) -> usize {
         self.header_length + self.payload.len()
     }
 }
 
-/// Masks the payload, or unmasks it: each byte XOR the byte of the key at its place modulo 4
-/// (RFC 6455, 5.3). The first byte meets `key[0]`; for a later piece of a payload the key is
-/// rotated.
+/// Masks or unmasks a payload in place: XORs byte `i` with `key[i % 4]` (RFC 6455, 5.3). For a
+/// piece that does not begin the payload, the caller rotates the key to match.
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
@@ -254,7 +261,7 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// What is wrong with a frame header. The client is told 1002.
+/// An error in a frame header. The server closes the WebSocket with 1002.
 ///
 /// ```
 /// use sockling::websocket::{FrameError, FrameHeader};
@@ -264,17 +271,17 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// A reserved bit is set; no extension was agreed on (RFC 6455, 5.2).
+    /// A reserved bit is set, although no extension was negotiated (RFC 6455, 5.2).
     ReservedBits,
     /// The opcode is reserved (5.2).
     Opcode,
-    /// A control frame says that more of it follows (5.5).
+    /// A control frame is fragmented (5.5).
     ControlFragment,
-    /// A control frame has more than 125 bytes (5.5).
+    /// A control frame has a payload of more than 125 bytes (5.5).
     ControlLength,
-    /// The top bit of a 64-bit length is set (5.2).
+    /// The most significant bit of a 64-bit length is set (5.2).
     LengthTopBit,
-    /// The length is in a longer form than it needs (5.2).
+    /// The length is not in its shortest form (5.2).
     LengthForm,
 }
 
@@ -283,7 +290,7 @@ impl fmt::Display for FrameError {
         out.write_str(match self {
             FrameError::ReservedBits => "a frame with a reserved bit set",
             FrameError::Opcode => "a frame with a reserved opcode",
-            FrameError::ControlFragment => "a control frame in fragments",
+            FrameError::ControlFragment => "a fragmented control frame",
             FrameError::ControlLength => "a control frame of more than 125 bytes",
             FrameError::LengthTopBit => "a frame length with its top bit set",
             FrameError::LengthForm => "a frame length that is not in its shortest form",

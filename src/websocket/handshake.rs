@@ -1,4 +1,5 @@
-//! Turns a request head into a 101, or into the reason why not (RFC 6455, 4.2).
+//! Turns a request head into the 101 that opens a WebSocket, or into the reason for refusing it
+//! (RFC 6455, 4.2).
 
 use crate::http::head::{BodyLength, Head, Method};
 use crate::http::headers::{is_token, members};
@@ -21,15 +22,15 @@ pub fn accept_key(key: &str) -> String {
     STANDARD.encode(hash.digest().bytes())
 }
 
-/// Returns whether the request asks to become a WebSocket: Upgrade names `websocket` and
-/// Connection names `upgrade`, in any case and any list (4.2.1).
+/// Returns whether the request asks for a WebSocket: `websocket` is a member of Upgrade and
+/// `upgrade` of Connection, both case-insensitively (4.2.1).
 pub(crate) fn asks_upgrade(head: &Head) -> bool {
     head.headers.has_token("upgrade", "websocket")
         && head.headers.has_token("connection", "upgrade")
 }
 
-/// Returns the 101 that answers the request. `protocols` are the server's subprotocols, the
-/// preferred one first.
+/// Returns the 101 that answers the request, or the reason for refusing it. `protocols` lists the
+/// server's subprotocols in order of preference.
 pub(crate) fn accept(
     head: &Head,
     origins: &Origins,
@@ -53,7 +54,7 @@ pub(crate) fn accept(
     }
     let key = single(head, "sec-websocket-key").filter(|key| is_key(key)).ok_or(Refusal::Key)?;
     let protocol = subprotocol(head, protocols)?;
-    // A page of another site would come with the cookies of this one (10.2).
+    // The browser sends this host's cookies even for a page of another site (10.2).
     if !origins.allow(head) {
         return Err(Refusal::Origin);
     }
@@ -64,7 +65,7 @@ pub(crate) fn accept(
     })
 }
 
-/// Returns the value of a field that must be there exactly once, as text.
+/// Returns the value of a field as text, or `None` unless the field occurs exactly once.
 fn single<'a>(head: &'a Head, name: &'a str) -> Option<&'a str> {
     match head.headers.first_two(name) {
         (Some(value), None) => std::str::from_utf8(value).ok(),
@@ -77,7 +78,7 @@ fn is_key(key: &str) -> bool {
     STANDARD.decode(key).map_or(false, |bytes| bytes.len() == 16)
 }
 
-/// Returns the first of the server's subprotocols that the client offers (4.2.2, item 5).
+/// Returns the first of the server's subprotocols that the client offers, if any (4.2.2, item 5).
 fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
     let lines = head.headers.get_all("sec-websocket-protocol");
     // An empty member of a list does not count (RFC 9110, 5.6.1).
@@ -88,7 +89,8 @@ fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>
     Ok(protocols.iter().find(|protocol| offered.contains(&protocol.as_bytes())).copied())
 }
 
-/// Why a request did not become a WebSocket. It is answered with [`status`](Refusal::status).
+/// The reason for refusing to open a WebSocket. The server answers with
+/// [`status`](Refusal::status).
 ///
 /// ```
 /// use sockling::websocket::Refusal;
@@ -102,24 +104,24 @@ pub enum Refusal {
     Method,
     /// The request is HTTP/1.0. 400.
     Http10,
-    /// Upgrade or Connection do not ask for it. 426.
+    /// Upgrade or Connection does not ask for a WebSocket. 426.
     NoUpgrade,
-    /// The request has a body, which could be taken for frames. 400.
+    /// The request has a body, which could be mistaken for frames. 400.
     Body,
-    /// Sec-WebSocket-Version is missing, or there twice. 400.
+    /// Sec-WebSocket-Version is missing or repeated. 400.
     NoVersion,
     /// The version is not 13. 426.
     Version,
-    /// Sec-WebSocket-Key is not one key of 16 bytes. 400.
+    /// Sec-WebSocket-Key is missing, repeated, or not 16 bytes in base64. 400.
     Key,
     /// Sec-WebSocket-Protocol is not a list of tokens. 400.
     Protocol,
-    /// The page that asks is of another origin that was not allowed. 403.
+    /// The page comes from another origin, which is not allowed. 403.
     Origin,
 }
 
 impl Refusal {
-    /// Returns the status code that the client is told.
+    /// Returns the status code of the answer.
     pub fn status(self) -> u16 {
         match self {
             Refusal::Method => 405,
@@ -129,7 +131,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the answer, with the fields that tell the client what would be right.
+    /// Returns the answer, with the fields that tell the client how to ask instead.
     pub(crate) fn response(self) -> Response {
         let response = Response::of_status(self.status()).text(format!("{}\n", self));
         match self {
@@ -143,17 +145,17 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
-            Refusal::Method => "a WebSocket is opened with GET",
-            Refusal::Http10 => "a WebSocket is opened with HTTP/1.1",
+            Refusal::Method => "opening a WebSocket requires GET",
+            Refusal::Http10 => "opening a WebSocket requires HTTP/1.1",
             Refusal::NoUpgrade => {
-                "this is a WebSocket: send Upgrade: websocket and Connection: Upgrade"
+                "opening a WebSocket requires Upgrade: websocket and Connection: Upgrade"
             }
-            Refusal::Body => "a request that opens a WebSocket has no body",
-            Refusal::NoVersion => "Sec-WebSocket-Version must be there once",
-            Refusal::Version => "the WebSocket version is not 13",
-            Refusal::Key => "Sec-WebSocket-Key must be one key of 16 bytes in base64",
-            Refusal::Protocol => "Sec-WebSocket-Protocol is not a list of tokens",
-            Refusal::Origin => "a page of another origin may not do this",
+            Refusal::Body => "a request that opens a WebSocket must not have a body",
+            Refusal::NoVersion => "Sec-WebSocket-Version must occur exactly once",
+            Refusal::Version => "the WebSocket version must be 13",
+            Refusal::Key => "Sec-WebSocket-Key must be a single key of 16 bytes in base64",
+            Refusal::Protocol => "Sec-WebSocket-Protocol must be a list of tokens",
+            Refusal::Origin => "the origin of the page is not allowed",
         })
     }
 }

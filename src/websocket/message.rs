@@ -1,15 +1,15 @@
-//! Turns frames into messages, in pieces of any size (RFC 6455, 5.4 and 5.5).
+//! Turns a client's frames, in pieces of any size, into messages (RFC 6455, 5.4 and 5.5).
 //!
-//! Payload bytes are unmasked, counted and checked as they come: a message that will be too big is
-//! refused at the header that makes it so, and text that stops being UTF-8 in the piece that was read
-//! with it, not at the end of the message.
+//! The assembler unmasks, counts, and checks payload bytes as they arrive. It refuses a message
+//! that would exceed the limit at the frame header that announces the excess, and text that is not
+//! UTF-8 in the piece with the first invalid byte, rather than at the end of the message.
 
 use super::close::{CloseCode, CloseError, CloseFrame};
 use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
 use crate::ground::limits::Limits;
 use std::fmt;
 
-/// A message: what one side sends and the other gets whole.
+/// A message, text or binary, which the other side receives whole.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -21,14 +21,14 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Text, in UTF-8.
+    /// Text in UTF-8.
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
 }
 
 impl Message {
-    /// Returns the text, or `None` for bytes.
+    /// Returns the text, or `None` if the message is binary.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Message::Text(text) => Some(text),
@@ -36,7 +36,7 @@ impl Message {
         }
     }
 
-    /// Returns the bytes of either kind.
+    /// Returns the payload: the bytes of the text, or the binary data.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -44,7 +44,7 @@ impl Message {
         }
     }
 
-    /// Gives back memory that it has in reserve.
+    /// Frees unused capacity.
     pub(crate) fn shrink(&mut self) {
         match self {
             Message::Text(text) => text.shrink_to_fit(),
@@ -52,7 +52,7 @@ impl Message {
         }
     }
 
-    /// Returns the message as one frame of a server.
+    /// Returns the message as a single frame.
     pub(crate) fn frame(&self) -> Frame<'_> {
         let opcode = match self {
             Message::Text(_) => OpCode::Text,
@@ -86,20 +86,20 @@ impl From<Vec<u8>> for Message {
     }
 }
 
-/// What a client sent.
+/// A message or a control frame that a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A whole message.
     Message(Message),
-    /// A ping with its payload, which a pong must repeat (5.5.3).
+    /// A ping with its payload, which the pong must repeat (5.5.3).
     Ping(Vec<u8>),
     /// A pong with its payload.
     Pong(Vec<u8>),
-    /// The Close frame; nothing after it counts (5.5.1).
+    /// The Close frame, after which everything is ignored (5.5.1).
     Close(CloseFrame),
 }
 
-/// Joins a client's frames into messages.
+/// Assembles a client's frames into messages.
 ///
 /// ```
 /// use sockling::limits::Limits;
@@ -111,23 +111,28 @@ pub enum Received {
 /// ```
 #[derive(Debug, Default)]
 pub struct Assembler {
-    /// The frame whose payload is coming, and how many bytes of it are missing.
+    /// The frame whose payload is in progress, and the number of payload bytes still to come.
     frame: Option<(FrameHeader, u64)>,
     /// The opcode of the message in progress: Text or Binary.
     kind: Option<OpCode>,
     message: Vec<u8>,
-    /// Bytes of `message` that are known to be whole characters.
+    /// The number of bytes of `message` that are known to be whole characters.
     checked: usize,
     fragments: usize,
+    /// The payload of the control frame in progress.
     control: Vec<u8>,
 }
 
 impl Assembler {
-    /// Uses the front of `bytes` until something was received or they end. Returns
-    /// how many were used, and what was received; `None` when more bytes are needed. Payloads
-    /// are unmasked in place. The used bytes are not shown to it again; whoever calls it answers
-    /// pings. After an error the conversation is over.
-    // Not inlined: its locals would lie beneath every call of a handler.
+    /// Consumes bytes from the front of `bytes` up to the end of the first message or control
+    /// frame. Returns the number of bytes consumed and what was received, or `None` if more bytes
+    /// are needed. Payloads are unmasked in place. The caller passes the bytes that were not
+    /// consumed again, with new ones appended, and answers pings.
+    ///
+    /// # Errors
+    ///
+    /// Returns the client's violation. The assembler cannot be used after that.
+    // Not inlined: otherwise its locals would take stack below every call of a handler.
     #[inline(never)]
     pub fn read(
         &mut self,
@@ -136,7 +141,7 @@ impl Assembler {
     ) -> Result<(usize, Option<Received>), Violation> {
         let mut used = 0;
         loop {
-            let (header, missing) = match self.frame {
+            let (header, remaining) = match self.frame {
                 Some(frame) => frame,
                 None => match FrameHeader::parse(&bytes[used..]).map_err(Violation::Frame)? {
                     None => return Ok((used, None)),
@@ -147,12 +152,12 @@ impl Assembler {
                     }
                 },
             };
-            let some = (bytes.len() - used).min(usize::try_from(missing).unwrap_or(usize::MAX));
-            self.take(&header, &mut bytes[used..used + some], missing)?;
-            used += some;
-            let missing = missing - some as u64;
-            if missing > 0 {
-                self.frame = Some((header, missing));
+            let piece = (bytes.len() - used).min(usize::try_from(remaining).unwrap_or(usize::MAX));
+            self.take(&header, &mut bytes[used..used + piece], remaining)?;
+            used += piece;
+            let remaining = remaining - piece as u64;
+            if remaining > 0 {
+                self.frame = Some((header, remaining));
                 return Ok((used, None));
             }
             self.frame = None;
@@ -162,12 +167,12 @@ impl Assembler {
         }
     }
 
-    /// Returns whether a part of a frame or of a message has come and the rest has not.
+    /// Returns whether a frame or a message has begun and not ended.
     pub fn in_progress(&self) -> bool {
         self.frame.is_some() || self.kind.is_some()
     }
 
-    /// Judges a frame by its header, before any of its payload is kept.
+    /// Checks a frame by its header, before any of its payload is kept.
     fn start(&mut self, header: &FrameHeader, limits: &Limits) -> Result<(), Violation> {
         // A client must mask every frame (5.1).
         if header.masking_key.is_none() {
@@ -192,15 +197,16 @@ impl Assembler {
         }
     }
 
-    /// Keeps the next piece of a payload, of which `missing` bytes are to come with this piece.
+    /// Unmasks and keeps the next piece of a payload. `remaining` counts the payload bytes still to
+    /// come, this piece included.
     fn take(
         &mut self,
         header: &FrameHeader,
         piece: &mut [u8],
-        missing: u64,
+        remaining: u64,
     ) -> Result<(), Violation> {
         if let Some(mut key) = header.masking_key {
-            key.rotate_left(((header.length - missing) % 4) as usize);
+            key.rotate_left(((header.length - remaining) % 4) as usize);
             apply_mask(piece, key);
         }
         if header.opcode.is_control() {
@@ -208,21 +214,22 @@ impl Assembler {
             return Ok(());
         }
         if self.message.capacity() - self.message.len() < piece.len() {
-            // Room for what came, and as much again when more is to come: memory follows the
-            // bytes that arrived, not the length that was claimed.
+            // The capacity at most doubles, and never exceeds what the frame announces. So memory
+            // follows the bytes that arrived, not the length that the client claimed.
             let room = piece.len().max(self.message.len()) as u64;
-            self.message.reserve_exact(room.min(missing) as usize);
+            self.message.reserve_exact(room.min(remaining) as usize);
         }
         self.message.extend_from_slice(piece);
-        let all = header.fin && piece.len() as u64 == missing;
+        // The end of a message is checked as a whole in `end_frame`.
+        let all = header.fin && piece.len() as u64 == remaining;
         if self.kind == Some(OpCode::Text) && !all {
             self.check_text()?;
         }
         Ok(())
     }
 
-    /// Checks the bytes that came since the last check; half a character at the end may still
-    /// become whole (8.1).
+    /// Checks the bytes of a text that arrived since the last check. An incomplete character at the
+    /// end may still be completed (8.1).
     fn check_text(&mut self) -> Result<(), Violation> {
         match std::str::from_utf8(&self.message[self.checked..]) {
             Ok(text) => self.checked += text.len(),
@@ -232,6 +239,7 @@ impl Assembler {
         Ok(())
     }
 
+    /// Returns what the end of this frame completes.
     fn end_frame(&mut self, header: &FrameHeader) -> Result<Option<Received>, Violation> {
         if header.opcode.is_control() {
             let payload = std::mem::take(&mut self.control);
@@ -256,13 +264,13 @@ impl Assembler {
     }
 }
 
-/// How a client broke RFC 6455 or a limit. The client is told
-/// [`close_code`](Violation::close_code) and the connection ends.
+/// A violation of RFC 6455 or of a limit by a client. The server closes the WebSocket with
+/// [`close_code`](Violation::close_code).
 ///
 /// ```
 /// use sockling::websocket::{Assembler, CloseCode, Violation};
 ///
-/// // Half a frame, then one without a mask.
+/// // Half of a frame, and then an unmasked frame.
 /// let mut assembler = Assembler::default();
 /// assembler.read(&mut *b"\x81\x81\0\0\0\0".to_vec(), &Default::default())?;
 /// assert!(assembler.in_progress());
@@ -274,26 +282,26 @@ impl Assembler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A frame header is not valid. 1002.
+    /// A frame header is invalid. 1002.
     Frame(FrameError),
-    /// A frame has no mask (5.1). 1002.
+    /// A frame is not masked (5.1). 1002.
     Unmasked,
-    /// A continuation came with nothing to continue (5.4). 1002.
+    /// A continuation frame has no message to continue (5.4). 1002.
     ContinuationFirst,
-    /// A new message began inside another one (5.4). 1002.
+    /// A message begins before the previous one has ended (5.4). 1002.
     DataInsideFragments,
     /// A message has more fragments than [`Limits::fragments`]. 1008.
     TooManyFragments,
     /// A message is larger than [`Limits::message`]. 1009.
     TooBig,
-    /// A text is not UTF-8 (8.1). 1007.
+    /// A text message is not UTF-8 (8.1). 1007.
     NotUtf8,
-    /// A Close frame is not valid. 1002, or 1007 when its reason is not UTF-8.
+    /// A Close frame is invalid. 1002, or 1007 if its reason is not UTF-8.
     Close(CloseError),
 }
 
 impl Violation {
-    /// Returns the close code that the client is told.
+    /// Returns the close code that the client receives.
     pub fn close_code(self) -> CloseCode {
         match self {
             Violation::TooManyFragments => CloseCode::POLICY_VIOLATION,
@@ -308,12 +316,16 @@ impl fmt::Display for Violation {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Violation::Frame(error) => error.fmt(out),
-            Violation::Unmasked => out.write_str("a frame without a mask"),
-            Violation::ContinuationFirst => out.write_str("a continuation of nothing"),
-            Violation::DataInsideFragments => out.write_str("a message inside another one"),
+            Violation::Unmasked => out.write_str("an unmasked frame"),
+            Violation::ContinuationFirst => {
+                out.write_str("a continuation frame without a message to continue")
+            }
+            Violation::DataInsideFragments => {
+                out.write_str("a new message before the end of the previous one")
+            }
             Violation::TooManyFragments => out.write_str("a message of too many fragments"),
-            Violation::TooBig => out.write_str("a message that is too big"),
-            Violation::NotUtf8 => out.write_str("a text that is not UTF-8"),
+            Violation::TooBig => out.write_str("a message that is too large"),
+            Violation::NotUtf8 => out.write_str("a text message that is not UTF-8"),
             Violation::Close(error) => error.fmt(out),
         }
     }

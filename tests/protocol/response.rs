@@ -100,13 +100,13 @@ fn why_a_response_may_not_be_sent_is_said_in_one_line() {
     let rows = [
         (
             ResponseError::Field("a\r\nb".to_string()),
-            "the response field \"a\\r\\nb\" has a byte that it may not have",
+            "the response field \"a\\r\\nb\" contains a forbidden byte",
         ),
         (
             ResponseError::Owned("Date".to_string()),
-            "the response field \"Date\" is written by the library",
+            "the response sets \"Date\", which only the library may write",
         ),
-        (ResponseError::Status(101), "the response status 101 is not 200 to 599"),
+        (ResponseError::Status(101), "the response status 101 is not between 200 and 599"),
     ];
     for (error, text) in rows {
         assert_eq!(error.to_string(), text);

@@ -1,19 +1,20 @@
-//! The derive of the `sockling` crate, without a parser of Rust: it needs the type's name only.
+//! The derive macro of the `sockling` crate. It does not parse Rust, because it needs only the name
+//! of the type.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 use proc_macro::{TokenStream, TokenTree};
 
-/// Implements `Controller` for a type that implements `WebsocketController`: each request is
-/// answered by opening the WebSocket.
+/// Implements `Controller` for a type that implements `WebsocketController`, by opening a WebSocket
+/// for every request.
 ///
 /// ```ignore
 /// #[derive(Default, macros::WebsocketController)]
 /// struct Echo;
 /// ```
 ///
-/// A type with generics is refused with the lines to write instead.
+/// A generic type is a compile error, whose message shows the code to write instead.
 #[proc_macro_derive(WebsocketController)]
 pub fn websocket_controller(item: TokenStream) -> TokenStream {
     let code = match name(item) {
@@ -29,32 +30,33 @@ pub fn websocket_controller(item: TokenStream) -> TokenStream {
             }}",
             name = name
         ),
-        Err(why) => format!("::core::compile_error!({:?});", why),
+        Err(error) => format!("::core::compile_error!({:?});", error),
     };
-    code.parse().expect("the text above is Rust")
+    code.parse().expect("the code above is valid Rust")
 }
 
-/// Returns the name behind `struct`, `enum` or `union`.
+/// Returns the name after `struct`, `enum`, or `union`, or the text of a compile error.
 fn name(item: TokenStream) -> Result<String, String> {
     let mut tokens = item.into_iter();
-    // Attributes and visibility come as `#` and groups, and as identifiers that are none of these.
-    let is_kind = |token: &TokenTree| match token {
+    // The attributes and the visibility before the keyword have none of these identifiers outside
+    // their groups.
+    let is_keyword = |token: &TokenTree| match token {
         TokenTree::Ident(word) => ["struct", "enum", "union"].contains(&word.to_string().as_str()),
         _ => false,
     };
-    let kind = tokens.find(is_kind);
-    match (kind, tokens.next(), tokens.next()) {
+    let keyword = tokens.find(is_keyword);
+    match (keyword, tokens.next(), tokens.next()) {
         (Some(_), Some(TokenTree::Ident(name)), Some(TokenTree::Punct(angle)))
             if angle.as_char() == '<' =>
         {
             Err(format!(
-                "WebsocketController cannot be derived for a type with generics; write instead: \
+                "WebsocketController cannot be derived for a generic type; write instead: \
                  impl<...> Controller for {}<...> {{ fn handle(&self, request: &Request) -> \
                  Result<Response, Error> {{ WebsocketController::handle(self, request) }} }}",
                 name
             ))
         }
         (Some(_), Some(TokenTree::Ident(name)), _) => Ok(name.to_string()),
-        _ => Err("WebsocketController is derived for a struct or an enum".to_string()),
+        _ => Err("WebsocketController can be derived for a struct or an enum".to_string()),
     }
 }
