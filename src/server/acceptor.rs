@@ -12,8 +12,10 @@ use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all, Stream};
-use crate::server::connection::{serve, Site};
+use crate::server::connection::serve;
 use crate::server::connections::Connections;
+use crate::server::request::Service;
+use crate::server::route::Router;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -28,7 +30,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_se
 /// The way in: the listening socket, and what whoever comes in is served with.
 pub(crate) struct Acceptor {
     pub address: SocketAddr,
-    pub site: Site,
+    pub router: Router,
+    pub service: Arc<Service>,
     pub connections: Arc<Connections>,
     /// Held to count, and while a thread is started: those in `accept` must be counted before
     /// the next one looks.
@@ -58,13 +61,14 @@ impl Acceptor {
     pub fn new(
         listener: TcpListener,
         address: SocketAddr,
-        site: Site,
+        router: Router,
+        service: Arc<Service>,
     ) -> io::Result<Arc<Acceptor>> {
         let waker = waker(&listener)?;
         let crowd = Crowd { listener: Some(Arc::new(listener)), waker, ..Crowd::default() };
-        let connections = Connections::new(&site.shared.limits);
+        let connections = Connections::new(&service.shared.limits);
         let (crowd, changed) = (Mutex::new(crowd), Condvar::new());
-        Ok(Arc::new(Acceptor { address, site, connections, crowd, changed }))
+        Ok(Arc::new(Acceptor { address, router, service, connections, crowd, changed }))
     }
 
     /// Lets clients in from here on. Error: no thread can be started.
@@ -78,7 +82,7 @@ impl Acceptor {
         let acceptor = Arc::clone(self);
         start_thread(
             "sockling",
-            self.site.shared.limits.stack,
+            self.service.shared.limits.stack,
             Box::new(move || acceptor.attend()),
         )?;
         crowd.waiting += 1;
@@ -176,10 +180,13 @@ impl Acceptor {
             return;
         }
         let stream: Arc<dyn Stream> = Arc::new(stream);
-        let limits = &self.site.shared.limits;
-        let proxy = is_proxy(peer.ip(), &self.site.settings.proxies);
+        let limits = &self.service.shared.limits;
+        let proxy = is_proxy(peer.ip(), &self.service.proxies);
         match self.connections.admit(Arc::clone(&stream), peer, proxy) {
-            Some(place) => serve(&self.site, Socket::new(stream, limits.buffer), &place),
+            Some(slot) => {
+                let socket = Socket::new(stream, limits.buffer);
+                serve(&self.router, &self.service, socket, &slot)
+            }
             None => self.turn_away(stream, peer),
         }
     }

@@ -22,12 +22,11 @@ use crate::http::forwarded;
 use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
-use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all, write_deadline};
 use crate::server::connections::SlotGuard;
 use crate::server::controller::Controller;
-use crate::server::request::{Live, Request, Settings};
+use crate::server::request::{Request, Service};
 use crate::server::route::Router;
 use crate::websocket::handshake::asks_upgrade;
 use std::io::{self, ErrorKind};
@@ -36,15 +35,6 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// What all connections of a server are served with.
-pub(crate) struct Site {
-    pub router: Router,
-    pub settings: Arc<Settings>,
-    pub shared: Arc<Shared>,
-    /// The hosts that the server answers for; `None` is any.
-    pub hosts: Option<Vec<String>>,
-}
 
 /// Why no further request is read.
 enum End {
@@ -63,8 +53,13 @@ impl From<Error> for End {
 }
 
 /// Serves a connection until it is over.
-pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, place: &SlotGuard) {
-    let connection = Connection { site, place, limits: &site.shared.limits };
+pub(crate) fn serve(
+    router: &Router,
+    service: &Arc<Service>,
+    mut socket: Box<Socket>,
+    slot: &SlotGuard,
+) {
+    let connection = Connection { router, service, limits: &service.shared.limits, guard: slot };
     for count in 1.. {
         let last = count == connection.limits.requests_per_connection;
         let mut request = match connection.next_request(socket, count == 1) {
@@ -80,9 +75,10 @@ pub(crate) fn serve(site: &Site, mut socket: Box<Socket>, place: &SlotGuard) {
 }
 
 struct Connection<'a> {
-    site: &'a Site,
-    place: &'a SlotGuard,
+    router: &'a Router,
+    service: &'a Arc<Service>,
     limits: &'a Limits,
+    guard: &'a SlotGuard,
 }
 
 impl Connection<'_> {
@@ -98,9 +94,8 @@ impl Connection<'_> {
         });
         match read {
             Ok((head, body, client)) => {
-                let (shared, slot) = (Arc::clone(&self.site.shared), Arc::clone(&self.place.slot));
-                let live = Live { socket, shared, slot };
-                Some(Box::new(Request::new(head, body, client, &self.site.settings, live)))
+                let slot = &self.guard.slot;
+                Some(Box::new(Request::new(head, body, client, self.service, slot, socket)))
             }
             Err(end) => {
                 self.end(&mut socket, end, head_only);
@@ -112,12 +107,12 @@ impl Connection<'_> {
     /// Returns whose request it is: behind a proxy, another client's each time. An address has as
     /// many connections as it may, whoever speaks for it.
     fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
-        let peer = self.place.slot.peer;
-        if !self.place.slot.proxy {
+        let peer = self.guard.slot.peer;
+        if !self.guard.slot.proxy {
             return Ok(peer);
         }
-        let client = forwarded::client(&head.headers, peer, &self.site.settings.proxies);
-        match self.place.speaks_for(client) {
+        let client = forwarded::client(&head.headers, peer, &self.service.proxies);
+        match self.guard.speaks_for(client) {
             true => Ok(client),
             false => Err(End::Told(503, format!("{} has too many connections", client.ip()))),
         }
@@ -128,11 +123,11 @@ impl Connection<'_> {
         self.check_length(head.body)?;
         if head.expects_continue() && head.body != BodyLength::Known(0) {
             // Without a route the body is not wanted, and whether it comes is not known.
-            let route = self.site.router.find(&head.path);
+            let route = self.router.find(&head.path);
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
                 return Err(End::Told(404, "nothing is here".to_string()));
             }
-            if self.place.slot.is_closing() {
+            if self.guard.slot.is_closing() {
                 return Err(about_to_end());
             }
             self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
@@ -143,8 +138,8 @@ impl Connection<'_> {
     /// Reads until a head is whole. The deadline is one for all of it, so a client that sends a
     /// byte now and then gains nothing.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
-        if self.place.slot.proxy && !first {
-            self.place.stops_speaking();
+        if self.guard.slot.proxy && !first {
+            self.guard.stops_speaking();
         }
         let mut parser = HeadParser::default();
         let mut idle = socket.unread().is_empty();
@@ -152,7 +147,7 @@ impl Connection<'_> {
         let mut deadline =
             after(if first || !idle { self.limits.head_timeout } else { self.limits.idle_timeout });
         if idle {
-            self.place.is_idle(first);
+            self.guard.is_idle(first);
         }
         loop {
             if let Some((head, used)) =
@@ -169,7 +164,7 @@ impl Connection<'_> {
             let read = self.fill(socket, deadline, !nothing);
             if idle {
                 idle = false;
-                closing = self.place.is_busy();
+                closing = self.guard.is_busy();
                 if !first {
                     deadline = after(self.limits.head_timeout);
                 }
@@ -191,7 +186,7 @@ impl Connection<'_> {
     /// connection, and asks again on a new one (RFC 9112, 9.3.1).
     fn fill(&self, socket: &mut Socket, deadline: Instant, begun: bool) -> io::Result<usize> {
         let mut read = socket.fill(deadline)?;
-        if read == 0 && self.place.slot.is_closing() {
+        if read == 0 && self.guard.slot.is_closing() {
             let rest = after(if begun { REST_CROSSING } else { Duration::ZERO });
             loop {
                 thread::sleep(CROSSING);
@@ -206,7 +201,7 @@ impl Connection<'_> {
 
     /// Returns what becomes of a client whose request does not come whole.
     fn cut_short(&self) -> End {
-        match self.place.slot.is_closing() {
+        match self.guard.slot.is_closing() {
             // It may be sending the rest, and must know that nothing was done.
             true => about_to_end(),
             false => End::Lost,
@@ -216,7 +211,7 @@ impl Connection<'_> {
     /// On the loopback interface a page of another site could reach the server under that site's
     /// name, when the name is made to mean 127.0.0.1 (DNS rebinding). So the name is checked.
     fn check_host(&self, head: &Head) -> Result<(), End> {
-        let (hosts, asked) = match (&self.site.hosts, &head.authority) {
+        let (hosts, asked) = match (&self.service.hosts, &head.authority) {
             (Some(hosts), Some(asked)) => (hosts, asked),
             _ => return Ok(()),
         };
@@ -286,18 +281,18 @@ impl Connection<'_> {
             Ok(None) => return Some(Ok(Response::not_found())),
             Err(TargetError) => return Some(Ok(Response::bad_request())),
         };
-        self.place.slot.running(true);
+        self.guard.slot.running(true);
         let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
-        self.place.slot.running(false);
+        self.guard.slot.running(false);
         answer.ok()
     }
 
     #[inline(never)]
     fn find(&self, request: &mut Request) -> Result<Option<&dyn Controller>, TargetError> {
-        let found = self.site.router.find(request.path())?;
+        let found = self.router.find(request.path())?;
         Ok(found.map(|(controller, parameters)| {
             request.set_parameters(parameters);
-            self.place.slot.answering(request.path());
+            self.guard.slot.answering(request.path());
             controller
         }))
     }
@@ -316,8 +311,8 @@ impl Connection<'_> {
         let close = last || smuggled || !head.keep_alive() || answer.is_none();
         let response = answered(&request, answer);
         // No socket: the controller made it a WebSocket, and that is over.
-        let mut socket = request.take_live()?.socket;
-        let close = close || self.place.slot.is_closing();
+        let mut socket = request.take_socket()?;
+        let close = close || self.guard.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
             socket.linger(LINGER);
@@ -337,7 +332,7 @@ impl Connection<'_> {
         let parts = match response.encode(head_only, close, unix_seconds()) {
             Ok(parts) => parts,
             Err(error) => {
-                log_line!(Error, "{}; {} is told 500", error, self.place.slot.peer);
+                log_line!(Error, "{}; {} is told 500", error, self.guard.slot.peer);
                 failed = Response::internal_error();
                 failed.encode(head_only, close, unix_seconds()).map_err(Error::Response)?
             }
@@ -359,7 +354,7 @@ impl Connection<'_> {
             log_line!(
                 Info,
                 "refused a request from {}: {}; it is told {}",
-                self.place.slot.peer,
+                self.guard.slot.peer,
                 why,
                 status
             );

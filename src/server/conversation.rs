@@ -13,16 +13,16 @@
 
 use crate::comms::registry::{self, NotJoined, Registration};
 use crate::error::Error;
-use crate::ground::limits::{LINGER, WRITE_RATE};
+use crate::ground::limits::{Limits, LINGER, WRITE_RATE};
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::unix_seconds;
 use crate::http::response::Response;
 use crate::net::batch::{self, deliver, BatchGuard};
-use crate::net::outbox::{Outbox, Shared};
+use crate::net::outbox::Outbox;
 use crate::net::reader::Socket;
 use crate::net::stream::after;
 use crate::server::connections::Slot;
-use crate::server::request::{Live, Request};
+use crate::server::request::Request;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
@@ -66,17 +66,17 @@ pub(crate) fn open(
     }
 }
 
-enum Begun {
+enum Begun<'a> {
     /// There is nobody to talk to.
     Not(Response),
-    Conversation(Box<Conversation>),
+    Conversation(Box<Conversation<'a>>),
 }
 
 /// Answers the opening handshake. Not inlined: its locals would lie on the stack for as long as the
 /// conversation lasts.
 #[inline(never)]
-fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
-    let mut response = match accept(request.head(), request.origins(), protocols) {
+fn begin<'a>(request: &'a Request, protocols: &[&str]) -> Result<Begun<'a>, Error> {
+    let mut response = match accept(request.head(), &request.service().origins, protocols) {
         Ok(response) => response,
         Err(refusal) => return Ok(Begun::Not(refused(request, refusal))),
     };
@@ -84,26 +84,27 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
     if let Some(cookie) = request.set_cookie() {
         response = response.header("Set-Cookie", &cookie);
     }
-    let live = match request.take_live() {
-        Some(live) => live,
-        None => return Ok(Begun::Not(response)),
+    let (slot, socket) = match (request.slot(), request.take_socket()) {
+        (Some(slot), Some(socket)) => (slot, socket),
+        _ => return Ok(Begun::Not(response)),
     };
     let first = response.encode_upgrade(unix_seconds())?;
-    let (stream, shared) = (Arc::clone(live.socket.stream()), Arc::clone(&live.shared));
+    let stream = Arc::clone(socket.stream());
+    let shared = Arc::clone(&request.service().shared);
     let most = shared.limits.connections_per_session;
     let outbox = Outbox::new(session, stream, request.peer(), shared, first);
     let registration = match registry::join(&outbox, most) {
         Ok(registration) => registration,
         Err(refused) => {
             log_line!(Info, "refused a WebSocket to {:?}: {}", request, refused);
-            request.put_live(live);
+            request.put_socket(socket);
             return Ok(Begun::Not(Response::of_status(match refused {
                 NotJoined::TooMany => 429,
                 NotJoined::Revoked => 403,
             })));
         }
     };
-    if live.slot.becomes(&outbox) {
+    if slot.becomes(&outbox) {
         batch::close_all([&outbox].into_iter(), &going_away());
     }
     // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
@@ -112,7 +113,7 @@ fn begin(request: &Request, protocols: &[&str]) -> Result<Begun, Error> {
         return Ok(Begun::Not(response));
     }
     log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
-    Ok(Begun::Conversation(Conversation::new(live, outbox, registration)))
+    Ok(Begun::Conversation(Conversation::new(request, slot, socket, outbox, registration)))
 }
 
 /// Logs a refusal, and for a foreign page how to allow it; returns the answer.
@@ -137,13 +138,13 @@ const HELD_UP: Duration = Duration::from_secs(60);
 /// How long the rest of what a small buffer cut is waited for: most likely it is there.
 const MOMENT: Duration = Duration::from_millis(1);
 
-struct Conversation {
+struct Conversation<'a> {
+    limits: &'a Limits,
+    slot: &'a Slot,
     /// The place in the map, until the end.
     registration: Registration,
     socket: Box<Socket>,
-    slot: Arc<Slot>,
     outbox: Arc<Outbox>,
-    shared: Arc<Shared>,
     assembler: Assembler,
     /// When the message that is coming must be whole.
     message_deadline: Option<Instant>,
@@ -186,17 +187,22 @@ enum End {
     Lost,
 }
 
-impl Conversation {
+impl<'a> Conversation<'a> {
     /// Not inlined, and boxed: see `begin`.
     #[inline(never)]
-    fn new(live: Live, outbox: Arc<Outbox>, registration: Registration) -> Box<Conversation> {
-        let Live { socket, shared, slot } = live;
+    fn new(
+        request: &'a Request,
+        slot: &'a Slot,
+        socket: Box<Socket>,
+        outbox: Arc<Outbox>,
+        registration: Registration,
+    ) -> Box<Conversation<'a>> {
         Box::new(Conversation {
+            limits: &request.service().shared.limits,
+            slot,
             registration,
             socket,
-            slot,
             outbox,
-            shared,
             assembler: Assembler::default(),
             message_deadline: None,
             close_deadline: None,
@@ -291,10 +297,8 @@ impl Conversation {
             if self.uncounted && !self.keeps_pace() {
                 return Err(End::TooMany);
             }
-            let (used, received) = self
-                .assembler
-                .read(self.socket.unread(), &self.shared.limits)
-                .map_err(End::Violation)?;
+            let (used, received) =
+                self.assembler.read(self.socket.unread(), self.limits).map_err(End::Violation)?;
             self.socket.consume(used);
             self.came.1 += used as u64;
             self.came.0 += u64::from(matches!(received, Some(Received::Message(_))));
@@ -324,7 +328,7 @@ impl Conversation {
     /// at most a second's worth ahead.
     #[inline(never)]
     fn keeps_pace(&mut self) -> bool {
-        let each = match self.shared.limits.messages_per_second {
+        let each = match self.limits.messages_per_second {
             0 => return true,
             limit => Duration::from_secs(1) / limit,
         };
@@ -336,7 +340,7 @@ impl Conversation {
     /// Notes that a read begins, in the box: on the stack it would lie beneath the read.
     #[inline(never)]
     fn begin_read(&mut self) {
-        if self.shared.limits.messages_per_second > 0 {
+        if self.limits.messages_per_second > 0 {
             self.reads_since = self.begun.elapsed();
         }
     }
@@ -345,7 +349,7 @@ impl Conversation {
     /// in it: messages may have waited for that.
     #[inline(never)]
     fn settle_pace(&mut self) {
-        if self.shared.limits.messages_per_second > 0 {
+        if self.limits.messages_per_second > 0 {
             let held_up = self.reads_since.saturating_sub(self.due);
             self.due = self.due.max(self.begun.elapsed().saturating_sub(held_up));
         }
@@ -393,10 +397,10 @@ impl Conversation {
         self.begin_read();
         self.message_deadline = match (self.is_partial(), self.message_deadline) {
             (false, _) => None,
-            (true, None) => Some(after(self.shared.limits.message_timeout)),
+            (true, None) => Some(after(self.limits.message_timeout)),
             (true, known) => known,
         };
-        let limits = &self.shared.limits;
+        let limits = self.limits;
         if self.outbox.is_closing() && self.close_deadline.is_none() {
             self.close_deadline = Some(after(limits.close_timeout));
         }
@@ -432,7 +436,7 @@ impl Conversation {
     /// Returns how long the client may be silent. A ping waits behind what was written before it
     /// and may not have arrived: the system holds up to some megabytes of that.
     fn patience(&self) -> Duration {
-        let limits = &self.shared.limits;
+        let limits = self.limits;
         if limits.ping_interval.is_zero() {
             return Duration::from_secs(86_400);
         }
@@ -469,7 +473,7 @@ impl Conversation {
         self.outbox.queue_close(&CloseFrame { code, reason });
         self.outbox.write_pending();
         // What was sent before the Close frame, and the frame, still leave.
-        let deadline = after(self.shared.limits.close_timeout);
+        let deadline = after(self.limits.close_timeout);
         let written = self.outbox.wait_until_written(deadline);
         // A client that sends no more loses nothing when the socket is closed at once.
         let done = matches!(end, End::Close(_)) && self.socket.unread().is_empty();

@@ -9,9 +9,8 @@ use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::net::outbox::Shared;
 use crate::server::acceptor::Acceptor;
-use crate::server::connection::Site;
 use crate::server::conversation::going_away;
-use crate::server::request::Settings;
+use crate::server::request::Service;
 use crate::server::route::{Handler, Router};
 use crate::session::cookie::SessionCookie;
 use crate::session::keys::SessionKeys;
@@ -192,10 +191,9 @@ impl Server {
         let keys = self.keys.map_or_else(process_keys, Ok)?;
         let cookie = SessionCookie { name: self.cookie_name, secure: self.secure, keys };
         let origins = Origins { allowed: self.origins, loopback, https_only: self.secure };
-        let settings = Settings { cookie, origins, proxies: self.proxies };
-        let site =
-            Site { router, settings: Arc::new(settings), shared: Shared::new(self.limits), hosts };
-        Ok(Listening { acceptor: Acceptor::new(listener, address, site)? })
+        let (shared, proxies) = (Shared::new(self.limits), self.proxies);
+        let service = Arc::new(Service { shared, cookie, origins, hosts, proxies });
+        Ok(Listening { acceptor: Acceptor::new(listener, address, router, service)? })
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process
@@ -266,7 +264,7 @@ impl Listening {
             true => log_line!(Info, "listening on http://localhost:{}/", address.port()),
             false => log_line!(Info, "listening on http://{}/", address),
         }
-        let shared = &self.acceptor.site.shared;
+        let shared = &self.acceptor.service.shared;
         shared.clock.run();
         self.acceptor.connections.wait_for_the_rest(shared.limits.drain_timeout);
         logger::flush(LOG_FLUSH);
@@ -320,7 +318,7 @@ impl ServerHandle {
         self.acceptor.close();
         let connections = &self.acceptor.connections;
         connections.close(&going_away());
-        let stuck = connections.wait_until_empty(self.acceptor.site.shared.limits.drain_timeout);
+        let stuck = connections.wait_until_empty(self.acceptor.service.shared.limits.drain_timeout);
         let stuck: Vec<Stuck> =
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
@@ -342,7 +340,7 @@ impl ServerHandle {
             connections.abandon();
         }
         self.acceptor.wait_for_threads(AFTER_CUT);
-        self.acceptor.site.shared.clock.stop();
+        self.acceptor.service.shared.clock.stop();
         logger::flush(LOG_FLUSH);
         stuck
     }

@@ -6,6 +6,7 @@
 use crate::comms::dispatch;
 use crate::comms::registry;
 use crate::error::Error;
+use crate::ground::limits::Limits;
 use crate::ground::system::unix_seconds;
 use crate::http::cookie::cookies;
 use crate::http::head::{Head, HeadParser, Method};
@@ -49,25 +50,25 @@ pub struct Request {
     body: Vec<u8>,
     peer: SocketAddr,
     parameters: Vec<(String, String)>,
-    settings: Arc<Settings>,
+    service: Arc<Service>,
     /// The session, once somebody asked for it, and whether its cookie is to be sent.
     session: Mutex<Option<(Session, bool)>>,
-    live: Mutex<Option<Live>>,
+    /// The connection that the request came over; none for a request that no client sent.
+    slot: Option<Arc<Slot>>,
+    /// Its socket, until an upgrade takes it.
+    socket: Mutex<Option<Box<Socket>>>,
 }
 
-/// What a server's requests share.
-pub(crate) struct Settings {
+/// What a server answers requests with, beside its routes.
+pub(crate) struct Service {
+    /// What the outboxes share, the limits among it.
+    pub shared: Arc<Shared>,
     pub cookie: SessionCookie,
     pub origins: Origins,
-    /// Those who may say for whom they speak.
+    /// The hosts that the server answers for; `None` is any.
+    pub hosts: Option<Vec<String>>,
+    /// The proxies whose X-Forwarded-For is believed.
     pub proxies: Vec<IpAddr>,
-}
-
-/// What a request holds that came over a connection.
-pub(crate) struct Live {
-    pub socket: Box<Socket>,
-    pub shared: Arc<Shared>,
-    pub slot: Arc<Slot>,
 }
 
 impl Request {
@@ -75,17 +76,19 @@ impl Request {
         head: Head,
         body: Vec<u8>,
         peer: SocketAddr,
-        settings: &Arc<Settings>,
-        live: Live,
+        service: &Arc<Service>,
+        slot: &Arc<Slot>,
+        socket: Box<Socket>,
     ) -> Request {
         Request {
             head,
             body,
             peer,
             parameters: Vec::new(),
-            settings: Arc::clone(settings),
+            service: Arc::clone(service),
             session: Mutex::new(None),
-            live: Mutex::new(Some(live)),
+            slot: Some(Arc::clone(slot)),
+            socket: Mutex::new(Some(socket)),
         }
     }
 
@@ -122,13 +125,16 @@ impl Request {
             body: Vec::new(),
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
             parameters: Vec::new(),
-            settings: Arc::new(Settings {
+            service: Arc::new(Service {
+                shared: Shared::new(Limits::default()),
                 cookie,
                 origins: Origins::default(),
+                hosts: None,
                 proxies: Vec::new(),
             }),
             session: Mutex::new(None),
-            live: Mutex::new(None),
+            slot: None,
+            socket: Mutex::new(None),
         }
     }
 
@@ -262,7 +268,7 @@ impl Request {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn check_origin(&self) -> Result<(), Error> {
-        match self.settings.origins.allow_change(&self.head) {
+        match self.service.origins.allow_change(&self.head) {
             true => Ok(()),
             false => Err(Refusal::Origin.into()),
         }
@@ -348,7 +354,7 @@ impl Request {
             }
         }
         // Made after that: it must not be among what was ended.
-        let cookie = &self.settings.cookie;
+        let cookie = &self.service.cookie;
         let new = match user {
             Some(user) => cookie.user(user, revoked::issue_time(user)),
             None => cookie.guest(),
@@ -357,7 +363,7 @@ impl Request {
     }
 
     pub(crate) fn session(&self) -> Session {
-        let guest = || (self.settings.cookie.guest(), true);
+        let guest = || (self.service.cookie.guest(), true);
         let read = || self.known_sessions().next().unwrap_or_else(guest);
         self.session_slot().get_or_insert_with(read).0
     }
@@ -365,7 +371,7 @@ impl Request {
     /// Returns the sessions of the request's cookies that are valid and were not ended, each with whether
     /// its cookie is to be renewed.
     fn known_sessions(&self) -> impl Iterator<Item = (Session, bool)> + '_ {
-        let sessions = self.settings.cookie.sessions_of(&self.head.headers, unix_seconds());
+        let sessions = self.service.cookie.sessions_of(&self.head.headers, unix_seconds());
         sessions.filter(|(session, _)| !revoked::is_ended(session))
     }
 
@@ -375,7 +381,7 @@ impl Request {
         // One that ended meanwhile, by another request, is not renewed: it would outlive the list.
         let wanted = |(session, unsent): &(Session, bool)| *unsent && !revoked::is_ended(session);
         let (session, _) = (*self.session_slot()).filter(wanted)?;
-        Some(self.settings.cookie.set(&session, unix_seconds()))
+        Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
     /// Returns whether a handler asked for the session, so that the answer is for this client
@@ -388,17 +394,22 @@ impl Request {
         &self.head
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.settings.origins
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Returns the slot of the connection that the request came over.
+    pub(crate) fn slot(&self) -> Option<&Slot> {
+        self.slot.as_deref()
     }
 
     /// Takes the socket out; the request then has none.
-    pub(crate) fn take_live(&self) -> Option<Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take_socket(&self) -> Option<Box<Socket>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(crate) fn put_live(&self, live: Live) {
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
+    pub(crate) fn put_socket(&self, socket: Box<Socket>) {
+        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     }
 
     fn session_slot(&self) -> MutexGuard<'_, Option<(Session, bool)>> {

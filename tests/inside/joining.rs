@@ -1,19 +1,13 @@
 //! The way into the map of who is here: before the handler is told, and out again whatever fails.
 
 use super::checks::conversation::HANDSHAKE;
-use super::served::transcript;
+use super::served::{serve_with, transcript};
 use super::{Script, Stub};
 use crate::comms::registry::{everyone, members};
 use crate::ground::limits::Limits;
 use crate::ground::system::unix_seconds;
-use crate::http::origin::Origins;
 use crate::http::{Error, Handler, Request, Response};
-use crate::net::outbox::Shared;
-use crate::net::reader::Socket;
-use crate::server::connection::{serve, Site};
-use crate::server::connections::Connections;
 use crate::server::controller::{Controller, WebsocketController};
-use crate::server::request::Settings;
 use crate::server::route::Router;
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::id::SessionId;
@@ -21,8 +15,6 @@ use crate::session::keys::SessionKeys;
 use crate::session::revoked::{self, Ended};
 use crate::Comms;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// The cookie of the server of `transcript`.
 fn cookie() -> SessionCookie {
@@ -47,18 +39,8 @@ fn is_in_the_map(id: &SessionId) -> bool {
 /// Serves one connection at `/ws` with this controller, and returns what was written.
 fn served(controller: impl Controller + 'static, input: Vec<u8>) -> String {
     let routes = vec![Handler::new("/ws", controller)];
-    let settings = Settings { cookie: cookie(), origins: Origins::default(), proxies: Vec::new() };
-    let site = Site {
-        router: Router::new(routes).expect("a good pattern"),
-        settings: Arc::new(settings),
-        shared: Shared::new(Limits::default()),
-        hosts: None,
-    };
     let stub = Stub::new(Script { input: input.into(), ..Script::default() });
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let connections = Connections::new(&site.shared.limits);
-    let place = connections.admit(stub.clone(), peer, false).expect("room");
-    serve(&site, Socket::new(stub.clone(), 64 * 1024), &place);
+    serve_with(&stub, Router::new(routes).expect("a good pattern"), Limits::default());
     let output = stub.script().output.escape_ascii().to_string();
     output
 }

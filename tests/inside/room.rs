@@ -2,7 +2,7 @@
 //! of a request that crosses.
 
 use super::checks::conversation::HANDSHAKE;
-use super::served::site;
+use super::served::{routes, service};
 use super::{Script, Stub};
 use crate::ground::limits::{Limits, SILENT};
 use crate::net::reader::Socket;
@@ -185,7 +185,7 @@ const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 /// crosses, a piece for each time that it finds the end.
 fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
     let limits = Limits { connections: 1, ..Limits::default() };
-    let (connections, (site, _)) = (Connections::new(&limits), site(limits));
+    let (connections, service) = (Connections::new(&limits), service(limits));
     let crosses = crosses.iter().copied().collect();
     let script =
         Script { input: GET.iter().copied().collect(), stays: true, crosses, ..Script::default() };
@@ -196,7 +196,7 @@ fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
         scope.spawn(|| {
             // Moved, so that it ends with the connection.
             let place = place;
-            serve(&site, Socket::new(stub.clone(), 4096), &place);
+            serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &place);
         });
         let begun = Instant::now();
         let answered = || stub.script().output.ends_with(b"\r\n\r\n");

@@ -6,10 +6,10 @@ use crate::http::origin::Origins;
 use crate::http::{Error, Handler, Request, Response};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
-use crate::server::connection::{serve, Site};
+use crate::server::connection::serve;
 use crate::server::connections::Connections;
 use crate::server::controller::{Controller, WebsocketController};
-use crate::server::request::Settings;
+use crate::server::request::Service;
 use crate::server::route::Router;
 use crate::session::cookie::SessionCookie;
 use crate::session::id::SessionId;
@@ -58,51 +58,44 @@ impl Controller for Echo {
     }
 }
 
-/// Returns what a connection is served with: an echo at `/ws`, whose count of events it returns as
-/// well, and elsewhere the request's own body.
-pub(super) fn site(limits: Limits) -> (Site, Arc<Echo>) {
+/// Returns an echo at `/ws`, whose count of events it returns as well, and elsewhere the request's own
+/// body.
+pub(super) fn routes() -> (Router, Arc<Echo>) {
     let echo = Arc::new(Echo::default());
     let body = |request: &Request| Ok(Response::new().body(request.body().to_vec()));
     let routes = vec![Handler::new("/ws", Arc::clone(&echo)), Handler::new("/:any", body)];
-    (site_of(Router::new(routes).expect("good patterns"), limits), echo)
+    (Router::new(routes).expect("good patterns"), echo)
 }
 
-fn site_of(router: Router, limits: Limits) -> Site {
+pub(super) fn service(limits: Limits) -> Arc<Service> {
     let keys = SessionKeys::new([[7; 32]]).expect("a long key");
     let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
     let origins = Origins { loopback: true, ..Origins::default() };
-    Site {
-        router,
-        settings: Arc::new(Settings { cookie, origins, proxies: Vec::new() }),
-        shared: Shared::new(limits),
-        hosts: Some(vec!["h".to_string()]),
-    }
+    let (shared, hosts) = (Shared::new(limits), Some(vec!["h".to_string()]));
+    Arc::new(Service { shared, cookie, origins, hosts, proxies: Vec::new() })
 }
 
 /// Serves the stub until its connection is over. Returns what was written, without the values that
 /// differ each time.
 pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
-    let (site, echo) = site(limits);
-    serve_one(stub, &site);
+    let (router, echo) = routes();
+    serve_with(stub, router, limits);
     let [opened, closed] = [&echo.opened, &echo.closed].map(|count| count.load(Ordering::Relaxed));
     assert!(opened == closed && opened <= 1, "{} opened, {} closed", opened, closed);
-    assert_eq!(Arc::strong_count(&echo), 2, "no thread keeps the controller");
+    assert_eq!(Arc::strong_count(&echo), 1, "no thread keeps the controller");
     without_chance(&stub.script().output)
 }
 
 /// Serves the stub with these routes until its connection is over.
 pub(super) fn serve_with(stub: &Arc<Stub>, router: Router, limits: Limits) {
-    serve_one(stub, &site_of(router, limits));
-}
-
-fn serve_one(stub: &Arc<Stub>, site: &Site) {
+    let service = service(limits);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let connections = Connections::new(&site.shared.limits);
-    let place = connections.admit(stub.clone(), peer, false).expect("room");
-    serve(site, Socket::new(stub.clone(), 64 * 1024), &place);
-    drop(place);
+    let connections = Connections::new(&service.shared.limits);
+    let slot = connections.admit(stub.clone(), peer, false).expect("room");
+    serve(&router, &service, Socket::new(stub.clone(), 64 * 1024), &slot);
+    drop(slot);
     // As a shutdown does: what waits for its time is dropped.
-    site.shared.clock.stop();
+    service.shared.clock.stop();
     assert_eq!(connections.len(), 0);
 }
 
