@@ -61,12 +61,6 @@ impl Socket {
         }
     }
 
-    /// Returns whether the last read was cut short by a small buffer, which the next one finds
-    /// larger.
-    pub fn was_cut(&self) -> bool {
-        self.filled && self.buffer.len() < self.most
-    }
-
     /// Reads once and returns how many bytes came; 0 is the end. From the deadline on, not before,
     /// the error is `TimedOut`, whatever there is to read.
     pub fn fill(&mut self, deadline: Instant) -> io::Result<usize> {

@@ -135,8 +135,6 @@ pub(crate) fn going_away() -> CloseFrame {
 
 /// Longest time that messages may have waited for a handler without being held against their client.
 const HELD_UP: Duration = Duration::from_secs(60);
-/// How long the rest of what a small buffer cut is waited for: most likely it is there.
-const MOMENT: Duration = Duration::from_millis(1);
 
 struct Conversation<'a> {
     limits: &'a Limits,
@@ -246,11 +244,10 @@ impl<'a> Conversation<'a> {
 
     /// Handles everything that was read, and writes the answers.
     fn batch(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
-        self.frames(batch, listener)?;
-        // When a small buffer cut what the client sent, the rest belongs to the batch.
-        while self.in_batch && self.socket.was_cut() && self.is_partial() && self.rest_is_there()? {
-            self.frames(batch, listener)?;
-        }
+        let result = self.frames(batch, listener);
+        let (messages, bytes) = std::mem::take(&mut self.came);
+        self.outbox.heard(messages, bytes);
+        result?;
         self.in_batch = false;
         batch::flush();
         // A client that does not read what it is sent is not read from. That is not held against
@@ -263,35 +260,8 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Reads if there is something to read, or comes within the moment.
-    #[inline(never)]
-    fn rest_is_there(&mut self) -> Result<bool, End> {
-        match self.socket.fill_within(MOMENT) {
-            Ok(0) => Err(End::Lost),
-            Ok(_) => {
-                self.heard();
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(false),
-            Err(_) => Err(End::Lost),
-        }
-    }
-
-    /// Notes that the client is alive.
-    fn heard(&mut self) {
-        self.pinged = false;
-        self.written = self.outbox.written();
-    }
-
     /// Handles all whole frames that were read.
     fn frames(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
-        let result = self.all_frames(batch, listener);
-        let (messages, bytes) = std::mem::take(&mut self.came);
-        self.outbox.heard(messages, bytes);
-        result
-    }
-
-    fn all_frames(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
         loop {
             // Here, where nothing that was received would lie on the stack meanwhile.
             if self.uncounted && !self.keeps_pace() {
@@ -414,7 +384,8 @@ impl<'a> Conversation<'a> {
             match read {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
-                    self.heard();
+                    self.pinged = false;
+                    self.written = self.outbox.written();
                     self.settle_pace();
                     return Ok(());
                 }
