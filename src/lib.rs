@@ -55,7 +55,7 @@
 //! relay/      channel envelope adapter
 //! comms/      recipients mailbox topics interests registry stats dispatch inbound receiver
 //!             topic handles
-//! server/     connections request conversation controller route connection acceptor launch
+//! server/     connections request pace conversation controller route connection acceptor launch
 //! ```
 //!
 //! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its bytes and

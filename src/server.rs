@@ -9,5 +9,6 @@ pub(crate) mod connections;
 pub mod controller;
 pub(crate) mod conversation;
 pub(crate) mod launch;
+pub(crate) mod pace;
 pub(crate) mod request;
 pub(crate) mod route;

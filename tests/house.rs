@@ -41,6 +41,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
         &[
             "connections",
             "request",
+            "pace",
             "conversation",
             "controller",
             "route",

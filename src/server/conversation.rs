@@ -22,6 +22,7 @@ use crate::net::outbox::Outbox;
 use crate::net::reader::Socket;
 use crate::net::stream::after;
 use crate::server::connections::Slot;
+use crate::server::pace::Pace;
 use crate::server::request::Request;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
@@ -133,9 +134,6 @@ pub(crate) fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
 }
 
-/// Longest time that messages may have waited for a handler without being held against their client.
-const HELD_UP: Duration = Duration::from_secs(60);
-
 struct Conversation<'a> {
     limits: &'a Limits,
     slot: &'a Slot,
@@ -157,12 +155,7 @@ struct Conversation<'a> {
     pinged: bool,
     /// What had been written when something came last.
     written: usize,
-    /// When it began, and how long after that the messages so far would have come at
-    /// `Limits::messages_per_second`.
-    begun: Instant,
-    due: Duration,
-    /// When the read that is going on began.
-    reads_since: Duration,
+    pace: Option<Box<Pace>>,
     /// The last frame ended a message, or was a ping, and is not counted yet.
     uncounted: bool,
 }
@@ -208,9 +201,7 @@ impl<'a> Conversation<'a> {
             came: (0, 0),
             pinged: false,
             written: 0,
-            begun: Instant::now(),
-            due: Duration::ZERO,
-            reads_since: Duration::ZERO,
+            pace: Pace::new(request.service().shared.limits.messages_per_second),
             uncounted: false,
         })
     }
@@ -264,8 +255,10 @@ impl<'a> Conversation<'a> {
     fn frames(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
         loop {
             // Here, where nothing that was received would lie on the stack meanwhile.
-            if self.uncounted && !self.keeps_pace() {
-                return Err(End::TooMany);
+            if let (true, Some(pace)) = (self.uncounted, &mut self.pace) {
+                if !pace.count() {
+                    return Err(End::TooMany);
+                }
             }
             let (used, received) =
                 self.assembler.read(self.socket.unread(), self.limits).map_err(End::Violation)?;
@@ -291,37 +284,6 @@ impl<'a> Conversation<'a> {
                 Some(Received::Pong(_)) => {}
                 Some(Received::Close(close)) => return Err(End::Close(close)),
             }
-        }
-    }
-
-    /// Counts a message or a ping, if there is a limit. Returns whether the client keeps its pace: it is
-    /// at most a second's worth ahead.
-    #[inline(never)]
-    fn keeps_pace(&mut self) -> bool {
-        let each = match self.limits.messages_per_second {
-            0 => return true,
-            limit => Duration::from_secs(1) / limit,
-        };
-        let now = self.begun.elapsed();
-        self.due = self.due.max(now.saturating_sub(HELD_UP)).saturating_add(each);
-        self.due.saturating_sub(now) <= Duration::from_secs(1)
-    }
-
-    /// Notes that a read begins, in the box: on the stack it would lie beneath the read.
-    #[inline(never)]
-    fn begin_read(&mut self) {
-        if self.limits.messages_per_second > 0 {
-            self.reads_since = self.begun.elapsed();
-        }
-    }
-
-    /// Takes the time that was waited for the client out of its account. What a handler held up stays
-    /// in it: messages may have waited for that.
-    #[inline(never)]
-    fn settle_pace(&mut self) {
-        if self.limits.messages_per_second > 0 {
-            let held_up = self.reads_since.saturating_sub(self.due);
-            self.due = self.due.max(self.begun.elapsed().saturating_sub(held_up));
         }
     }
 
@@ -364,7 +326,9 @@ impl<'a> Conversation<'a> {
     /// become whole and on a client that does not answer a ping.
     #[inline(never)]
     fn read_more(&mut self) -> Result<(), End> {
-        self.begin_read();
+        if let Some(pace) = &mut self.pace {
+            pace.begin_read();
+        }
         self.message_deadline = match (self.is_partial(), self.message_deadline) {
             (false, _) => None,
             (true, None) => Some(after(self.limits.message_timeout)),
@@ -386,7 +350,9 @@ impl<'a> Conversation<'a> {
                 Ok(_) => {
                     self.pinged = false;
                     self.written = self.outbox.written();
-                    self.settle_pace();
+                    if let Some(pace) = &mut self.pace {
+                        pace.end_read();
+                    }
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
