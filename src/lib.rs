@@ -61,7 +61,7 @@
 //! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its bytes and
 //! the functions that they pass.
 //!
-//! 1. *A thread waits in `accept`.* `Acceptor::attend` in `server/acceptor.rs` is blocked in `accept`. It takes the
+//! 1. *A thread waits in `accept`.* `Acceptor::accept_and_serve` in `server/acceptor.rs` is blocked in `accept`. It takes the
 //!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
 //!    `Connections::admit` (`server/connections.rs`) whether there is room. Then the thread is this connection's.
 //! 2. *Bytes.* `Connection::read_head` in `server/connection.rs` reads through `Socket::fill`
@@ -90,10 +90,10 @@
 //!    Connection: Upgrade               Date: ...
 //!    ```
 //! 6. *The 101 leaves.* It is put into a new `Outbox` (`net/outbox.rs`), `registry::join` writes the
-//!    outbox into the session map (`comms/registry.rs`), `Slot::becomes` shows it to a shutdown
+//!    outbox into the session map (`comms/registry.rs`), `Slot::upgrade` shows it to a shutdown
 //!    (`server/connections.rs`), `Outbox::open` (`net/writer.rs`) writes it to the socket. From here any thread
 //!    can reach the client. `handle_connection` is called.
-//! 7. *Bytes to a frame.* `Conversation::read_more` waits, and pings when the client is silent. The
+//! 7. *Bytes to a frame.* `Conversation::read` waits, and pings when the client is silent. The
 //!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
 //!    reads: final, text, masked, 5 bytes, key `37 fa 21 3d`.
 //! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
@@ -105,7 +105,7 @@
 //!    end of the batch, which the clock does not let take longer than 10 ms. One thread at
 //!    a time has the role of writing, which `Outbox::send` (`net/writer.rs`) takes or leaves.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
-//!     `say_goodbye` answers with its code and lets it read that, and `handle_disconnection` is
+//!     `close_connection` answers with its code and lets it read that, and `handle_disconnection` is
 //!     called. The thread goes back to the door, or ends when enough others wait there.
 //!
 //! The same, run:

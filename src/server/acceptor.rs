@@ -25,7 +25,7 @@ use std::time::Duration;
 /// How long a client that is refused gets to take the answer.
 const REFUSAL: Duration = Duration::from_secs(1);
 /// First and longest pause after a failed accept.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 /// The way in: the listening socket, and what whoever comes in is served with.
 pub(crate) struct Acceptor {
@@ -35,21 +35,21 @@ pub(crate) struct Acceptor {
     pub connections: Arc<Connections>,
     /// Held to count, and while a thread is started: those in `accept` must be counted before
     /// the next one looks.
-    crowd: Mutex<Crowd>,
+    threads: Mutex<Threads>,
     changed: Condvar,
 }
 
 /// The threads.
 #[derive(Default)]
-struct Crowd {
+struct Threads {
     /// Threads in `accept`.
-    waiting: usize,
+    accepting: usize,
     /// Threads in all.
-    threads: usize,
+    total: usize,
     /// Threads that tell somebody that there is no room.
     refusing: usize,
     /// A thread waits for descriptors.
-    pausing: bool,
+    backing_off: bool,
     /// Until the acceptor closes; it goes with the last thread that waits in `accept`.
     listener: Option<Arc<TcpListener>>,
     /// A clone of the listening socket, made while there are descriptors.
@@ -65,99 +65,99 @@ impl Acceptor {
         service: Arc<Service>,
     ) -> io::Result<Arc<Acceptor>> {
         let waker = waker(&listener)?;
-        let crowd = Crowd { listener: Some(Arc::new(listener)), waker, ..Crowd::default() };
+        let threads = Threads { listener: Some(Arc::new(listener)), waker, ..Threads::default() };
         let connections = Connections::new(&service.shared.limits);
-        let (crowd, changed) = (Mutex::new(crowd), Condvar::new());
-        Ok(Arc::new(Acceptor { address, router, service, connections, crowd, changed }))
+        let (threads, changed) = (Mutex::new(threads), Condvar::new());
+        Ok(Arc::new(Acceptor { address, router, service, connections, threads, changed }))
     }
 
     /// Lets clients in from here on. Error: no thread can be started.
-    pub fn open(self: &Arc<Acceptor>) -> io::Result<()> {
-        self.start_thread(&mut self.crowd())
+    pub fn start(self: &Arc<Acceptor>) -> io::Result<()> {
+        self.start_thread(&mut self.threads())
     }
 
     /// Starts a thread that waits in `accept`.
     #[inline(never)]
-    fn start_thread(self: &Arc<Acceptor>, crowd: &mut Crowd) -> io::Result<()> {
+    fn start_thread(self: &Arc<Acceptor>, threads: &mut Threads) -> io::Result<()> {
         let acceptor = Arc::clone(self);
         start_thread(
             "sockling",
             self.service.shared.limits.stack,
-            Box::new(move || acceptor.attend()),
+            Box::new(move || acceptor.accept_and_serve()),
         )?;
-        crowd.waiting += 1;
-        crowd.threads += 1;
+        threads.accepting += 1;
+        threads.total += 1;
         Ok(())
     }
 
     /// Accepts and serves until the acceptor closes, or enough others wait.
-    fn attend(self: Arc<Acceptor>) {
-        let mut pause = PAUSE.0;
+    fn accept_and_serve(self: Arc<Acceptor>) {
+        let mut backoff = BACKOFF.0;
         loop {
             // Not kept while a client is served: whoever is stuck there would keep the port.
-            let listener = self.crowd().listener.clone();
+            let listener = self.threads().listener.clone();
             let accepted = match listener {
                 Some(listener) => listener.accept(),
                 None => {
-                    self.crowd().waiting -= 1;
+                    self.threads().accepting -= 1;
                     break;
                 }
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    pause = PAUSE.0;
-                    self.leave_and_serve(stream, canonical_socket(peer));
-                    let mut crowd = self.crowd();
-                    if crowd.pausing {
+                    backoff = BACKOFF.0;
+                    self.serve_accepted(stream, canonical_socket(peer));
+                    let mut threads = self.threads();
+                    if threads.backing_off {
                         self.changed.notify_all(); // here is a descriptor
                     }
-                    if crowd.waiting >= SPARE_THREADS {
+                    if threads.accepting >= SPARE_THREADS {
                         break;
                     }
-                    crowd.waiting += 1;
+                    threads.accepting += 1;
                 }
                 // The client has gone before it was accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !self.stay_after(&error, &mut pause) {
+                    if !self.back_off(&error, &mut backoff) {
                         break;
                     }
                 }
             }
         }
-        self.crowd().threads -= 1;
+        self.threads().total -= 1;
         self.changed.notify_all();
     }
 
     /// After a failed accept (no descriptors, most likely) one thread is left in `accept`, and
     /// tries again after a pause, or when a connection ends. Returns whether it is this one.
     #[inline(never)]
-    fn stay_after(&self, error: &io::Error, pause: &mut Duration) -> bool {
+    fn back_off(&self, error: &io::Error, backoff: &mut Duration) -> bool {
         {
-            let mut crowd = self.crowd();
-            if crowd.listener.is_none() || crowd.waiting > 1 {
-                crowd.waiting -= 1;
+            let mut threads = self.threads();
+            if threads.listener.is_none() || threads.accepting > 1 {
+                threads.accepting -= 1;
                 return false;
             }
-            crowd.pausing = true;
+            threads.backing_off = true;
         }
-        if *pause == PAUSE.0 {
+        if *backoff == BACKOFF.0 {
             log_line!(Error, "cannot accept connections: {}; trying again", error);
         }
         // Ends early also when the acceptor closes, which the next accept will tell.
-        let waited = self.changed.wait_timeout(self.crowd(), *pause);
-        waited.unwrap_or_else(PoisonError::into_inner).0.pausing = false;
-        *pause = (*pause * 2).min(PAUSE.1);
+        let waited = self.changed.wait_timeout(self.threads(), *backoff);
+        waited.unwrap_or_else(PoisonError::into_inner).0.backing_off = false;
+        *backoff = (*backoff * 2).min(BACKOFF.1);
         true
     }
 
     #[inline(never)]
-    fn leave_and_serve(self: &Arc<Acceptor>, stream: TcpStream, peer: SocketAddr) {
+    fn serve_accepted(self: &Arc<Acceptor>, stream: TcpStream, peer: SocketAddr) {
         let follower = {
-            let mut crowd = self.crowd();
-            crowd.waiting -= 1;
-            match crowd.waiting {
-                0 if crowd.listener.is_some() => self.start_thread(&mut crowd),
+            let mut threads = self.threads();
+            threads.accepting -= 1;
+            match threads.accepting {
+                0 if threads.listener.is_some() => self.start_thread(&mut threads),
                 _ => Ok(()),
             }
         };
@@ -166,7 +166,7 @@ impl Acceptor {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
                 log_line!(Error, "cannot start a thread: {}", error);
-                self.turn_away(Arc::new(stream), peer);
+                self.refuse(Arc::new(stream), peer);
             }
         }));
         if served.is_err() {
@@ -187,29 +187,29 @@ impl Acceptor {
                 let socket = Socket::new(stream, limits.buffer);
                 serve(&self.router, &self.service, socket, &slot)
             }
-            None => self.turn_away(stream, peer),
+            None => self.refuse(stream, peer),
         }
     }
 
     /// Tells a client that there is no room. Only a few are waited for while they read that, so
     /// that they cannot take all threads; the rest is dropped.
     #[inline(never)]
-    fn turn_away(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
+    fn refuse(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
         {
-            let mut crowd = self.crowd();
-            if crowd.refusing >= SPARE_THREADS {
+            let mut threads = self.threads();
+            if threads.refusing >= SPARE_THREADS {
                 return;
             }
-            crowd.refusing += 1;
+            threads.refusing += 1;
         }
         log_line!(Info, "there is no room for {}; it is told 503", peer);
-        self.refuse(&*stream);
+        self.write_refusal(&*stream);
         Socket::new(stream, 0).linger(LINGER_QUIET);
-        self.crowd().refusing -= 1;
+        self.threads().refusing -= 1;
     }
 
     #[inline(never)]
-    fn refuse(&self, stream: &dyn Stream) {
+    fn write_refusal(&self, stream: &dyn Stream) {
         let full = Response::of_status(503);
         if let Ok((bytes, _)) = full.encode(false, true, unix_seconds()) {
             // Fails when the client has gone; there is nobody else to tell.
@@ -219,15 +219,15 @@ impl Acceptor {
 
     /// Lets nobody in any more and wakes the threads at the acceptor.
     pub fn close(&self) {
-        let (waiting, waker) = {
-            let mut crowd = self.crowd();
-            crowd.listener = None;
-            (crowd.waiting, crowd.waker.take())
+        let (accepting, waker) = {
+            let mut threads = self.threads();
+            threads.listener = None;
+            (threads.accepting, threads.waker.take())
         };
         self.changed.notify_all();
-        let shut = waker.map(|waker| waker.shutdown(Shutdown::Both));
-        if !matches!(shut, Some(Ok(()))) {
-            for _ in 0..waiting {
+        let woken = waker.map(|waker| waker.shutdown(Shutdown::Both));
+        if !matches!(woken, Some(Ok(()))) {
+            for _ in 0..accepting {
                 // A connection to oneself wakes one; when it fails there is none to wake.
                 let _ = TcpStream::connect_timeout(&reachable(self.address), REFUSAL);
             }
@@ -236,12 +236,12 @@ impl Acceptor {
 
     /// Waits until the threads have ended that serve nobody, or the longest time.
     pub fn wait_for_threads(&self, longest: Duration) {
-        let busy = |crowd: &mut Crowd| crowd.threads > self.connections.len();
-        drop(self.changed.wait_timeout_while(self.crowd(), longest, busy));
+        let busy = |threads: &mut Threads| threads.total > self.connections.len();
+        drop(self.changed.wait_timeout_while(self.threads(), longest, busy));
     }
 
-    fn crowd(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

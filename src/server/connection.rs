@@ -43,12 +43,12 @@ enum End {
     /// The client has gone in the middle of a request, or does not read its answer.
     Lost,
     /// The client is told this status and text first.
-    Told(u16, String),
+    Answer(u16, String),
 }
 
 impl From<Error> for End {
     fn from(error: Error) -> End {
-        End::Told(error.status(), error.to_string())
+        End::Answer(error.status(), error.to_string())
     }
 }
 
@@ -59,14 +59,14 @@ pub(crate) fn serve(
     mut socket: Box<Socket>,
     slot: &SlotGuard,
 ) {
-    let connection = Connection { router, service, limits: &service.shared.limits, guard: slot };
+    let connection = Connection { router, service, limits: &service.shared.limits, slot };
     for count in 1.. {
         let last = count == connection.limits.requests_per_connection;
         let mut request = match connection.next_request(socket, count == 1) {
             Some(request) => request,
             None => return,
         };
-        let answer = connection.call(&mut request);
+        let answer = connection.call_handler(&mut request);
         match connection.answer(request, answer, last) {
             Some(open) => socket = open,
             None => return,
@@ -78,7 +78,7 @@ struct Connection<'a> {
     router: &'a Router,
     service: &'a Arc<Service>,
     limits: &'a Limits,
-    guard: &'a SlotGuard,
+    slot: &'a SlotGuard,
 }
 
 impl Connection<'_> {
@@ -94,11 +94,10 @@ impl Connection<'_> {
         });
         match read {
             Ok((head, body, client)) => {
-                let slot = &self.guard.slot;
-                Some(Box::new(Request::new(head, body, client, self.service, slot, socket)))
+                Some(Box::new(Request::new(head, body, client, self.service, self.slot, socket)))
             }
             Err(end) => {
-                self.end(&mut socket, end, head_only);
+                self.refuse(&mut socket, end, head_only);
                 None
             }
         }
@@ -107,14 +106,14 @@ impl Connection<'_> {
     /// Returns whose request it is: behind a proxy, another client's each time. An address has as
     /// many connections as it may, whoever speaks for it.
     fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
-        let peer = self.guard.slot.peer;
-        if !self.guard.slot.proxy {
+        let peer = self.slot.peer;
+        if !self.slot.proxy {
             return Ok(peer);
         }
         let client = forwarded::client(&head.headers, peer, &self.service.proxies);
-        match self.guard.speaks_for(client) {
+        match self.slot.count_client(client) {
             true => Ok(client),
-            false => Err(End::Told(503, format!("{} has too many connections", client.ip()))),
+            false => Err(End::Answer(503, format!("{} has too many connections", client.ip()))),
         }
     }
 
@@ -125,9 +124,9 @@ impl Connection<'_> {
             // Without a route the body is not wanted, and whether it comes is not known.
             let route = self.router.find(&head.path);
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
-                return Err(End::Told(404, "nothing is here".to_string()));
+                return Err(End::Answer(404, "empty is here".to_string()));
             }
-            if self.guard.slot.is_closing() {
+            if self.slot.is_closing() {
                 return Err(about_to_end());
             }
             self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
@@ -138,8 +137,8 @@ impl Connection<'_> {
     /// Reads until a head is whole. The deadline is one for all of it, so a client that sends a
     /// byte now and then gains nothing.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
-        if self.guard.slot.proxy && !first {
-            self.guard.stops_speaking();
+        if self.slot.proxy && !first {
+            self.slot.release_client();
         }
         let mut parser = HeadParser::default();
         let mut idle = socket.unread().is_empty();
@@ -147,7 +146,7 @@ impl Connection<'_> {
         let mut deadline =
             after(if first || !idle { self.limits.head_timeout } else { self.limits.idle_timeout });
         if idle {
-            self.guard.is_idle(first);
+            self.slot.set_idle(first);
         }
         loop {
             if let Some((head, used)) =
@@ -160,17 +159,17 @@ impl Connection<'_> {
                 }
                 return Ok(head);
             }
-            let nothing = socket.unread().is_empty();
-            let read = self.fill(socket, deadline, !nothing);
+            let empty = socket.unread().is_empty();
+            let read = self.fill(socket, deadline, !empty);
             if idle {
                 idle = false;
-                closing = self.guard.is_busy();
+                closing = self.slot.set_busy();
                 if !first {
                     deadline = after(self.limits.head_timeout);
                 }
             }
             match read {
-                Ok(0) | Err(_) if nothing => return Err(End::Quiet),
+                Ok(0) | Err(_) if empty => return Err(End::Quiet),
                 Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request head took too long")),
@@ -186,7 +185,7 @@ impl Connection<'_> {
     /// connection, and asks again on a new one (RFC 9112, 9.3.1).
     fn fill(&self, socket: &mut Socket, deadline: Instant, begun: bool) -> io::Result<usize> {
         let mut read = socket.fill(deadline)?;
-        if read == 0 && self.guard.slot.is_closing() {
+        if read == 0 && self.slot.is_closing() {
             let rest = after(if begun { REST_CROSSING } else { Duration::ZERO });
             loop {
                 thread::sleep(CROSSING);
@@ -201,7 +200,7 @@ impl Connection<'_> {
 
     /// Returns what becomes of a client whose request does not come whole.
     fn cut_short(&self) -> End {
-        match self.guard.slot.is_closing() {
+        match self.slot.is_closing() {
             // It may be sending the rest, and must know that nothing was done.
             true => about_to_end(),
             false => End::Lost,
@@ -222,7 +221,7 @@ impl Connection<'_> {
             return Ok(());
         }
         let Authority { host, .. } = asked;
-        Err(End::Told(
+        Err(End::Answer(
             421,
             format!(
                 "this server does not answer for {:?}; to allow it: Server::allowed_hosts([{:?}])",
@@ -234,7 +233,7 @@ impl Connection<'_> {
     fn check_length(&self, length: BodyLength) -> Result<(), End> {
         match length {
             BodyLength::Known(length) if length > self.limits.body as u64 => {
-                Err(End::Told(413, "the body is larger than allowed".to_string()))
+                Err(End::Answer(413, "the body is larger than allowed".to_string()))
             }
             _ => Ok(()),
         }
@@ -274,25 +273,25 @@ impl Connection<'_> {
     }
 
     /// Calls the controller. Returns what it answers; `None` is a panic.
-    fn call(&self, request: &mut Request) -> Option<Result<Response, Error>> {
-        let controller = match self.find(request) {
+    fn call_handler(&self, request: &mut Request) -> Option<Result<Response, Error>> {
+        let controller = match self.find_route(request) {
             Ok(Some(controller)) => controller,
             Ok(None) if request.path() == "*" => return Some(Ok(Response::new().code(204))),
             Ok(None) => return Some(Ok(Response::not_found())),
             Err(TargetError) => return Some(Ok(Response::bad_request())),
         };
-        self.guard.slot.running(true);
+        self.slot.set_handling(true);
         let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
-        self.guard.slot.running(false);
+        self.slot.set_handling(false);
         answer.ok()
     }
 
     #[inline(never)]
-    fn find(&self, request: &mut Request) -> Result<Option<&dyn Controller>, TargetError> {
+    fn find_route(&self, request: &mut Request) -> Result<Option<&dyn Controller>, TargetError> {
         let found = self.router.find(request.path())?;
         Ok(found.map(|(controller, parameters)| {
             request.set_parameters(parameters);
-            self.guard.slot.answering(request.path());
+            self.slot.set_path(request.path());
             controller
         }))
     }
@@ -312,7 +311,7 @@ impl Connection<'_> {
         let response = answered(&request, answer);
         // No socket: the controller made it a WebSocket, and that is over.
         let mut socket = request.take_socket()?;
-        let close = close || self.guard.slot.is_closing();
+        let close = close || self.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
             socket.linger(LINGER);
@@ -332,7 +331,7 @@ impl Connection<'_> {
         let parts = match response.encode(head_only, close, unix_seconds()) {
             Ok(parts) => parts,
             Err(error) => {
-                log_line!(Error, "{}; {} is told 500", error, self.guard.slot.peer);
+                log_line!(Error, "{}; {} is told 500", error, self.slot.peer);
                 failed = Response::internal_error();
                 failed.encode(head_only, close, unix_seconds()).map_err(Error::Response)?
             }
@@ -349,12 +348,12 @@ impl Connection<'_> {
             .map_err(|_| End::Lost)
     }
 
-    fn end(&self, socket: &mut Socket, end: End, head_only: bool) {
-        if let End::Told(status, why) = end {
+    fn refuse(&self, socket: &mut Socket, end: End, head_only: bool) {
+        if let End::Answer(status, why) = end {
             log_line!(
                 Info,
                 "refused a request from {}: {}; it is told {}",
-                self.guard.slot.peer,
+                self.slot.peer,
                 why,
                 status
             );
@@ -399,12 +398,12 @@ fn for_session(request: &Request, response: Response) -> Response {
 
 /// Returns the answer to a request that was begun on a connection that has to make room.
 fn about_to_end() -> End {
-    End::Told(503, "this connection is about to end; another one may have room".to_string())
+    End::Answer(503, "this connection is about to end; another one may have room".to_string())
 }
 
 fn late(error: std::io::Error, why: &str) -> End {
     match error.kind() {
-        ErrorKind::TimedOut => End::Told(408, why.to_string()),
+        ErrorKind::TimedOut => End::Answer(408, why.to_string()),
         _ => End::Lost,
     }
 }

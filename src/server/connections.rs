@@ -41,14 +41,14 @@ pub(crate) struct Connections {
 struct State {
     /// Most connections, in all and from one address; 0 is no ceiling.
     most: usize,
-    most_of_one: usize,
+    most_per_address: usize,
     closing: bool,
-    count: u64,
+    last_number: u64,
     slots: HashMap<u64, Arc<Slot>>,
     /// Places that were given to newcomers and are not in `slots` yet.
-    given: usize,
+    reserved: usize,
     /// Newcomers that wait for a place, the first to come first.
-    waiting: Vec<Arc<Newcomer>>,
+    newcomers: Vec<Arc<Newcomer>>,
     /// Connections by address, as [`network`] has it.
     addresses: HashMap<IpAddr, usize>,
     /// Threads that wait for the others to end.
@@ -62,18 +62,18 @@ struct Newcomer {
     /// No connection has been asked to make room for it.
     seeking: AtomicBool,
     /// It has a place, and is not among those that wait any more.
-    given: AtomicBool,
+    has_slot: AtomicBool,
     /// Notified when it is given a place, may find an idle connection, or the server closes.
     wake: Condvar,
 }
 
 impl State {
     /// Counts one connection more for an address. Returns false when it has as many as it may.
-    fn count_for(&mut self, network: IpAddr) -> bool {
+    fn count(&mut self, network: IpAddr) -> bool {
         let count = self.addresses.get(&network).copied().unwrap_or(0);
-        let room = has_room(self.most_of_one, count);
+        let room = has_room(self.most_per_address, count);
         // Without a ceiling nothing is counted.
-        if room && self.most_of_one > 0 {
+        if room && self.most_per_address > 0 {
             self.addresses.insert(network, count + 1);
         }
         room
@@ -88,21 +88,22 @@ impl State {
     }
 
     /// Gives a place if there is one, and counts it. One for a proxy counts for no client yet.
-    fn give(&mut self, network: IpAddr, proxy: bool) -> bool {
-        let given = has_room(self.most, self.slots.len() + self.given)
-            && (proxy || self.count_for(network));
-        self.given += usize::from(given);
+    fn reserve(&mut self, network: IpAddr, proxy: bool) -> bool {
+        let given =
+            has_room(self.most, self.slots.len() + self.reserved) && (proxy || self.count(network));
+        self.reserved += usize::from(given);
         given
     }
 
     /// Gives the places that have become free to those that have waited longest.
-    fn hand_on(&mut self) {
+    fn hand_over_slots(&mut self) {
         let mut at = 0;
-        while let Some((network, proxy)) = self.waiting.get(at).map(|one| (one.network, one.proxy))
+        while let Some((network, proxy)) =
+            self.newcomers.get(at).map(|one| (one.network, one.proxy))
         {
-            if self.give(network, proxy) {
-                let newcomer = self.waiting.remove(at);
-                newcomer.given.store(true, Ordering::Relaxed);
+            if self.reserve(network, proxy) {
+                let newcomer = self.newcomers.remove(at);
+                newcomer.has_slot.store(true, Ordering::Relaxed);
                 newcomer.wake.notify_one();
             } else {
                 at += 1;
@@ -112,9 +113,9 @@ impl State {
 
     /// Returns whether only the end of a connection that counts for the same address gives the
     /// newcomer a place: the address has as many as it may.
-    fn needs_its_own(&self, newcomer: &Newcomer) -> bool {
+    fn is_address_full_for(&self, newcomer: &Newcomer) -> bool {
         let count = self.addresses.get(&newcomer.network);
-        count.map_or(false, |count| !newcomer.proxy && !has_room(self.most_of_one, *count))
+        count.map_or(false, |count| !newcomer.proxy && !has_room(self.most_per_address, *count))
     }
 
     /// Returns the connection that has been idle longest, of all or of the newcomer's own address.
@@ -122,8 +123,8 @@ impl State {
         let mut longest = None;
         let mut since = now;
         for slot in self.slots.values() {
-            match slot.doing().idle {
-                Some(idle) if idle <= since && of.map_or(true, |one| slot.is_own_of(one)) => {
+            match slot.activity().idle {
+                Some(idle) if idle <= since && of.map_or(true, |one| slot.counts_like(one)) => {
                     since = idle;
                     longest = Some(slot);
                 }
@@ -135,15 +136,15 @@ impl State {
 
     /// Asks the connection that has been idle longest to end, one of the newcomer's own address
     /// first, and returns it. Its receiving side is the caller's to shut, without the lock.
-    fn make_room(&self, newcomer: &Newcomer) -> Option<Arc<Slot>> {
+    fn evict_idle(&self, newcomer: &Newcomer) -> Option<Arc<Slot>> {
         let now = Instant::now();
         loop {
             let slot = match self.longest_idle(Some(newcomer), now) {
-                None if !self.needs_its_own(newcomer) => self.longest_idle(None, now)?,
+                None if !self.is_address_full_for(newcomer) => self.longest_idle(None, now)?,
                 own => own?,
             };
             // Its request may have come since; then another one is looked for.
-            if slot.makes_room() {
+            if slot.evict() {
                 return Some(Arc::clone(slot));
             }
         }
@@ -164,13 +165,13 @@ pub(crate) struct Slot {
     network: IpAddr,
     thread: ThreadId,
     /// A handler is running.
-    running: AtomicBool,
+    handling: AtomicBool,
     /// It was cut off and has not ended all the same.
     abandoned: AtomicBool,
-    doing: Mutex<Doing>,
+    activity: Mutex<Activity>,
 }
 
-struct Doing {
+struct Activity {
     /// It was asked to end: the server closes, or a newcomer needs the place.
     closing: bool,
     /// It waits for a request of which nothing has come, and may be asked to make room from this
@@ -188,15 +189,23 @@ pub(crate) struct SlotGuard {
     connections: Arc<Connections>,
     number: u64,
     /// The address among whose connections it counts.
-    counts_for: Cell<Option<IpAddr>>,
-    pub slot: Arc<Slot>,
+    counted: Cell<Option<IpAddr>>,
+    slot: Arc<Slot>,
+}
+
+impl std::ops::Deref for SlotGuard {
+    type Target = Arc<Slot>;
+
+    fn deref(&self) -> &Arc<Slot> {
+        &self.slot
+    }
 }
 
 impl Connections {
     /// Returns the connections of a server with these limits.
     pub fn new(limits: &Limits) -> Arc<Connections> {
-        let (most, most_of_one) = (limits.connections, limits.connections_per_address);
-        let state = Mutex::new(State { most, most_of_one, ..State::default() });
+        let (most, most_per_address) = (limits.connections, limits.connections_per_address);
+        let state = Mutex::new(State { most, most_per_address, ..State::default() });
         Arc::new(Connections { state, changed: Condvar::new(), seeking: AtomicUsize::new(0) })
     }
 
@@ -216,21 +225,21 @@ impl Connections {
         if state.closing {
             return None;
         }
-        if !state.give(network, proxy) {
-            state = self.wait_for_place(state, network, proxy)?;
+        if !state.reserve(network, proxy) {
+            state = self.wait_for_slot(state, network, proxy)?;
         }
-        state.given -= 1;
+        state.reserved -= 1;
         let (client, websocket) = (peer, None);
-        let doing = Doing { closing: false, idle: None, client, path: None, websocket };
-        let (thread, running, abandoned) = (thread::current().id(), false.into(), false.into());
-        let doing = Mutex::new(doing);
-        let slot = Slot { stream, peer, proxy, network, thread, running, abandoned, doing };
+        let activity = Activity { closing: false, idle: None, client, path: None, websocket };
+        let (thread, handling, abandoned) = (thread::current().id(), false.into(), false.into());
+        let activity = Mutex::new(activity);
+        let slot = Slot { stream, peer, proxy, network, thread, handling, abandoned, activity };
         let slot = Arc::new(slot);
-        state.count += 1;
-        let number = state.count;
+        state.last_number += 1;
+        let number = state.last_number;
         state.slots.insert(number, Arc::clone(&slot));
-        let counts_for = Cell::new(Some(network).filter(|_| !proxy));
-        Some(SlotGuard { connections: Arc::clone(self), number, counts_for, slot })
+        let counted = Cell::new(Some(network).filter(|_| !proxy));
+        Some(SlotGuard { connections: Arc::clone(self), number, counted, slot })
     }
 
     /// Waits until the newcomer is given a place. It asks one connection at most to end, so no more
@@ -238,24 +247,24 @@ impl Connections {
     /// or become idle; only a few may do so, since each holds a thread. Those that have asked one
     /// are no more than there were idle connections.
     #[inline(never)]
-    fn wait_for_place<'a>(
+    fn wait_for_slot<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         network: IpAddr,
         proxy: bool,
     ) -> Option<MutexGuard<'a, State>> {
         let deadline = after(WAIT_FOR_PLACE);
-        let (seeking, given, wake) = (true.into(), false.into(), Condvar::new());
-        let newcomer = Arc::new(Newcomer { network, proxy, seeking, given, wake });
-        state.waiting.push(Arc::clone(&newcomer));
+        let (seeking, has_slot, wake) = (true.into(), false.into(), Condvar::new());
+        let newcomer = Arc::new(Newcomer { network, proxy, seeking, has_slot, wake });
+        state.newcomers.push(Arc::clone(&newcomer));
         // Before the search: a connection that becomes idle after it sees this.
         let others = self.seeking.fetch_add(1, Ordering::Relaxed);
-        while !state.closing && !newcomer.given.load(Ordering::Relaxed) {
+        while !state.closing && !newcomer.has_slot.load(Ordering::Relaxed) {
             if newcomer.seeking.load(Ordering::Relaxed) {
-                if let Some(slot) = state.make_room(&newcomer) {
-                    self.stops_seeking(&newcomer);
+                if let Some(slot) = state.evict_idle(&newcomer) {
+                    self.stop_seeking(&newcomer);
                     drop(state);
-                    slot.ends_receiving();
+                    slot.shut_receiving();
                     // Or the socket would stay open until this thread has waited.
                     drop(slot);
                     state = self.lock();
@@ -272,15 +281,15 @@ impl Connections {
             let waited = newcomer.wake.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.stops_seeking(&newcomer);
-        if newcomer.given.load(Ordering::Relaxed) && !state.closing {
+        self.stop_seeking(&newcomer);
+        if newcomer.has_slot.load(Ordering::Relaxed) && !state.closing {
             return Some(state);
         }
-        state.waiting.retain(|other| !Arc::ptr_eq(other, &newcomer));
+        state.newcomers.retain(|other| !Arc::ptr_eq(other, &newcomer));
         None
     }
 
-    fn stops_seeking(&self, newcomer: &Newcomer) {
+    fn stop_seeking(&self, newcomer: &Newcomer) {
         if newcomer.seeking.swap(false, Ordering::Relaxed) {
             self.seeking.fetch_sub(1, Ordering::Relaxed);
         }
@@ -288,13 +297,13 @@ impl Connections {
 
     /// Has a newcomer that found no idle connection look again, now that this one is idle.
     #[inline(never)]
-    fn tell_a_newcomer(&self, idle: &Slot) {
+    fn wake_a_newcomer(&self, idle: &Slot) {
         let state = self.lock();
         let seeks = |newcomer: &&Arc<Newcomer>| {
             newcomer.seeking.load(Ordering::Relaxed)
-                && (idle.is_own_of(newcomer) || !state.needs_its_own(newcomer))
+                && (idle.counts_like(newcomer) || !state.is_address_full_for(newcomer))
         };
-        if let Some(newcomer) = state.waiting.iter().find(seeks) {
+        if let Some(newcomer) = state.newcomers.iter().find(seeks) {
             newcomer.wake.notify_one();
         }
     }
@@ -305,15 +314,15 @@ impl Connections {
         {
             let mut state = self.lock();
             state.closing = true;
-            state.waiting.iter().for_each(|newcomer| newcomer.wake.notify_one());
+            state.newcomers.iter().for_each(|newcomer| newcomer.wake.notify_one());
         }
         let mut websockets = Vec::new();
         for slot in self.slots() {
-            let mut doing = slot.doing();
-            doing.closing = true;
-            match &doing.websocket {
+            let mut activity = slot.activity();
+            activity.closing = true;
+            match &activity.websocket {
                 Some(outbox) => websockets.push(Arc::clone(outbox)),
-                None => slot.ends_receiving(),
+                None => slot.shut_receiving(),
             }
         }
         close_all(websockets.iter(), close);
@@ -323,7 +332,7 @@ impl Connections {
     pub fn cut_off(&self) {
         let own = thread::current().id();
         for slot in self.slots().iter().filter(|slot| slot.thread != own) {
-            let websocket = slot.doing().websocket.clone();
+            let websocket = slot.activity().websocket.clone();
             websocket.map(|outbox| outbox.close());
             // Fails when the peer has gone already.
             let _ = slot.stream.shutdown(Shutdown::Both);
@@ -384,101 +393,101 @@ impl SlotGuard {
     /// has come: it may be asked to make room. A client that has just connected gets a second to
     /// begin.
     #[inline(never)]
-    pub fn is_idle(&self, first: bool) {
-        self.slot.doing().idle = Some(if first { after(SILENT) } else { Instant::now() });
+    pub fn set_idle(&self, first: bool) {
+        self.slot.activity().idle = Some(if first { after(SILENT) } else { Instant::now() });
         // Read after the slot's lock was held, and written before a newcomer takes that lock:
         // either the newcomer sees that this connection is idle, or this thread sees the newcomer.
         if self.connections.seeking.load(Ordering::Relaxed) > 0 {
-            self.connections.tell_a_newcomer(&self.slot);
+            self.connections.wake_a_newcomer(&self.slot);
         }
     }
 
     /// Notes that the connection is not idle any more. Returns whether it was asked to end.
-    pub fn is_busy(&self) -> bool {
-        let mut doing = self.slot.doing();
-        doing.idle = None;
-        doing.closing
+    pub fn set_busy(&self) -> bool {
+        let mut activity = self.slot.activity();
+        activity.idle = None;
+        activity.closing
     }
 
     /// Notes for whom a proxy speaks from here on. Returns false when the client's address has as
     /// many connections as it may.
     #[inline(never)]
-    pub fn speaks_for(&self, client: SocketAddr) -> bool {
-        self.slot.doing().client = client;
-        self.stops_speaking();
+    pub fn count_client(&self, client: SocketAddr) -> bool {
+        self.slot.activity().client = client;
+        self.release_client();
         let client = network(client.ip());
         // It may have seen its last answer before that one's count has ended: so a moment, once.
-        let mut counted = self.connections.lock().count_for(client);
+        let mut counted = self.connections.lock().count(client);
         if !counted {
             thread::sleep(CROSSING);
-            counted = self.connections.lock().count_for(client);
+            counted = self.connections.lock().count(client);
         }
-        self.counts_for.set(Some(client).filter(|_| counted));
+        self.counted.set(Some(client).filter(|_| counted));
         counted
     }
 
     /// Notes that a proxy's connection speaks for nobody until its next request.
-    pub fn stops_speaking(&self) {
-        if let Some(client) = self.counts_for.take() {
+    pub fn release_client(&self) {
+        if let Some(client) = self.counted.take() {
             let mut state = self.connections.lock();
             state.release(client);
-            state.hand_on();
+            state.hand_over_slots();
         }
     }
 }
 
 impl Slot {
     /// Notes the path of the request that is answered from here on.
-    pub fn answering(&self, path: &str) {
-        self.doing().path = Some(path.to_string());
+    pub fn set_path(&self, path: &str) {
+        self.activity().path = Some(path.to_string());
     }
 
     /// Notes whether a handler is running.
-    pub fn running(&self, running: bool) {
-        self.running.store(running, Ordering::Relaxed);
+    pub fn set_handling(&self, handling: bool) {
+        self.handling.store(handling, Ordering::Relaxed);
     }
 
     fn client_and_path(&self) -> (SocketAddr, Option<String>) {
-        let doing = self.doing();
-        let running = self.running.load(Ordering::Relaxed);
-        (doing.client, doing.path.clone().filter(|_| running))
+        let activity = self.activity();
+        let handling = self.handling.load(Ordering::Relaxed);
+        (activity.client, activity.path.clone().filter(|_| handling))
     }
 
     /// Notes that the connection has become a WebSocket. Returns whether the server is closing:
     /// then its Close frame is the caller's to send.
-    pub fn becomes(&self, websocket: &Arc<Outbox>) -> bool {
-        let mut doing = self.doing();
-        doing.websocket = Some(Arc::clone(websocket));
-        self.running(false);
-        doing.closing
+    pub fn upgrade(&self, websocket: &Arc<Outbox>) -> bool {
+        let mut activity = self.activity();
+        activity.websocket = Some(Arc::clone(websocket));
+        self.set_handling(false);
+        activity.closing
     }
 
     /// Returns whether the connection is of the newcomer's address, and counts as it does.
-    fn is_own_of(&self, newcomer: &Newcomer) -> bool {
+    fn counts_like(&self, newcomer: &Newcomer) -> bool {
         self.network == newcomer.network && self.proxy == newcomer.proxy
     }
 
     /// Asks the connection to end. Returns false if it is not idle any more, and is left alone.
-    fn makes_room(&self) -> bool {
-        let mut doing = self.doing();
-        let idle = doing.idle.take().is_some();
-        doing.closing |= idle;
+    fn evict(&self) -> bool {
+        let mut activity = self.activity();
+        let idle = activity.idle.take().is_some();
+        activity.closing |= idle;
         idle
     }
 
     /// Shuts the receiving side, which wakes the thread that reads. An answer can still be written.
-    fn ends_receiving(&self) {
+    fn shut_receiving(&self) {
         // Fails when the peer has gone already.
         let _ = self.stream.shutdown(Shutdown::Read);
     }
 
     /// Returns whether the connection was asked to end.
     pub fn is_closing(&self) -> bool {
-        self.doing().closing
+        self.activity().closing
     }
 
-    fn doing(&self) -> MutexGuard<'_, Doing> {
-        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -500,10 +509,10 @@ impl Drop for SlotGuard {
     fn drop(&mut self) {
         let mut state = self.connections.lock();
         state.slots.remove(&self.number);
-        if let Some(network) = self.counts_for.get() {
+        if let Some(network) = self.counted.get() {
             state.release(network);
         }
-        state.hand_on();
+        state.hand_over_slots();
         // Nobody waits before, and waking nobody costs a system call.
         if state.closing {
             self.connections.changed.notify_all();

@@ -45,7 +45,7 @@ pub(crate) enum Event<'a> {
 }
 
 /// Told what happens, on the connection's thread, one event at a time.
-pub(crate) type Listener<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
+pub(crate) type EventHandler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
 
 /// Answers the opening handshake and, when the request came over a connection, runs the whole
 /// conversation before it returns. The response is the 101, or a refusal, for which the socket is
@@ -53,33 +53,33 @@ pub(crate) type Listener<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<()
 pub(crate) fn open(
     request: &Request,
     protocols: &[&str],
-    listener: Listener,
+    handler: EventHandler,
 ) -> Result<Response, Error> {
-    match begin(request, protocols)? {
-        Begun::Not(response) => Ok(response),
-        Begun::Conversation(mut conversation) => {
-            conversation.run(listener);
+    match upgrade(request, protocols)? {
+        Opening::Answered(response) => Ok(response),
+        Opening::Opened(mut conversation) => {
+            conversation.run(handler);
             // The handler goes on after its conversation, and may not return.
-            conversation.slot.running(true);
+            conversation.slot.set_handling(true);
             // The client got the 101 with its fields long ago; nobody needs them any more.
             Ok(Response::new().code(101))
         }
     }
 }
 
-enum Begun<'a> {
+enum Opening<'a> {
     /// There is nobody to talk to.
-    Not(Response),
-    Conversation(Box<Conversation<'a>>),
+    Answered(Response),
+    Opened(Box<Conversation<'a>>),
 }
 
 /// Answers the opening handshake. Not inlined: its locals would lie on the stack for as long as the
 /// conversation lasts.
 #[inline(never)]
-fn begin<'a>(request: &'a Request, protocols: &[&str]) -> Result<Begun<'a>, Error> {
+fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, Error> {
     let mut response = match accept(request.head(), &request.service().origins, protocols) {
         Ok(response) => response,
-        Err(refusal) => return Ok(Begun::Not(refused(request, refusal))),
+        Err(refusal) => return Ok(Opening::Answered(refuse(request, refusal))),
     };
     let session = request.session();
     if let Some(cookie) = request.set_cookie() {
@@ -87,7 +87,7 @@ fn begin<'a>(request: &'a Request, protocols: &[&str]) -> Result<Begun<'a>, Erro
     }
     let (slot, socket) = match (request.slot(), request.take_socket()) {
         (Some(slot), Some(socket)) => (slot, socket),
-        _ => return Ok(Begun::Not(response)),
+        _ => return Ok(Opening::Answered(response)),
     };
     let first = response.encode_upgrade(unix_seconds())?;
     let stream = Arc::clone(socket.stream());
@@ -99,26 +99,26 @@ fn begin<'a>(request: &'a Request, protocols: &[&str]) -> Result<Begun<'a>, Erro
         Err(refused) => {
             log_line!(Info, "refused a WebSocket to {:?}: {}", request, refused);
             request.put_socket(socket);
-            return Ok(Begun::Not(Response::of_status(match refused {
+            return Ok(Opening::Answered(Response::of_status(match refused {
                 NotJoined::TooMany => 429,
                 NotJoined::Revoked => 403,
             })));
         }
     };
-    if slot.becomes(&outbox) {
+    if slot.upgrade(&outbox) {
         batch::close_all([&outbox].into_iter(), &going_away());
     }
     // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
     // it can be reached, by senders and by a shutdown.
     if !outbox.open() {
-        return Ok(Begun::Not(response));
+        return Ok(Opening::Answered(response));
     }
     log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
-    Ok(Begun::Conversation(Conversation::new(request, slot, socket, outbox, registration)))
+    Ok(Opening::Opened(Conversation::new(request, slot, socket, outbox, registration)))
 }
 
 /// Logs a refusal, and for a foreign page how to allow it; returns the answer.
-fn refused(request: &Request, refusal: Refusal) -> Response {
+fn refuse(request: &Request, refusal: Refusal) -> Response {
     let allow = match (refusal, request.header("origin")) {
         (Refusal::Origin, Some(origin)) => {
             format!("; to allow it: Server::allowed_origins([{:?}])", origin)
@@ -150,14 +150,14 @@ struct Conversation<'a> {
     in_batch: bool,
     /// Messages and bytes that came and are not in the outbox's counts yet. Here and not on the stack,
     /// where all that a handler calls lies on it.
-    came: (u64, u64),
+    received: (u64, u64),
     /// A ping was sent and nothing came since.
     pinged: bool,
     /// What had been written when something came last.
-    written: usize,
+    written_when_heard: usize,
     pace: Option<Box<Pace>>,
     /// The last frame ended a message, or was a ping, and is not counted yet.
-    uncounted: bool,
+    unpaced: bool,
 }
 
 /// Why a conversation ends.
@@ -198,11 +198,11 @@ impl<'a> Conversation<'a> {
             message_deadline: None,
             close_deadline: None,
             in_batch: false,
-            came: (0, 0),
+            received: (0, 0),
             pinged: false,
-            written: 0,
+            written_when_heard: 0,
             pace: Pace::new(request.service().shared.limits.messages_per_second),
-            uncounted: false,
+            unpaced: false,
         })
     }
 
@@ -211,32 +211,32 @@ impl<'a> Conversation<'a> {
     }
 
     #[inline(never)]
-    fn run(&mut self, listener: Listener) {
+    fn run(&mut self, handler: EventHandler) {
         let batch = BatchGuard::take(&self.outbox);
-        let end = self.converse(&batch, listener);
+        let end = self.serve(&batch, handler);
         batch.end();
         self.registration.leave();
-        let close = self.say_goodbye(end);
+        let close = self.close_connection(end);
         log_line!(Debug, "{} has gone", self.id());
         // Its error was logged, and there is nothing left to end.
-        let _ = self.call(listener, Event::Closed(close.as_ref()));
+        let _ = self.call_handler(handler, Event::Closed(close.as_ref()));
     }
 
-    fn converse(&mut self, batch: &BatchGuard, listener: Listener) -> End {
-        if let Err(code) = self.call(listener, Event::Opened) {
+    fn serve(&mut self, batch: &BatchGuard, handler: EventHandler) -> End {
+        if let Err(code) = self.call_handler(handler, Event::Opened) {
             return End::Failed(code);
         }
         loop {
-            if let Err(end) = self.batch(batch, listener).and_then(|()| self.read_more()) {
+            if let Err(end) = self.handle_batch(batch, handler).and_then(|()| self.read()) {
                 return end;
             }
         }
     }
 
     /// Handles everything that was read, and writes the answers.
-    fn batch(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
-        let result = self.frames(batch, listener);
-        let (messages, bytes) = std::mem::take(&mut self.came);
+    fn handle_batch(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
+        let result = self.handle_frames(batch, handler);
+        let (messages, bytes) = std::mem::take(&mut self.received);
         self.outbox.heard(messages, bytes);
         result?;
         self.in_batch = false;
@@ -252,10 +252,10 @@ impl<'a> Conversation<'a> {
     }
 
     /// Handles all whole frames that were read.
-    fn frames(&mut self, batch: &BatchGuard, listener: Listener) -> Result<(), End> {
+    fn handle_frames(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
         loop {
             // Here, where nothing that was received would lie on the stack meanwhile.
-            if let (true, Some(pace)) = (self.uncounted, &mut self.pace) {
+            if let (true, Some(pace)) = (self.unpaced, &mut self.pace) {
                 if !pace.count() {
                     return Err(End::TooMany);
                 }
@@ -263,15 +263,15 @@ impl<'a> Conversation<'a> {
             let (used, received) =
                 self.assembler.read(self.socket.unread(), self.limits).map_err(End::Violation)?;
             self.socket.consume(used);
-            self.came.1 += used as u64;
-            self.came.0 += u64::from(matches!(received, Some(Received::Message(_))));
+            self.received.1 += used as u64;
+            self.received.0 += u64::from(matches!(received, Some(Received::Message(_))));
             if received.is_some() && !self.assembler.in_progress() {
                 self.message_deadline = None;
             }
-            self.uncounted = matches!(received, Some(Received::Message(_) | Received::Ping(_)));
+            self.unpaced = matches!(received, Some(Received::Message(_) | Received::Ping(_)));
             match received {
                 None => return Ok(()),
-                Some(Received::Message(message)) => self.message(message, batch, listener)?,
+                Some(Received::Message(message)) => self.handle_message(message, batch, handler)?,
                 Some(Received::Ping(payload)) => {
                     let pong = Frame::new(OpCode::Pong, &payload);
                     if self.outbox.may_pong(&pong) {
@@ -288,15 +288,15 @@ impl<'a> Conversation<'a> {
     }
 
     /// Returns whether a part of a frame or of a message has come and the rest has not.
-    fn is_partial(&mut self) -> bool {
+    fn is_incomplete(&mut self) -> bool {
         self.assembler.in_progress() || !self.socket.unread().is_empty()
     }
 
-    fn message(
+    fn handle_message(
         &mut self,
         message: Message,
         batch: &BatchGuard,
-        listener: Listener,
+        handler: EventHandler,
     ) -> Result<(), End> {
         // After our own Close nothing counts but the client's (RFC 6455, 5.5.1).
         if self.outbox.is_closing() {
@@ -306,30 +306,30 @@ impl<'a> Conversation<'a> {
         // next, or one came before. The clock sees to it that this is not long.
         self.in_batch = self.in_batch || whole_frame(self.socket.unread());
         batch.cork(self.in_batch);
-        self.call(listener, Event::Message(message)).map_err(End::Failed)
+        self.call_handler(handler, Event::Message(message)).map_err(End::Failed)
     }
 
     /// Calls the handler, and notes for a shutdown that it runs. Its error, or its panic, ends this
     /// conversation with the code and nothing else.
-    fn call(&self, listener: Listener, event: Event) -> Result<(), CloseCode> {
-        self.slot.running(true);
-        let result = catch_unwind(AssertUnwindSafe(|| listener(self.id(), event)));
-        self.slot.running(false);
+    fn call_handler(&self, handler: EventHandler, event: Event) -> Result<(), CloseCode> {
+        self.slot.set_handling(true);
+        let result = catch_unwind(AssertUnwindSafe(|| handler(self.id(), event)));
+        self.slot.set_handling(false);
         match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(self.id(), &error)),
-            Err(_) => Err(panicked(self.id())),
+            Ok(Err(error)) => Err(handler_failed(self.id(), &error)),
+            Err(_) => Err(handler_panicked(self.id())),
         }
     }
 
     /// Waits for bytes. Pings when none came for a while; gives up on a message that does not
     /// become whole and on a client that does not answer a ping.
     #[inline(never)]
-    fn read_more(&mut self) -> Result<(), End> {
+    fn read(&mut self) -> Result<(), End> {
         if let Some(pace) = &mut self.pace {
             pace.begin_read();
         }
-        self.message_deadline = match (self.is_partial(), self.message_deadline) {
+        self.message_deadline = match (self.is_incomplete(), self.message_deadline) {
             (false, _) => None,
             (true, None) => Some(after(self.limits.message_timeout)),
             (true, known) => known,
@@ -349,15 +349,15 @@ impl<'a> Conversation<'a> {
                 Ok(0) => return Err(End::Lost),
                 Ok(_) => {
                     self.pinged = false;
-                    self.written = self.outbox.written();
+                    self.written_when_heard = self.outbox.written();
                     if let Some(pace) = &mut self.pace {
                         pace.end_read();
                     }
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
-                Err(_) if past(self.close_deadline) => return Err(End::Lost),
-                Err(_) if past(self.message_deadline) => return Err(End::Slow),
+                Err(_) if has_passed(self.close_deadline) => return Err(End::Lost),
+                Err(_) if has_passed(self.message_deadline) => return Err(End::Slow),
                 // What waits for the client has a deadline of its own; a ping would wait behind it.
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
@@ -380,27 +380,31 @@ impl<'a> Conversation<'a> {
         if !self.pinged {
             return limits.ping_interval;
         }
-        let unheard = self.outbox.written().wrapping_sub(self.written) as u64;
+        let unheard = self.outbox.written().wrapping_sub(self.written_when_heard) as u64;
         let way = Duration::from_secs(unheard / WRITE_RATE).min(limits.write_timeout);
         limits.pong_timeout.saturating_add(way)
     }
 
     /// Logs what the client is told, and why.
-    fn told(&self, code: CloseCode, why: String) -> (CloseCode, String) {
+    fn log_close(&self, code: CloseCode, why: String) -> (CloseCode, String) {
         log_line!(Info, "closed {} with {}: {}", self.id(), code, why);
         (code, why)
     }
 
     /// Tells the client why, and lets it read that. Returns the client's Close frame.
     #[inline(never)]
-    fn say_goodbye(&mut self, end: End) -> Option<CloseFrame> {
+    fn close_connection(&mut self, end: End) -> Option<CloseFrame> {
         let too_much = CloseCode::POLICY_VIOLATION;
         let (code, reason) = match &end {
             End::Close(close) => (close.code, close.reason.clone()),
-            End::Violation(violation) => self.told(violation.close_code(), violation.to_string()),
-            End::Slow => self.told(too_much, "the message took too long".to_string()),
-            End::TooMany => self.told(too_much, "too many messages".to_string()),
-            End::Silent => self.told(CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string()),
+            End::Violation(violation) => {
+                self.log_close(violation.close_code(), violation.to_string())
+            }
+            End::Slow => self.log_close(too_much, "the message took too long".to_string()),
+            End::TooMany => self.log_close(too_much, "too many messages".to_string()),
+            End::Silent => {
+                self.log_close(CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string())
+            }
             End::Failed(code) => (*code, String::new()),
             End::Lost => {
                 self.outbox.close();
@@ -425,7 +429,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-fn past(deadline: Option<Instant>) -> bool {
+fn has_passed(deadline: Option<Instant>) -> bool {
     deadline.map_or(false, |deadline| deadline <= Instant::now())
 }
 
@@ -440,7 +444,7 @@ fn whole_frame(bytes: &[u8]) -> bool {
 // Not inlined: what they need to write a line would lie beneath every call of a handler.
 
 #[inline(never)]
-fn failed(id: &SessionId, error: &Error) -> CloseCode {
+fn handler_failed(id: &SessionId, error: &Error) -> CloseCode {
     // Quoted: the text may hold what a client sent, and no line break of that.
     let (code, why) = (error.close_code(), error.to_string());
     let own = code == CloseCode::INTERNAL_ERROR;
@@ -450,7 +454,7 @@ fn failed(id: &SessionId, error: &Error) -> CloseCode {
 }
 
 #[inline(never)]
-fn panicked(id: &SessionId) -> CloseCode {
+fn handler_panicked(id: &SessionId) -> CloseCode {
     log_line!(Error, "the handler of {} panicked", id);
     CloseCode::INTERNAL_ERROR
 }

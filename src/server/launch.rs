@@ -41,7 +41,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    handlers: Vec<Handler>,
+    routes: Vec<Handler>,
     limits: Limits,
     keys: Option<SessionKeys>,
     secure: bool,
@@ -53,9 +53,9 @@ pub struct Server {
 
 impl Server {
     /// Returns a server with these routes and the default settings.
-    pub fn new(handlers: Vec<Handler>) -> Server {
+    pub fn new(routes: Vec<Handler>) -> Server {
         Server {
-            handlers,
+            routes,
             limits: Limits::default(),
             keys: None,
             secure: false,
@@ -173,7 +173,7 @@ impl Server {
     /// one, or a relay without session keys, [`Error::Entropy`], [`Error::Io`] when there are no
     /// descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
-        let router = Router::new(self.handlers)?;
+        let router = Router::new(self.routes)?;
         if !is_token(self.cookie_name.as_bytes()) {
             return Err(Error::Setting(format!("{:?} is no cookie name", self.cookie_name)));
         }
@@ -255,7 +255,7 @@ impl Listening {
     /// that handler's connection has ended too, up to [`Limits::drain_timeout`]. Error:
     /// [`Error::Io`] when not even one thread can be started.
     pub fn serve(self) -> Result<(), Error> {
-        if let Err(error) = self.acceptor.open() {
+        if let Err(error) = self.acceptor.start() {
             self.acceptor.close();
             return Err(error.into());
         }

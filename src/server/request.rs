@@ -359,13 +359,13 @@ impl Request {
             Some(user) => cookie.user(user, revoked::issue_time(user)),
             None => cookie.guest(),
         };
-        *self.session_slot() = Some((new, true));
+        *self.lock_session() = Some((new, true));
     }
 
     pub(crate) fn session(&self) -> Session {
         let guest = || (self.service.cookie.guest(), true);
         let read = || self.known_sessions().next().unwrap_or_else(guest);
-        self.session_slot().get_or_insert_with(read).0
+        self.lock_session().get_or_insert_with(read).0
     }
 
     /// Returns the sessions of the request's cookies that are valid and were not ended, each with whether
@@ -380,14 +380,14 @@ impl Request {
     pub(crate) fn set_cookie(&self) -> Option<String> {
         // One that ended meanwhile, by another request, is not renewed: it would outlive the list.
         let wanted = |(session, unsent): &(Session, bool)| *unsent && !revoked::is_ended(session);
-        let (session, _) = (*self.session_slot()).filter(wanted)?;
+        let (session, _) = (*self.lock_session()).filter(wanted)?;
         Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
     /// Returns whether a handler asked for the session, so that the answer is for this client
     /// alone.
     pub(crate) fn is_private(&self) -> bool {
-        self.session_slot().is_some()
+        self.lock_session().is_some()
     }
 
     pub(crate) fn head(&self) -> &Head {
@@ -412,7 +412,7 @@ impl Request {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     }
 
-    fn session_slot(&self) -> MutexGuard<'_, Option<(Session, bool)>> {
+    fn lock_session(&self) -> MutexGuard<'_, Option<(Session, bool)>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -91,12 +91,12 @@ pub(crate) type Parameters = Vec<(String, String)>;
 impl Router {
     /// Returns the router. Error: a pattern without a leading `/`, without a name behind `:`, or
     /// with a `*` that is not its last segment.
-    pub fn new(handlers: Vec<Handler>) -> Result<Router, Error> {
-        let route = |handler: Handler| match segments(&handler.pattern) {
-            Some(segments) => Ok((segments, handler.controller)),
-            None => Err(Error::Setting(format!("{:?} is no route pattern", handler.pattern))),
+    pub fn new(routes: Vec<Handler>) -> Result<Router, Error> {
+        let compiled = |route: Handler| match segments(&route.pattern) {
+            Some(segments) => Ok((segments, route.controller)),
+            None => Err(Error::Setting(format!("{:?} is no route pattern", route.pattern))),
         };
-        let routes = handlers.into_iter().map(route).collect::<Result<_, _>>()?;
+        let routes = routes.into_iter().map(compiled).collect::<Result<_, _>>()?;
         Ok(Router { routes, windows: WINDOWS_NAMES })
     }
 

@@ -13,6 +13,8 @@ mod deadlines;
 #[cfg(test)]
 mod draws;
 #[cfg(test)]
+mod eviction;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod forwarded;
@@ -25,15 +27,13 @@ mod names;
 #[cfg(test)]
 pub mod pauses;
 #[cfg(test)]
-mod places;
-#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod revoked;
 #[cfg(test)]
-mod room;
-#[cfg(test)]
 mod sending;
+#[cfg(test)]
+mod slots;
 #[cfg(test)]
 mod threads;
 #[cfg(test)]

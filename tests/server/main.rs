@@ -5,10 +5,10 @@ mod loopback;
 
 mod controllers;
 mod deadlines;
+mod eviction;
 mod exhaustion;
 mod http;
 mod proxy;
-mod room;
 mod routes;
 mod sessions;
 mod shutdown;

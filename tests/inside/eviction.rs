@@ -22,24 +22,24 @@ fn connections(connections: usize, connections_per_address: usize) -> Arc<Connec
 }
 
 /// A connection from an address, or from one of a proxy's.
-struct Seated {
+struct Admitted {
     stub: Arc<Stub>,
-    place: Option<SlotGuard>,
+    slot: Option<SlotGuard>,
 }
 
-fn guard(connections: &Arc<Connections>, ip: &str, proxy: bool) -> Seated {
+fn guard(connections: &Arc<Connections>, ip: &str, proxy: bool) -> Admitted {
     let stub = Stub::new(Script::default());
     let peer = SocketAddr::new(ip.parse().expect("an address"), 1);
-    let place = connections.admit(stub.clone(), peer, proxy);
-    Seated { stub, place }
+    let slot = connections.admit(stub.clone(), peer, proxy);
+    Admitted { stub, slot }
 }
 
-impl Seated {
+impl Admitted {
     /// Makes it idle, later than all that were before.
-    fn idle(self, first: bool) -> Seated {
+    fn idle(self, first: bool) -> Admitted {
         let now = Instant::now();
         while Instant::now() == now {}
-        self.place.as_ref().expect("it was admitted").is_idle(first);
+        self.slot.as_ref().expect("it was admitted").set_idle(first);
         self
     }
 
@@ -49,7 +49,7 @@ impl Seated {
 }
 
 /// Has a newcomer wait on a thread of its own.
-fn newcomer(connections: &Arc<Connections>) -> JoinHandle<Seated> {
+fn newcomer(connections: &Arc<Connections>) -> JoinHandle<Admitted> {
     let connections = Arc::clone(connections);
     std::thread::spawn(move || guard(&connections, "192.0.2.2", false))
 }
@@ -63,8 +63,8 @@ fn wait_until(so: impl Fn() -> bool) {
 }
 
 /// Returns which of them were asked to make room.
-fn asked(all: &[&Seated]) -> Vec<bool> {
-    all.iter().map(|seated| seated.was_asked()).collect()
+fn asked(all: &[&Admitted]) -> Vec<bool> {
+    all.iter().map(|admitted| admitted.was_asked()).collect()
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longe
     let connections = connections(5, 0);
     let [busy, stranger, own, own_younger, again] =
         ["fd00::1", "fd00:1::1", "fd00::2", "fd00::3", "fd00::4"].map(|ip| {
-            let seated = guard(&connections, ip, false);
-            seated.idle(false)
+            let admitted = guard(&connections, ip, false);
+            admitted.idle(false)
         });
-    assert!(!busy.place.as_ref().expect("room").is_busy(), "nobody asked it to end");
+    assert!(!busy.slot.as_ref().expect("room").set_busy(), "nobody asked it to end");
     // A request later it is the youngest.
-    again.place.as_ref().expect("room").is_busy();
+    again.slot.as_ref().expect("room").set_busy();
     let again = again.idle(false);
     let all = [&busy, &stranger, &own, &own_younger, &again];
     // None leaves, so each newcomer is refused, and has asked one.
@@ -88,10 +88,10 @@ fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longe
         ("fd00:1::9", [false, true, true, true, true]),
         ("fd00::9", [false, true, true, true, true]),
     ] {
-        assert!(guard(&connections, newcomer, false).place.is_none());
+        assert!(guard(&connections, newcomer, false).slot.is_none());
         assert_eq!(asked(&all), expected, "after {}", newcomer);
     }
-    assert!(own.place.as_ref().expect("room").is_busy(), "it knows that it is to end");
+    assert!(own.slot.as_ref().expect("room").set_busy(), "it knows that it is to end");
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn where_an_address_has_all_its_places_only_one_of_its_own_makes_room() {
     let proxy = guard(&connections, "192.0.2.1", true).idle(false);
     let own = guard(&connections, "192.0.2.1", false).idle(false);
     for _ in 0..2 {
-        assert!(guard(&connections, "192.0.2.1", false).place.is_none());
+        assert!(guard(&connections, "192.0.2.1", false).slot.is_none());
         assert_eq!(asked(&[&stranger, &proxy, &own]), [false, false, true]);
     }
-    assert!(guard(&connections, "192.0.2.3", false).place.is_some(), "another address has room");
+    assert!(guard(&connections, "192.0.2.3", false).slot.is_some(), "another address has room");
     assert_eq!(asked(&[&stranger, &proxy, &own]), [false, false, true]);
 }
 
@@ -116,7 +116,7 @@ fn a_connection_that_has_just_come_gets_its_time_to_say_something() {
     let mut newcomer = guard(&connections, "192.0.2.1", false);
     assert!(!silent.was_asked() || begun.elapsed() >= SILENT);
     while !silent.was_asked() {
-        assert!(newcomer.place.is_none() && begun.elapsed() < PATIENCE);
+        assert!(newcomer.slot.is_none() && begun.elapsed() < PATIENCE);
         newcomer = guard(&connections, "192.0.2.1", false);
     }
     assert!(begun.elapsed() >= SILENT);
@@ -132,8 +132,8 @@ fn a_place_that_becomes_free_is_given_to_the_newcomer_that_waits_and_not_to_a_la
         wait_until(|| leaving.was_asked());
         drop(leaving);
         let later = guard(&connections, "192.0.2.3", false);
-        if waits.join().expect("no panic").place.is_some() {
-            assert!(later.place.is_none(), "there is one place");
+        if waits.join().expect("no panic").slot.is_some() {
+            assert!(later.slot.is_none(), "there is one slot");
             return;
         }
     }
@@ -153,7 +153,7 @@ fn a_connection_that_becomes_idle_while_a_newcomer_waits_makes_room_at_once() {
         let busy = busy.idle(false);
         wait_until(|| busy.was_asked() || waits.is_finished());
         drop(busy);
-        if waits.join().expect("no panic").place.is_some() {
+        if waits.join().expect("no panic").slot.is_some() {
             return;
         }
     }
@@ -168,7 +168,7 @@ fn newcomers_that_wait_are_refused_when_the_server_closes() {
     wait_until(|| connections.seeking.load(Ordering::Relaxed) == 1 || waits.is_finished());
     connections.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
     drop(leaving);
-    assert!(waits.join().expect("no panic").place.is_none());
+    assert!(waits.join().expect("no panic").slot.is_none());
     assert_eq!((connections.len(), connections.seeking.load(Ordering::Relaxed)), (0, 0));
 }
 
@@ -191,18 +191,18 @@ fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
         Script { input: GET.iter().copied().collect(), stays: true, crosses, ..Script::default() };
     let stub = Stub::new(script);
     let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-    let place = connections.admit(stub.clone(), peer, false).expect("room");
+    let slot = connections.admit(stub.clone(), peer, false).expect("room");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Moved, so that it ends with the connection.
-            let place = place;
-            serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &place);
+            let slot = slot;
+            serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &slot);
         });
         let begun = Instant::now();
         let answered = || stub.script().output.ends_with(b"\r\n\r\n");
         while !answered() || matches!(asks, Asks::Newcomer) {
             assert!(begun.elapsed() < PATIENCE, "it does not end");
-            if answered() && guard(&connections, "192.0.2.2", false).place.is_some() {
+            if answered() && guard(&connections, "192.0.2.2", false).slot.is_some() {
                 return;
             }
             std::thread::yield_now();

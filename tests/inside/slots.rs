@@ -26,10 +26,10 @@ fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
         let stranger = admit(other).expect("another address has places of its own");
         assert_eq!(connections.len(), 3);
         drop(first);
-        let third = admit(one).expect("the place of who left");
+        let third = admit(one).expect("the slot of who left");
         assert!(admit(one).is_none(), "and no more than that");
         drop((second, third));
-        let places = [admit(one), admit(one)].map(|place| place.expect("both are free again"));
+        let places = [admit(one), admit(one)].map(|slot| slot.expect("both are free again"));
         assert!(admit(one).is_none());
         drop((places, stranger));
         assert_eq!(connections.len(), 0, "round {}", round);
