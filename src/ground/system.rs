@@ -45,9 +45,9 @@ pub(crate) fn start_thread(
 /// Threads for which any Linux has room.
 const MANY: usize = 4096;
 
-/// Returns whether the system has mappings for so many threads. Each takes four on Linux: its stack,
-/// the stack of its signal handlers, and a guard before each. Where they run out in a thread that has
-/// started, std ends the process; so an eighth is left for everything else.
+/// Returns whether the system has mappings for so many threads. Each takes four on Linux: its
+/// stack, the stack of its signal handlers, and a guard before each. Where they run out in a thread
+/// that has started, std ends the process; so an eighth is left for everything else.
 pub(crate) fn fits(threads: usize, mappings: Option<usize>) -> bool {
     mappings.map_or(true, |most| threads.saturating_mul(4) <= most - most / 8)
 }
@@ -103,4 +103,17 @@ pub(crate) fn unix_seconds() -> u64 {
 pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Calls a function in a stack frame of its own, which is gone when it returns.
+///
+/// A thread spends its life blocked in a read or in a handler, with the frames of its callers
+/// beneath it, and a page of stack that was touched once stays in memory until the thread ends.
+/// Left alone, the compiler merges small functions into their caller, whose frame then has room for
+/// the locals of all of them at once. So whatever runs before or after the long call is kept apart:
+/// functions by `#[inline(never)]`, all over this crate, and closures by this. It is what lets a
+/// silent connection do with two pages of stack, and `tests/small` measures it.
+#[inline(never)]
+pub(crate) fn apart<T>(function: impl FnOnce() -> T) -> T {
+    function()
 }

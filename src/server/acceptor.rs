@@ -1,8 +1,32 @@
-//! Threads that accept connections, and each serves the one that it accepted.
+//! The threads that accept connections. Each serves the connection that it has accepted.
 //!
-//! Threads wait in `accept` on the shared socket; who accepts serves. One is started only when
-//! none is left in `accept`, and after serving up to eight stay there. So a short connection
-//! costs no thread start. What is rare is not inlined: the stack beneath a connection is small.
+//! ```text
+//!     ┌────────────── fewer than eight accept: accept again ───────────────┐
+//!     ▼                                                                    │
+//! block in accept ── none left there? start a thread ── serve the connection ── end
+//!     │    ▲
+//!     └────┘ no descriptors: one thread backs off and tries again, the others end
+//! ```
+//!
+//! # Theory of operation
+//!
+//! *Threads.* All of them block in `accept` on one listening socket, and the system picks one for
+//! each connection. Before that thread serves, it starts another if none is left in `accept`;
+//! afterwards it accepts again, unless [`SPARE_THREADS`] do already. So a connection costs the
+//! start of a thread only when there is none to spare, and a quiet server keeps a few threads.
+//!
+//! *The lock* guards the counts and the listening socket. A thread is started and counted under one
+//! lock, so that nobody sees a server in which no thread accepts and starts a second one. Nothing
+//! else that may take long happens inside: no `accept`, no write, no connection.
+//!
+//! *Waiting.* A thread waits in `accept` until a connection comes or the acceptor closes. After a
+//! failed `accept` one thread waits for 5 ms, doubling to a second, and less if a connection ends,
+//! since that frees a descriptor. A client that is refused has a second to take the answer; at most
+//! [`SPARE_THREADS`] threads wait for such clients, so that refusals never take all threads.
+//!
+//! *Closing.* A thread holds the listening socket only while it is in `accept`. `close` drops the
+//! shared reference first and then wakes those threads, so the port is free once they have looked,
+//! however long a handler keeps its own thread.
 
 use crate::ground::limits::{LINGER_QUIET, SPARE_THREADS};
 use crate::ground::logger::log_line;
@@ -22,42 +46,43 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a client that is refused gets to take the answer.
+/// Longest wait for a client to take the answer that refuses it.
 const REFUSAL: Duration = Duration::from_secs(1);
-/// First and longest pause after a failed accept.
+/// First and longest pause after a failed `accept`.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// The way in: the listening socket, and what whoever comes in is served with.
+/// The listening socket of a server, its threads, and what they serve with.
 pub(crate) struct Acceptor {
     pub address: SocketAddr,
     pub router: Router,
     pub service: Arc<Service>,
     pub connections: Arc<Connections>,
-    /// Held to count, and while a thread is started: those in `accept` must be counted before
-    /// the next one looks.
+    /// Held to count and while a thread is started, never in `accept` or while a client is served.
     threads: Mutex<Threads>,
+    /// Notified when a thread ends, when a connection has ended while one backs off, and by
+    /// `close`.
     changed: Condvar,
 }
 
-/// The threads.
+/// The threads of a server.
 #[derive(Default)]
 struct Threads {
     /// Threads in `accept`.
     accepting: usize,
     /// Threads in all.
     total: usize,
-    /// Threads that tell somebody that there is no room.
+    /// Threads that refuse a client.
     refusing: usize,
-    /// A thread waits for descriptors.
+    /// Whether one of them waits after a failed `accept`.
     backing_off: bool,
-    /// Until the acceptor closes; it goes with the last thread that waits in `accept`.
+    /// `None` once the acceptor has closed.
     listener: Option<Arc<TcpListener>>,
-    /// A clone of the listening socket, made while there are descriptors.
+    /// What wakes the threads in `accept`; made at the start, when there are descriptors for it.
     waker: Option<TcpStream>,
 }
 
 impl Acceptor {
-    /// Returns an acceptor at which nobody waits.
+    /// Returns an acceptor without threads.
     pub fn new(
         listener: TcpListener,
         address: SocketAddr,
@@ -71,12 +96,11 @@ impl Acceptor {
         Ok(Arc::new(Acceptor { address, router, service, connections, threads, changed }))
     }
 
-    /// Lets clients in from here on. Error: no thread can be started.
+    /// Starts the first thread. Error: the system has none.
     pub fn start(self: &Arc<Acceptor>) -> io::Result<()> {
         self.start_thread(&mut self.threads())
     }
 
-    /// Starts a thread that waits in `accept`.
     #[inline(never)]
     fn start_thread(self: &Arc<Acceptor>, threads: &mut Threads) -> io::Result<()> {
         let acceptor = Arc::clone(self);
@@ -90,11 +114,11 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Accepts and serves until the acceptor closes, or enough others wait.
+    /// Accepts and serves until the acceptor closes or enough other threads accept.
     fn accept_and_serve(self: Arc<Acceptor>) {
         let mut backoff = BACKOFF.0;
         loop {
-            // Not kept while a client is served: whoever is stuck there would keep the port.
+            // Dropped before a client is served: a handler that is stuck must not keep the port.
             let listener = self.threads().listener.clone();
             let accepted = match listener {
                 Some(listener) => listener.accept(),
@@ -109,14 +133,14 @@ impl Acceptor {
                     self.serve_accepted(stream, canonical_socket(peer));
                     let mut threads = self.threads();
                     if threads.backing_off {
-                        self.changed.notify_all(); // here is a descriptor
+                        self.changed.notify_all(); // a descriptor is free
                     }
                     if threads.accepting >= SPARE_THREADS {
                         break;
                     }
                     threads.accepting += 1;
                 }
-                // The client has gone before it was accepted.
+                // The client went away before it was accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     if !self.back_off(&error, &mut backoff) {
@@ -129,8 +153,9 @@ impl Acceptor {
         self.changed.notify_all();
     }
 
-    /// After a failed accept (no descriptors, most likely) one thread is left in `accept`, and
-    /// tries again after a pause, or when a connection ends. Returns whether it is this one.
+    /// Waits after a failed `accept`, most likely for a descriptor, so that the server neither ends
+    /// nor spins. Returns false when another thread does so, or the acceptor has closed: this one
+    /// ends.
     #[inline(never)]
     fn back_off(&self, error: &io::Error, backoff: &mut Duration) -> bool {
         {
@@ -142,9 +167,9 @@ impl Acceptor {
             threads.backing_off = true;
         }
         if *backoff == BACKOFF.0 {
-            log_line!(Error, "cannot accept connections: {}; trying again", error);
+            log_line!(Error, "cannot accept on {}: {}; trying again", self.address, error);
         }
-        // Ends early also when the acceptor closes, which the next accept will tell.
+        // Closing ends this wait too; the loop then finds no listener.
         let waited = self.changed.wait_timeout(self.threads(), *backoff);
         waited.unwrap_or_else(PoisonError::into_inner).0.backing_off = false;
         *backoff = (*backoff * 2).min(BACKOFF.1);
@@ -161,12 +186,12 @@ impl Acceptor {
                 _ => Ok(()),
             }
         };
-        // A panic here would be the library's own fault; it may not cost the thread's place.
+        // A panic here is a fault of the library's own. The thread must survive it to be counted.
         let served = catch_unwind(AssertUnwindSafe(|| match follower {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
-                log_line!(Error, "cannot start a thread: {}", error);
-                self.refuse(Arc::new(stream), peer);
+                log_line!(Error, "cannot start a thread to accept after {}: {}", peer, error);
+                self.refuse(Arc::new(stream), peer, "no thread can be started");
             }
         }));
         if served.is_err() {
@@ -175,7 +200,7 @@ impl Acceptor {
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        // A small answer must not wait for a full packet. Fails when the client has gone.
+        // Or a small answer would wait for a full packet. An error means that the client has gone.
         if stream.set_nodelay(true).is_err() {
             return;
         }
@@ -187,14 +212,16 @@ impl Acceptor {
                 let socket = Socket::new(stream, limits.buffer);
                 serve(&self.router, &self.service, socket, &slot)
             }
-            None => self.refuse(stream, peer),
+            None => {
+                self.refuse(stream, peer, "all its connections are in use (Limits::connections)")
+            }
         }
     }
 
-    /// Tells a client that there is no room. Only a few are waited for while they read that, so
-    /// that they cannot take all threads; the rest is dropped.
+    /// Answers 503 and waits until the client has read it. While [`SPARE_THREADS`] threads do so,
+    /// further clients are disconnected without an answer.
     #[inline(never)]
-    fn refuse(&self, stream: Arc<dyn Stream>, peer: SocketAddr) {
+    fn refuse(&self, stream: Arc<dyn Stream>, peer: SocketAddr, why: &str) {
         {
             let mut threads = self.threads();
             if threads.refusing >= SPARE_THREADS {
@@ -202,7 +229,7 @@ impl Acceptor {
             }
             threads.refusing += 1;
         }
-        log_line!(Info, "there is no room for {}; it is told 503", peer);
+        log_line!(Info, "refused {} with 503: {}", peer, why);
         self.write_refusal(&*stream);
         Socket::new(stream, 0).linger(LINGER_QUIET);
         self.threads().refusing -= 1;
@@ -210,14 +237,13 @@ impl Acceptor {
 
     #[inline(never)]
     fn write_refusal(&self, stream: &dyn Stream) {
-        let full = Response::of_status(503);
-        if let Ok((bytes, _)) = full.encode(false, true, unix_seconds()) {
-            // Fails when the client has gone; there is nobody else to tell.
+        if let Ok((bytes, _)) = Response::of_status(503).encode(false, true, unix_seconds()) {
+            // An error means that the client has gone.
             let _ = write_all(stream, &bytes, after(REFUSAL));
         }
     }
 
-    /// Lets nobody in any more and wakes the threads at the acceptor.
+    /// Stops accepting, and wakes the threads in `accept`, which then end.
     pub fn close(&self) {
         let (accepting, waker) = {
             let mut threads = self.threads();
@@ -228,13 +254,13 @@ impl Acceptor {
         let woken = waker.map(|waker| waker.shutdown(Shutdown::Both));
         if !matches!(woken, Some(Ok(()))) {
             for _ in 0..accepting {
-                // A connection to oneself wakes one; when it fails there is none to wake.
+                // Each connection wakes one thread. An error means that none is left to wake.
                 let _ = TcpStream::connect_timeout(&reachable(self.address), REFUSAL);
             }
         }
     }
 
-    /// Waits until the threads have ended that serve nobody, or the longest time.
+    /// Waits until all threads without a connection have ended, for so long at most.
     pub fn wait_for_threads(&self, longest: Duration) {
         let busy = |threads: &mut Threads| threads.total > self.connections.len();
         drop(self.changed.wait_timeout_while(self.threads(), longest, busy));
@@ -251,8 +277,8 @@ impl std::fmt::Debug for Acceptor {
     }
 }
 
-/// Returns the address under which this machine reaches a listener: its own, or loopback for one
-/// that listens on all.
+/// Returns the address at which this machine reaches a listener: loopback for one that listens on
+/// all of the machine's addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(ref mut v4) if v4.ip().is_unspecified() => v4.set_ip(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,4 @@
-//! The life of one HTTP connection: request after request, until one side has enough.
+//! The life of one HTTP connection: request after request, until one side has had enough.
 //!
 //! ```text
 //! read a head ── read its body ── the controller ── write the response ── again
@@ -7,11 +7,34 @@
 //!          one answer, then close
 //! ```
 //!
-//! This file decides what a client is told after an error; the codes are in `error`'s table.
+//! This file decides what a client is told after an error; the codes are in the table of `error`.
 //!
-//! A WebSocket's whole life is one call of a controller, and the pages of stack that were touched
-//! are the thread's until it ends. So what is done before and after that call is not inlined: its
-//! locals would lie beneath it.
+//! # Theory of operation
+//!
+//! One thread does all of it, in order, and holds no lock while it reads, writes or runs a handler.
+//! So pipelined requests are answered in their order, and a client that does not read its answer is
+//! not read from.
+//!
+//! *Waiting.* Each wait has a deadline that is a total, so a byte now and then gains a client
+//! nothing:
+//!
+//! ```text
+//! the first head                    head_timeout      408, or a silent end when nothing has come
+//! the next request's first byte     idle_timeout      a silent end
+//! the rest of its head              head_timeout      408
+//! a body                            body_timeout      408; its size earns time at BODY_RATE
+//! the client to take an answer      write_timeout     the socket is shut; size earns at WRITE_RATE
+//! the client to end after that      LINGER            the socket is shut
+//! ```
+//!
+//! *Ending.* While a connection waits for a request of which nothing has come it is idle, and a
+//! newcomer to a full server, or a shutdown, may ask it to end by shutting its receiving side. The
+//! client may not know that yet, and its next request may cross. Such a request is answered like
+//! any other, with `Connection: close`, if all of it still arrives; otherwise the client is told
+//! 503, so that it knows that nothing was done.
+//!
+//! *Memory.* A WebSocket's whole life is one call of a controller. What runs before and after that
+//! call is kept off the stack beneath it: see [`apart`](crate::ground::system::apart).
 
 use crate::error::Error;
 use crate::ground::limits::{Limits, BODY_RATE, CROSSING, LINGER, REST_CROSSING};
@@ -38,11 +61,11 @@ use std::time::{Duration, Instant};
 
 /// Why no further request is read.
 enum End {
-    /// The client has gone, or was silent, between two requests.
+    /// The client has gone, or has been silent, between two requests.
     Quiet,
-    /// The client has gone in the middle of a request, or does not read its answer.
+    /// The client has gone in the middle of a request, or did not take its answer in time.
     Lost,
-    /// The client is told this status and text first.
+    /// The client is answered with this status and text first.
     Answer(u16, String),
 }
 
@@ -52,7 +75,7 @@ impl From<Error> for End {
     }
 }
 
-/// Serves a connection until it is over.
+/// Serves a connection to its end.
 pub(crate) fn serve(
     router: &Router,
     service: &Arc<Service>,
@@ -82,29 +105,25 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    /// Reads a request and gives it the socket. Without one the connection is over.
+    /// Reads a request, which then owns the socket. Returns `None` when the connection is over.
     #[inline(never)]
     fn next_request(&self, mut socket: Box<Socket>, first: bool) -> Option<Box<Request>> {
-        let mut head_only = false;
-        let read = self.read_head(&mut socket, first).and_then(|head| {
-            head_only = head.method == Method::Head;
-            let client = self.client_of(&head)?;
-            let body = self.read_body_of(&head, &mut socket)?;
-            Ok((head, body, client))
-        });
-        match read {
-            Ok((head, body, client)) => {
-                Some(Box::new(Request::new(head, body, client, self.service, self.slot, socket)))
-            }
-            Err(end) => {
-                self.refuse(&mut socket, end, head_only);
-                None
-            }
-        }
+        let (head, end) = match self.read_head(&mut socket, first) {
+            Err(end) => (None, end),
+            Ok(head) => match self.read_rest(&head, &mut socket) {
+                Ok((client, body)) => {
+                    let (service, slot) = (self.service, self.slot);
+                    return Some(Box::new(Request::new(head, body, client, service, slot, socket)));
+                }
+                Err(end) => (Some(head), end),
+            },
+        };
+        self.refuse(&mut socket, end, head.as_ref());
+        None
     }
 
-    /// Returns whose request it is: behind a proxy, another client's each time. An address has as
-    /// many connections as it may, whoever speaks for it.
+    /// Returns the client of a request, which a trusted proxy names, after counting the connection
+    /// for it: no address has more connections than it may, by whichever proxies they come.
     fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
         let peer = self.slot.peer;
         if !self.slot.proxy {
@@ -117,25 +136,26 @@ impl Connection<'_> {
         }
     }
 
-    fn read_body_of(&self, head: &Head, socket: &mut Socket) -> Result<Vec<u8>, End> {
+    /// Checks a head and reads what belongs to it. Returns the client and the body.
+    fn read_rest(&self, head: &Head, socket: &mut Socket) -> Result<(SocketAddr, Vec<u8>), End> {
+        let client = self.client_of(head)?;
         self.check_host(head)?;
         self.check_length(head.body)?;
         if head.expects_continue() && head.body != BodyLength::Known(0) {
-            // Without a route the body is not wanted, and whether it comes is not known.
+            // Without a route nobody wants the body, and whether the client sends it is unknown.
             let route = self.router.find(&head.path);
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
-                return Err(End::Answer(404, "empty is here".to_string()));
+                return Err(End::Answer(404, "nothing is here".to_string()));
             }
             if self.slot.is_closing() {
                 return Err(about_to_end());
             }
             self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
         }
-        self.read_body(socket, head.body)
+        Ok((client, self.read_body(socket, head.body)?))
     }
 
-    /// Reads until a head is whole. The deadline is one for all of it, so a client that sends a
-    /// byte now and then gains nothing.
+    /// Reads until a head is whole, which has one deadline.
     fn read_head(&self, socket: &mut Socket, first: bool) -> Result<Head, End> {
         if self.slot.proxy && !first {
             self.slot.release_client();
@@ -153,7 +173,7 @@ impl Connection<'_> {
                 parser.advance(socket.unread(), self.limits).map_err(Error::Head)?
             {
                 socket.consume(used);
-                // Frames could not be read: the receiving side is shut.
+                // The receiving side is shut, so a WebSocket could not read its frames.
                 if closing && asks_upgrade(&head) {
                     return Err(about_to_end());
                 }
@@ -177,12 +197,12 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads once, as [`Socket::fill`] does. A connection that was asked to end finds its receiving
-    /// side shut, but its client may not know that yet and send a request that crosses. Linux still
-    /// delivers what arrives then, so the first end of input is not believed: the thread waits a
-    /// moment and reads once more, and while a request has `begun` to come, so for a second. Other
-    /// systems may drop it. There the client sees the end, as with any server that closes an idle
-    /// connection, and asks again on a new one (RFC 9112, 9.3.1).
+    /// Reads once, as [`Socket::fill`] does, but looks again where the connection was asked to end
+    /// and finds the end of input: a request may cross. Linux delivers what arrives after the
+    /// receiving side was shut, so the thread waits for [`CROSSING`] and reads once more; while a
+    /// request has `begun` to come it goes on for [`REST_CROSSING`]. Other systems may drop such
+    /// bytes. There the client sees the end, as with any server that closes an idle connection, and
+    /// asks again on a new one (RFC 9112, 9.3.1).
     fn fill(&self, socket: &mut Socket, deadline: Instant, begun: bool) -> io::Result<usize> {
         let mut read = socket.fill(deadline)?;
         if read == 0 && self.slot.is_closing() {
@@ -198,17 +218,17 @@ impl Connection<'_> {
         Ok(read)
     }
 
-    /// Returns what becomes of a client whose request does not come whole.
+    /// Returns how a connection ends whose client has ended its side within a request.
     fn cut_short(&self) -> End {
         match self.slot.is_closing() {
-            // It may be sending the rest, and must know that nothing was done.
+            // The client may have sent the rest, and must know that nothing was done.
             true => about_to_end(),
             false => End::Lost,
         }
     }
 
-    /// On the loopback interface a page of another site could reach the server under that site's
-    /// name, when the name is made to mean 127.0.0.1 (DNS rebinding). So the name is checked.
+    /// Checks the name that the client asks for. A page of another site could otherwise reach a
+    /// loopback server under its own name, by making that name mean 127.0.0.1 (DNS rebinding).
     fn check_host(&self, head: &Head) -> Result<(), End> {
         let (hosts, asked) = match (&self.service.hosts, &head.authority) {
             (Some(hosts), Some(asked)) => (hosts, asked),
@@ -239,8 +259,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads the whole body, whose length was checked. Memory grows with the bytes that come, not
-    /// with those announced.
+    /// Reads the whole body, whose announced length was checked. Memory grows with the bytes that
+    /// have come, not with those announced.
     fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
         let started = after(self.limits.body_timeout);
         let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);
@@ -272,7 +292,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Calls the controller. Returns what it answers; `None` is a panic.
+    /// Calls the controller and returns its answer; `None` is a panic.
     fn call_handler(&self, request: &mut Request) -> Option<Result<Response, Error>> {
         let controller = match self.find_route(request) {
             Ok(Some(controller)) => controller,
@@ -296,7 +316,7 @@ impl Connection<'_> {
         }))
     }
 
-    /// Writes the answer. Returns the socket if the connection goes on.
+    /// Writes the answer. Returns the socket when the connection goes on.
     #[inline(never)]
     fn answer(
         &self,
@@ -305,11 +325,12 @@ impl Connection<'_> {
         last: bool,
     ) -> Option<Box<Socket>> {
         let head = request.head();
-        // Who takes a body before an upgrade for frames would be smuggled into.
-        let smuggled = request.upgrade_websocket() && head.body != BodyLength::Known(0);
-        let close = last || smuggled || !head.keep_alive() || answer.is_none();
+        // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
+        // no request follows on this connection.
+        let ambiguous = request.upgrade_websocket() && head.body != BodyLength::Known(0);
+        let close = last || ambiguous || !head.keep_alive() || answer.is_none();
         let response = answered(&request, answer);
-        // No socket: the controller made it a WebSocket, and that is over.
+        // Without a socket the controller made it a WebSocket, which is over.
         let mut socket = request.take_socket()?;
         let close = close || self.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
@@ -331,7 +352,7 @@ impl Connection<'_> {
         let parts = match response.encode(head_only, close, unix_seconds()) {
             Ok(parts) => parts,
             Err(error) => {
-                log_line!(Error, "{}; {} is told 500", error, self.slot.peer);
+                log_line!(Error, "answered {} with 500: {}", self.slot.peer, error);
                 failed = Response::internal_error();
                 failed.encode(head_only, close, unix_seconds()).map_err(Error::Response)?
             }
@@ -348,44 +369,42 @@ impl Connection<'_> {
             .map_err(|_| End::Lost)
     }
 
-    fn refuse(&self, socket: &mut Socket, end: End, head_only: bool) {
+    /// Answers a request that does not reach a controller, of which perhaps the head is known.
+    fn refuse(&self, socket: &mut Socket, end: End, head: Option<&Head>) {
         if let End::Answer(status, why) = end {
-            log_line!(
-                Info,
-                "refused a request from {}: {}; it is told {}",
-                self.slot.peer,
-                why,
-                status
-            );
+            let (peer, method) = (self.slot.peer, head.map(|head| head.method));
+            let what = head.map(|head| format!("{} {:?} ", head.method.as_str(), head.path));
+            let what = what.unwrap_or_default();
+            log_line!(Info, "refused a request ({}from {}) with {}: {}", what, peer, status, why);
             let response = Response::of_status(status).text(format!("{}\n", why));
-            // Fails when the client has gone; there is nobody else to tell.
-            drop(self.write(socket, &response, head_only, true));
+            // An error means that the client has gone.
+            drop(self.write(socket, &response, method == Some(Method::Head), true));
             socket.linger(LINGER);
         }
     }
 }
 
-/// Turns what a controller returned into a response; `None` is a panic.
+/// Returns the response to what a controller returned; `None` is a panic.
 fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Response {
     match answer {
         Some(Ok(response)) => for_session(request, response),
         Some(Err(error)) => {
-            // Quoted: the text may hold what the client sent, and no line break of that.
             let (status, why) = (error.status(), error.to_string());
-            // Below 500 it is the client's own fault: a request that another site's page sent, say.
+            // Below 500 it is the client's fault: a request that another site's page sent, say.
             let level = if status >= 500 { Level::Error } else { Level::Info };
-            log_line!(level, "the handler of {:?} failed: {:?}", request, why);
+            // Quoted: the text may hold what the client sent, line breaks included.
+            log_line!(level, "the handler of {:?} failed: {:?}; answered {}", request, why, status);
             Response::of_status(status)
         }
         None => {
-            log_line!(Error, "the handler of {:?} panicked", request);
+            log_line!(Error, "the handler of {:?} panicked; answered 500", request);
             Response::internal_error()
         }
     }
 }
 
-/// Adds the session's cookie to an answer that the controller meant: one that failed on its way
-/// does not log anybody in. A shared cache that kept it would hand one client's session to another.
+/// Adds the session's cookie to an answer of the controller; an error does not log anybody in.
+/// Keeps the answer out of shared caches, which would hand one client's session to another.
 fn for_session(request: &Request, response: Response) -> Response {
     match request.set_cookie() {
         Some(cookie) => response.header("Set-Cookie", &cookie).for_one_client(),
@@ -396,7 +415,7 @@ fn for_session(request: &Request, response: Response) -> Response {
     }
 }
 
-/// Returns the answer to a request that was begun on a connection that has to make room.
+/// Returns the answer to a request that crosses and cannot be served.
 fn about_to_end() -> End {
     End::Answer(503, "this connection is about to end; another one may have room".to_string())
 }

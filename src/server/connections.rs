@@ -1,18 +1,41 @@
-//! Who is connected to one server: how many may be, what each is doing, and how to end them all.
+//! The connections of one server: how many there may be, what each of them is doing, and how all of
+//! them end.
 //!
-//! On a full server the connection that has been idle longest makes room for a newcomer:
+//! # Theory of operation
+//!
+//! A connection has a [`Slot`] from the moment it is admitted until its thread drops the
+//! [`SlotGuard`]. On a full server the connection that has been idle longest makes room for a
+//! newcomer:
 //!
 //! ```text
-//! the newcomer's thread   admit: full ── queues, picks the idle one ── waits ─────── has the place
-//!                                                    │ shuts its receiving side         ▲
-//!                                                    ▼                                  │ hand_on
-//! the other's thread      reads ───────────── the end of input ── a moment ── reads ── leaves
-//!                                                    a request has crossed: ──┘
-//!                                                    answers it with Connection: close
+//! newcomer's thread   admit: full ── queues, evicts the idle one ── waits ───────── has the slot
+//!                                               │ shuts its receiving side             ▲
+//!                                               ▼                                      │ hand over
+//! the other's thread  reads ─────────── end of input ── waits a moment ── reads ── drops its guard
+//!                                              a request has crossed: ──┘
+//!                                              answers it with Connection: close
 //! ```
 //!
-//! A place that becomes free is given to the newcomer that has waited longest, under the lock, so
-//! that one that comes later cannot take it.
+//! *Waiting.* A newcomer waits on its own thread, [`WAIT_FOR_PLACE`] at most. It evicts at most one
+//! connection, so no more connections end than newcomers come. Where none is idle it waits too,
+//! since one may end or become idle; as each such newcomer holds a thread, only [`SPARE_THREADS`]
+//! may. A shutdown waits on the thread that called it.
+//!
+//! *Locks.* `state` guards the counts and the lists, and each slot's `activity` guards what that
+//! connection is doing. The state may be locked first and an activity second, never the other way
+//! round. Nothing is written and no handler runs under either.
+//!
+//! *Orders that must not race.*
+//!
+//! - A freed slot is handed to the newcomer that has waited longest under the lock that freed it. A
+//!   later newcomer cannot take it.
+//! - A connection marks itself idle and then reads `seeking`; a newcomer counts itself in `seeking`
+//!   and then looks for an idle connection. So one of the two always sees the other.
+//! - A connection leaves the idle state, and is evicted, under the lock of its activity. So it
+//!   either reads its next request or makes room, never both.
+//! - An upgrade stores its WebSocket and looks whether the server is closing; a shutdown says that
+//!   it is and looks for the WebSocket. Both do it under the lock of the activity, so one of the
+//!   two closes it.
 
 use crate::ground::limits::{has_room, Limits, CROSSING, SILENT, SPARE_THREADS, WAIT_FOR_PLACE};
 use crate::net::batch::close_all;
@@ -31,55 +54,58 @@ use std::time::{Duration, Instant};
 pub(crate) struct Connections {
     /// Held to count, to list and to clone `Arc`s, never while anything is written.
     state: Mutex<State>,
+    /// Notified when a connection ends while the server is closing, and when a shutdown begins to
+    /// wait.
     changed: Condvar,
     /// Newcomers that wait and have found no idle connection. Written under the lock, and read
-    /// without it after each answer, where a lock that all connections share would cost too much.
+    /// without it after each answer: a lock that all connections share would cost too much there.
     pub seeking: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
-    /// Most connections, in all and from one address; 0 is no ceiling.
+    /// Most connections, in all and from one address; 0 is no limit.
     most: usize,
     most_per_address: usize,
     closing: bool,
     last_number: u64,
     slots: HashMap<u64, Arc<Slot>>,
-    /// Places that were given to newcomers and are not in `slots` yet.
+    /// Slots that newcomers have and that are not in `slots` yet.
     reserved: usize,
-    /// Newcomers that wait for a place, the first to come first.
+    /// Newcomers that wait for a slot, in the order in which they came.
     newcomers: Vec<Arc<Newcomer>>,
-    /// Connections by address, as [`network`] has it.
+    /// Connections by [`network`].
     addresses: HashMap<IpAddr, usize>,
-    /// Threads that wait for the others to end.
+    /// Threads that wait in a shutdown. Their own connections are not waited for.
     ending: Vec<ThreadId>,
 }
 
-/// A connection that waits for a place.
+/// A connection that waits for a slot.
 struct Newcomer {
     network: IpAddr,
     proxy: bool,
-    /// No connection has been asked to make room for it.
+    /// Whether no connection has been evicted for it.
     seeking: AtomicBool,
-    /// It has a place, and is not among those that wait any more.
+    /// Whether it has a slot; it is then no longer among `newcomers`.
     has_slot: AtomicBool,
-    /// Notified when it is given a place, may find an idle connection, or the server closes.
+    /// Notified when it has a slot, when it may find an idle connection, and when the server
+    /// closes.
     wake: Condvar,
 }
 
 impl State {
-    /// Counts one connection more for an address. Returns false when it has as many as it may.
+    /// Counts one more connection for an address. Returns false when it has as many as it may.
     fn count(&mut self, network: IpAddr) -> bool {
         let count = self.addresses.get(&network).copied().unwrap_or(0);
         let room = has_room(self.most_per_address, count);
-        // Without a ceiling nothing is counted.
+        // Without a limit nothing is counted.
         if room && self.most_per_address > 0 {
             self.addresses.insert(network, count + 1);
         }
         room
     }
 
-    /// Counts one connection less for an address.
+    /// Counts one connection fewer for an address.
     fn release(&mut self, network: IpAddr) {
         match self.addresses.get_mut(&network) {
             Some(count) if *count > 1 => *count -= 1,
@@ -87,7 +113,8 @@ impl State {
         }
     }
 
-    /// Gives a place if there is one, and counts it. One for a proxy counts for no client yet.
+    /// Reserves a slot for a newcomer. Returns false when the server, or the address, has no more.
+    /// A proxy's connection counts for no address until it carries a request.
     fn reserve(&mut self, network: IpAddr, proxy: bool) -> bool {
         let given =
             has_room(self.most, self.slots.len() + self.reserved) && (proxy || self.count(network));
@@ -95,7 +122,7 @@ impl State {
         given
     }
 
-    /// Gives the places that have become free to those that have waited longest.
+    /// Hands the free slots to the newcomers that have waited longest.
     fn hand_over_slots(&mut self) {
         let mut at = 0;
         while let Some((network, proxy)) =
@@ -111,14 +138,14 @@ impl State {
         }
     }
 
-    /// Returns whether only the end of a connection that counts for the same address gives the
-    /// newcomer a place: the address has as many as it may.
+    /// Returns whether the newcomer's address has as many connections as it may: then only the end
+    /// of one of those helps.
     fn is_address_full_for(&self, newcomer: &Newcomer) -> bool {
         let count = self.addresses.get(&newcomer.network);
         count.map_or(false, |count| !newcomer.proxy && !has_room(self.most_per_address, *count))
     }
 
-    /// Returns the connection that has been idle longest, of all or of the newcomer's own address.
+    /// Returns the connection that has been idle longest, among all or of the newcomer's address.
     fn longest_idle(&self, of: Option<&Newcomer>, now: Instant) -> Option<&Arc<Slot>> {
         let mut longest = None;
         let mut since = now;
@@ -134,8 +161,8 @@ impl State {
         longest
     }
 
-    /// Asks the connection that has been idle longest to end, one of the newcomer's own address
-    /// first, and returns it. Its receiving side is the caller's to shut, without the lock.
+    /// Evicts the connection that has been idle longest, preferably one of the newcomer's address,
+    /// and returns it. The caller shuts its receiving side, without the lock.
     fn evict_idle(&self, newcomer: &Newcomer) -> Option<Arc<Slot>> {
         let now = Instant::now();
         loop {
@@ -143,52 +170,53 @@ impl State {
                 None if !self.is_address_full_for(newcomer) => self.longest_idle(None, now)?,
                 own => own?,
             };
-            // Its request may have come since; then another one is looked for.
+            // Its request may have come meanwhile: then look for another one.
             if slot.evict() {
                 return Some(Arc::clone(slot));
             }
         }
     }
 
+    /// Returns the connections whose handlers do not wait in a shutdown.
     fn others(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.slots.values().filter(move |slot| !self.ending.contains(&slot.thread))
     }
 }
 
-/// One connection.
+/// What a server knows of one connection.
 pub(crate) struct Slot {
     pub stream: Arc<dyn Stream>,
     pub peer: SocketAddr,
-    /// The peer is a proxy, and counts for those for whom it speaks.
+    /// Whether the peer is a trusted proxy. Its connection counts for the client of each request.
     pub proxy: bool,
-    /// The peer's address, as it is counted.
+    /// The peer's [`network`].
     network: IpAddr,
     thread: ThreadId,
-    /// A handler is running.
+    /// Whether a handler is running.
     handling: AtomicBool,
-    /// It was cut off and has not ended all the same.
+    /// Whether it was cut off and has not ended even so.
     abandoned: AtomicBool,
     activity: Mutex<Activity>,
 }
 
 struct Activity {
-    /// It was asked to end: the server closes, or a newcomer needs the place.
+    /// Whether it was asked to end: the server is closing, or a newcomer needs the slot.
     closing: bool,
-    /// It waits for a request of which nothing has come, and may be asked to make room from this
-    /// point in time on.
+    /// While it waits for a request of which nothing has come, the time from which it may be
+    /// evicted.
     idle: Option<Instant>,
-    /// Who sent the request that is being answered.
+    /// The client of the last request; behind a proxy, another one each time.
     client: SocketAddr,
-    /// The path of the request that is being answered.
+    /// The path of the last request that found a route.
     path: Option<String>,
     websocket: Option<Arc<Outbox>>,
 }
 
-/// A connection's slot; dropping it leaves.
+/// Holds a connection's slot. Dropping it frees the slot.
 pub(crate) struct SlotGuard {
     connections: Arc<Connections>,
     number: u64,
-    /// The address among whose connections it counts.
+    /// The network that the connection counts for.
     counted: Cell<Option<IpAddr>>,
     slot: Arc<Slot>,
 }
@@ -209,10 +237,9 @@ impl Connections {
         Arc::new(Connections { state, changed: Condvar::new(), seeking: AtomicUsize::new(0) })
     }
 
-    /// Takes a connection in, or returns `None` when the server is closing, or has as many as it
-    /// may, in all or from this address, and no place becomes free in time. One from a proxy counts
-    /// for no client yet. Called on the thread that will serve the connection: it may wait here,
-    /// and its stack is kept small, so this is not inlined.
+    /// Admits a connection, on the thread that will serve it. Returns `None` when the server is
+    /// closing, or is full and no slot becomes free within [`WAIT_FOR_PLACE`], for which this
+    /// waits.
     #[inline(never)]
     pub fn admit(
         self: &Arc<Connections>,
@@ -242,10 +269,7 @@ impl Connections {
         Some(SlotGuard { connections: Arc::clone(self), number, counted, slot })
     }
 
-    /// Waits until the newcomer is given a place. It asks one connection at most to end, so no more
-    /// end than there are newcomers. Where none is idle it waits as well, for one may end by itself
-    /// or become idle; only a few may do so, since each holds a thread. Those that have asked one
-    /// are no more than there were idle connections.
+    /// Waits until the newcomer has a slot, and evicts an idle connection for it.
     #[inline(never)]
     fn wait_for_slot<'a>(
         &'a self,
@@ -257,7 +281,7 @@ impl Connections {
         let (seeking, has_slot, wake) = (true.into(), false.into(), Condvar::new());
         let newcomer = Arc::new(Newcomer { network, proxy, seeking, has_slot, wake });
         state.newcomers.push(Arc::clone(&newcomer));
-        // Before the search: a connection that becomes idle after it sees this.
+        // Before the search: a connection that becomes idle after the search sees this.
         let others = self.seeking.fetch_add(1, Ordering::Relaxed);
         while !state.closing && !newcomer.has_slot.load(Ordering::Relaxed) {
             if newcomer.seeking.load(Ordering::Relaxed) {
@@ -265,7 +289,7 @@ impl Connections {
                     self.stop_seeking(&newcomer);
                     drop(state);
                     slot.shut_receiving();
-                    // Or the socket would stay open until this thread has waited.
+                    // Or its socket would stay open for as long as this thread waits.
                     drop(slot);
                     state = self.lock();
                     continue;
@@ -295,7 +319,7 @@ impl Connections {
         }
     }
 
-    /// Has a newcomer that found no idle connection look again, now that this one is idle.
+    /// Wakes a newcomer that found no idle connection, now that this one is idle.
     #[inline(never)]
     fn wake_a_newcomer(&self, idle: &Slot) {
         let state = self.lock();
@@ -308,8 +332,8 @@ impl Connections {
         }
     }
 
-    /// Takes nobody in from here on, and asks everybody to end: WebSockets by a Close frame,
-    /// others by ending what they read. A handler that is running finishes.
+    /// Admits nobody from here on and asks every connection to end: a WebSocket by a Close frame,
+    /// any other by shutting its receiving side. A handler that is running finishes.
     pub fn close(&self, close: &CloseFrame) {
         {
             let mut state = self.lock();
@@ -328,20 +352,20 @@ impl Connections {
         close_all(websockets.iter(), close);
     }
 
-    /// Ends every connection but that of this thread at once.
+    /// Shuts the socket of every connection but this thread's own.
     pub fn cut_off(&self) {
         let own = thread::current().id();
         for slot in self.slots().iter().filter(|slot| slot.thread != own) {
             let websocket = slot.activity().websocket.clone();
             websocket.map(|outbox| outbox.close());
-            // Fails when the peer has gone already.
+            // An error means that the peer has gone.
             let _ = slot.stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Waits until all connections have ended, or the longest time. Those whose handlers wait here too,
-    /// and those that were given up, are not waited for. Returns those that have not ended: the peer,
-    /// and the path if its handler is running.
+    /// Waits until every connection has ended, for so long at most, but not for those whose
+    /// handlers wait here too nor for those that were abandoned. Returns the client of each that
+    /// has not ended, with the path if its handler is running.
     pub fn wait_until_empty(&self, longest: Duration) -> Vec<(SocketAddr, Option<String>)> {
         let own = thread::current().id();
         self.lock().ending.push(own);
@@ -354,7 +378,8 @@ impl Connections {
         others.iter().map(|slot| slot.client_and_path()).collect()
     }
 
-    /// Gives up on all connections whose handlers do not wait for the others to end.
+    /// Marks every connection that has not ended, but for those whose handlers wait in a shutdown:
+    /// no later wait is for them.
     pub fn abandon(&self) {
         let state = self.lock();
         let own = thread::current().id();
@@ -362,11 +387,11 @@ impl Connections {
         others.for_each(|slot| slot.abandoned.store(true, Ordering::Relaxed));
     }
 
-    /// Waits until all have ended that were not given up, or the longest time: those whose handlers
-    /// called the shutdown have an answer to write.
+    /// Waits until every connection that was not abandoned has ended, for so long at most: those
+    /// whose handlers called the shutdown have an answer to write.
     pub fn wait_for_the_rest(&self, longest: Duration) {
-        let given_up = |slot: &Arc<Slot>| slot.abandoned.load(Ordering::Relaxed);
-        drop(self.wait_while(longest, |state| !state.slots.values().all(given_up)));
+        let abandoned = |slot: &Arc<Slot>| slot.abandoned.load(Ordering::Relaxed);
+        drop(self.wait_while(longest, |state| !state.slots.values().all(abandoned)));
     }
 
     fn wait_while(&self, longest: Duration, so: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
@@ -389,34 +414,34 @@ impl Connections {
 }
 
 impl SlotGuard {
-    /// Notes that the connection waits for a request, the first or the next one, of which nothing
-    /// has come: it may be asked to make room. A client that has just connected gets a second to
-    /// begin.
+    /// Marks the connection as idle: it waits for its first or next request and may be evicted. A
+    /// client that has just connected has [`SILENT`] to begin.
     #[inline(never)]
     pub fn set_idle(&self, first: bool) {
         self.slot.activity().idle = Some(if first { after(SILENT) } else { Instant::now() });
-        // Read after the slot's lock was held, and written before a newcomer takes that lock:
-        // either the newcomer sees that this connection is idle, or this thread sees the newcomer.
+        // Read after the activity's lock was held; written before a newcomer takes that lock.
+        // Either the newcomer sees that this connection is idle, or this thread sees the newcomer.
         if self.connections.seeking.load(Ordering::Relaxed) > 0 {
             self.connections.wake_a_newcomer(&self.slot);
         }
     }
 
-    /// Notes that the connection is not idle any more. Returns whether it was asked to end.
+    /// Marks the connection as no longer idle. Returns whether it was asked to end.
     pub fn set_busy(&self) -> bool {
         let mut activity = self.slot.activity();
         activity.idle = None;
         activity.closing
     }
 
-    /// Notes for whom a proxy speaks from here on. Returns false when the client's address has as
-    /// many connections as it may.
+    /// Counts a proxy's connection for the client of its request. Returns false when the client's
+    /// address has as many connections as it may.
     #[inline(never)]
     pub fn count_client(&self, client: SocketAddr) -> bool {
         self.slot.activity().client = client;
         self.release_client();
         let client = network(client.ip());
-        // It may have seen its last answer before that one's count has ended: so a moment, once.
+        // The client may have read its last answer before the connection that brought it was
+        // released. So wait a moment, once.
         let mut counted = self.connections.lock().count(client);
         if !counted {
             thread::sleep(CROSSING);
@@ -426,7 +451,7 @@ impl SlotGuard {
         counted
     }
 
-    /// Notes that a proxy's connection speaks for nobody until its next request.
+    /// Counts a proxy's connection for nobody until its next request.
     pub fn release_client(&self) {
         if let Some(client) = self.counted.take() {
             let mut state = self.connections.lock();
@@ -437,12 +462,12 @@ impl SlotGuard {
 }
 
 impl Slot {
-    /// Notes the path of the request that is answered from here on.
+    /// Notes the path of the request, for the report of a shutdown.
     pub fn set_path(&self, path: &str) {
         self.activity().path = Some(path.to_string());
     }
 
-    /// Notes whether a handler is running.
+    /// Notes whether a handler is running, for the report of a shutdown.
     pub fn set_handling(&self, handling: bool) {
         self.handling.store(handling, Ordering::Relaxed);
     }
@@ -453,8 +478,8 @@ impl Slot {
         (activity.client, activity.path.clone().filter(|_| handling))
     }
 
-    /// Notes that the connection has become a WebSocket. Returns whether the server is closing:
-    /// then its Close frame is the caller's to send.
+    /// Makes the connection a WebSocket. Returns whether the server is closing: then the caller
+    /// sends the Close frame.
     pub fn upgrade(&self, websocket: &Arc<Outbox>) -> bool {
         let mut activity = self.activity();
         activity.websocket = Some(Arc::clone(websocket));
@@ -462,12 +487,12 @@ impl Slot {
         activity.closing
     }
 
-    /// Returns whether the connection is of the newcomer's address, and counts as it does.
+    /// Returns whether the connection counts for the same address as the newcomer.
     fn counts_like(&self, newcomer: &Newcomer) -> bool {
         self.network == newcomer.network && self.proxy == newcomer.proxy
     }
 
-    /// Asks the connection to end. Returns false if it is not idle any more, and is left alone.
+    /// Asks the connection to end if it is idle. Returns whether it is.
     fn evict(&self) -> bool {
         let mut activity = self.activity();
         let idle = activity.idle.take().is_some();
@@ -475,9 +500,10 @@ impl Slot {
         idle
     }
 
-    /// Shuts the receiving side, which wakes the thread that reads. An answer can still be written.
+    /// Shuts the receiving side, which wakes the thread in its read. An answer can still be
+    /// written.
     fn shut_receiving(&self) {
-        // Fails when the peer has gone already.
+        // An error means that the peer has gone.
         let _ = self.stream.shutdown(Shutdown::Read);
     }
 
@@ -491,13 +517,13 @@ impl Slot {
     }
 }
 
-/// Returns the address under which a client's connections are counted. An IPv6 address counts as
-/// its /64: a subscriber is given at least that much, and may use another address of it each time.
+/// Returns the address for which a client's connections are counted. An IPv6 address counts as its
+/// /64: a subscriber is given at least that much and may use another address of it each time.
 fn network(ip: IpAddr) -> IpAddr {
     const NAT64: u128 = 0x64_ff9b << 96;
     match ip {
-        // Translators use this prefix of 96 bits (RFC 6052, 2.1), so that a /64 of it has all IPv4
-        // clients; such an address counts alone.
+        // Translators use this prefix of 96 bits (RFC 6052, 2.1). One /64 of it holds every IPv4
+        // client, so such an address counts by itself.
         IpAddr::V6(v6) if u128::from(v6) >> 32 != NAT64 >> 32 => {
             Ipv6Addr::from(u128::from(v6) >> 64 << 64).into()
         }
@@ -513,7 +539,7 @@ impl Drop for SlotGuard {
             state.release(network);
         }
         state.hand_over_slots();
-        // Nobody waits before, and waking nobody costs a system call.
+        // Nobody waits before a shutdown, and to wake nobody costs a system call.
         if state.closing {
             self.connections.changed.notify_all();
         }

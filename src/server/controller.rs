@@ -1,6 +1,7 @@
 //! The two traits that an application implements.
 
 use crate::error::Error;
+use crate::ground::system::apart;
 use crate::http::response::Response;
 use crate::server::conversation::{self, Event};
 use crate::server::request::Request;
@@ -138,10 +139,4 @@ pub trait WebsocketController: Controller {
             Event::Closed(close) => apart(|| self.handle_disconnection(client, close)),
         })
     }
-}
-
-/// Not inlined: the stack that one handler needs would lie beneath the others, in every thread.
-#[inline(never)]
-fn apart<T>(handler: impl FnOnce() -> T) -> T {
-    handler()
 }

@@ -1,15 +1,49 @@
-//! The life of one WebSocket: from the 101 to the end of the socket, on the connection's thread.
+//! The life of one WebSocket, from the 101 to the end of its socket, on the connection's thread.
 //!
 //! ```text
-//!   join the map ── write the 101 ── Opened ── read a batch ─┬─ Message ── the handler ──┐
-//!                                       ▲                    ├─ Ping ── a pong           │
-//!                                       └────────────────────┴───────────────────────────┘
-//!   Close, violation, failure, silence:  leave the map ── Close frame ── linger ── Closed
+//! register ── write the 101 ── Opened ── read ──┬─ Message ── the handler ──┐
+//!                                ▲              ├─ Ping ── a pong           │
+//!                                └─ flush ◀─────┴───────────────────────────┘
+//! Close, violation, failure, silence:  leave the registry ── Close frame ── linger ── Closed
 //! ```
 //!
-//! This file decides what a client is told after an error; the codes of its own faults are in
-//! `Violation::close_code`, those of a handler's in `Error::close_code`. It knows no controller: what
-//! happens is told to a function.
+//! This file decides what a client is told after an error. The codes of the client's faults are in
+//! `Violation::close_code`, those of a handler's errors in `Error::close_code`. It knows no
+//! controller; it calls one function with each event.
+//!
+//! # Theory of operation
+//!
+//! *Opening.* The order of the steps matters. The 101 is the first thing in the outbox, so nothing
+//! can overtake it. The outbox is registered before the 101 is written, so a client that has its
+//! 101 can be reached by every sender. The slot learns of the WebSocket before that, too, so a
+//! shutdown can close it; if the server was closing already, this thread sends the Close frame
+//! itself (see `connections`).
+//!
+//! *Running.* The thread handles every whole frame that it has read (a batch) and then writes what
+//! its handlers sent meanwhile. Between two batches it waits twice, holding no lock:
+//!
+//! ```text
+//! it waits until                               at most            and then
+//! ─────────────────────────────────────────────────────────────────────────────────
+//! all but one buffer has left for the client   write_timeout      the socket is shut
+//! bytes come                                   ping_interval      it sends a ping
+//! bytes come after a ping                      pong_timeout       1011
+//! a message that has begun is whole            message_timeout    1008
+//! the client answers a Close frame             close_timeout      the socket is shut
+//! ```
+//!
+//! The first row slows down a client that sends and does not read; whichever thread writes to that
+//! client keeps its deadline. A handler may take as long as it likes: the client's bytes wait in
+//! the system.
+//!
+//! *Ending.* The registration goes first: from there on no sender finds the client, and
+//! `handle_disconnection` sees the registry without it. The Close frame follows everything that was
+//! accepted before it. The thread lets the client read that, for `close_timeout` at most, shuts the
+//! socket, and calls the handler for the last time.
+//!
+//! *Memory.* A silent connection has two pages of stack, and this file is beneath its read. What
+//! lives as long as the conversation is in a box; see [`apart`](crate::ground::system::apart) for
+//! what keeps the rest off the stack.
 
 use crate::comms::registry::{self, NotJoined, Registration};
 use crate::error::Error;
@@ -29,27 +63,27 @@ use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use crate::websocket::handshake::{accept, Refusal};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
+use std::fmt;
 use std::io::ErrorKind;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What happens in a conversation.
+/// What a conversation calls its handler with.
 pub(crate) enum Event<'a> {
-    /// The client has the 101 and can be reached.
+    /// The client has its 101 and can be reached.
     Opened,
     /// The client sent a message.
     Message(Message),
-    /// The conversation is over; the client's Close frame, if it sent one.
+    /// The conversation is over. The client's Close frame, if it sent one.
     Closed(Option<&'a CloseFrame>),
 }
 
-/// Told what happens, on the connection's thread, one event at a time.
+/// Called with each event of a conversation, on the connection's thread.
 pub(crate) type EventHandler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
 
 /// Answers the opening handshake and, when the request came over a connection, runs the whole
-/// conversation before it returns. The response is the 101, or a refusal, for which the socket is
-/// left in the request.
+/// conversation. Returns the 101, or the refusal, for which the socket is left in the request.
 pub(crate) fn open(
     request: &Request,
     protocols: &[&str],
@@ -59,22 +93,21 @@ pub(crate) fn open(
         Opening::Answered(response) => Ok(response),
         Opening::Opened(mut conversation) => {
             conversation.run(handler);
-            // The handler goes on after its conversation, and may not return.
+            // The controller goes on after the conversation, and may not return.
             conversation.slot.set_handling(true);
-            // The client got the 101 with its fields long ago; nobody needs them any more.
+            // The client has had the fields of its 101 for long; nobody needs them now.
             Ok(Response::new().code(101))
         }
     }
 }
 
+/// What an opening handshake leads to.
 enum Opening<'a> {
-    /// There is nobody to talk to.
+    /// A refusal, or the 101 of a request that came over no connection or whose client has gone.
     Answered(Response),
     Opened(Box<Conversation<'a>>),
 }
 
-/// Answers the opening handshake. Not inlined: its locals would lie on the stack for as long as the
-/// conversation lasts.
 #[inline(never)]
 fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, Error> {
     let mut response = match accept(request.head(), &request.service().origins, protocols) {
@@ -97,19 +130,18 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
     let registration = match registry::join(&outbox, most) {
         Ok(registration) => registration,
         Err(refused) => {
-            log_line!(Info, "refused a WebSocket to {:?}: {}", request, refused);
-            request.put_socket(socket);
-            return Ok(Opening::Answered(Response::of_status(match refused {
+            let status = match refused {
                 NotJoined::TooMany => 429,
                 NotJoined::Revoked => 403,
-            })));
+            };
+            log_line!(Info, "refused a WebSocket ({:?}) with {}: {}", request, status, refused);
+            request.put_socket(socket);
+            return Ok(Opening::Answered(Response::of_status(status)));
         }
     };
     if slot.upgrade(&outbox) {
         batch::close_all([&outbox].into_iter(), &going_away());
     }
-    // The 101 is the first thing in the outbox, so nothing can overtake it, and whoever has seen
-    // it can be reached, by senders and by a shutdown.
     if !outbox.open() {
         return Ok(Opening::Answered(response));
     }
@@ -117,7 +149,8 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
     Ok(Opening::Opened(Conversation::new(request, slot, socket, outbox, registration)))
 }
 
-/// Logs a refusal, and for a foreign page how to allow it; returns the answer.
+/// Logs why a handshake is refused and, for a page of another origin, how to allow it. Returns the
+/// answer.
 fn refuse(request: &Request, refusal: Refusal) -> Response {
     let allow = match (refusal, request.header("origin")) {
         (Refusal::Origin, Some(origin)) => {
@@ -125,38 +158,38 @@ fn refuse(request: &Request, refusal: Refusal) -> Response {
         }
         _ => String::new(),
     };
-    log_line!(Info, "refused a WebSocket to {:?}: {}{}", request, refusal, allow);
+    let status = refusal.status();
+    log_line!(Info, "refused a WebSocket ({:?}) with {}: {}{}", request, status, refusal, allow);
     refusal.response()
 }
 
-/// Returns the Close frame of a server that shuts down.
+/// Returns the Close frame that a shutdown sends.
 pub(crate) fn going_away() -> CloseFrame {
     CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
 }
 
 struct Conversation<'a> {
-    limits: &'a Limits,
+    request: &'a Request,
     slot: &'a Slot,
-    /// The place in the map, until the end.
     registration: Registration,
     socket: Box<Socket>,
     outbox: Arc<Outbox>,
     assembler: Assembler,
-    /// When the message that is coming must be whole.
+    /// When the message that has begun must be whole.
     message_deadline: Option<Instant>,
-    /// When the client must have answered our Close frame.
+    /// When the client must have answered the server's Close frame.
     close_deadline: Option<Instant>,
-    /// Several frames were there to be handled at once.
+    /// Whether the batch has more than one frame, so that what is sent waits for its end.
     in_batch: bool,
-    /// Messages and bytes that came and are not in the outbox's counts yet. Here and not on the stack,
-    /// where all that a handler calls lies on it.
+    /// Messages and bytes of this batch, for the outbox's counts. Here, since on the stack they
+    /// would lie beneath every handler.
     received: (u64, u64),
-    /// A ping was sent and nothing came since.
+    /// Whether a ping was sent and nothing has come since.
     pinged: bool,
-    /// What had been written when something came last.
+    /// What the outbox had written when bytes came last.
     written_when_heard: usize,
     pace: Option<Box<Pace>>,
-    /// The last frame ended a message, or was a ping, and is not counted yet.
+    /// Whether the last frame ended a message or was a ping, and `pace` has not counted it.
     unpaced: bool,
 }
 
@@ -166,9 +199,9 @@ enum End {
     Close(CloseFrame),
     /// The client broke the protocol or a limit.
     Violation(Violation),
-    /// A message took too long to arrive.
+    /// A message was not whole in time.
     Slow,
-    /// More messages came in a second than may.
+    /// The client sent more messages a second than it may.
     TooMany,
     /// Nothing came after a ping.
     Silent,
@@ -179,7 +212,6 @@ enum End {
 }
 
 impl<'a> Conversation<'a> {
-    /// Not inlined, and boxed: see `begin`.
     #[inline(never)]
     fn new(
         request: &'a Request,
@@ -189,7 +221,7 @@ impl<'a> Conversation<'a> {
         registration: Registration,
     ) -> Box<Conversation<'a>> {
         Box::new(Conversation {
-            limits: &request.service().shared.limits,
+            request,
             slot,
             registration,
             socket,
@@ -210,6 +242,11 @@ impl<'a> Conversation<'a> {
         &self.outbox.session.id
     }
 
+    fn limits(&self) -> &'a Limits {
+        &self.request.service().shared.limits
+    }
+
+    /// Runs the conversation to the end of its socket.
     #[inline(never)]
     fn run(&mut self, handler: EventHandler) {
         let batch = BatchGuard::take(&self.outbox);
@@ -217,11 +254,12 @@ impl<'a> Conversation<'a> {
         batch.end();
         self.registration.leave();
         let close = self.close_connection(end);
-        log_line!(Debug, "{} has gone", self.id());
-        // Its error was logged, and there is nothing left to end.
+        log_line!(Debug, "{} disconnected", self);
+        // Its error was logged, and nothing is left to close.
         let _ = self.call_handler(handler, Event::Closed(close.as_ref()));
     }
 
+    /// Calls the handler with what the client sends, until one side ends it. Returns why.
     fn serve(&mut self, batch: &BatchGuard, handler: EventHandler) -> End {
         if let Err(code) = self.call_handler(handler, Event::Opened) {
             return End::Failed(code);
@@ -233,7 +271,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Handles everything that was read, and writes the answers.
+    /// Handles what was read, writes what was sent meanwhile, and waits for a client that is
+    /// behind.
     fn handle_batch(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
         let result = self.handle_frames(batch, handler);
         let (messages, bytes) = std::mem::take(&mut self.received);
@@ -241,8 +280,8 @@ impl<'a> Conversation<'a> {
         result?;
         self.in_batch = false;
         batch::flush();
-        // A client that does not read what it is sent is not read from. That is not held against
-        // the message that it is sending.
+        // A client that does not read is not read from. The message that it is sending gets the
+        // time back.
         if let (Some(waited), Some(deadline)) =
             (self.outbox.wait_for_reader(), &mut self.message_deadline)
         {
@@ -251,17 +290,18 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Handles all whole frames that were read.
+    /// Handles every whole frame that was read.
     fn handle_frames(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
+        let limits = self.limits();
         loop {
-            // Here, where nothing that was received would lie on the stack meanwhile.
+            // Counted here, when its handler has returned and its message is off the stack.
             if let (true, Some(pace)) = (self.unpaced, &mut self.pace) {
                 if !pace.count() {
                     return Err(End::TooMany);
                 }
             }
             let (used, received) =
-                self.assembler.read(self.socket.unread(), self.limits).map_err(End::Violation)?;
+                self.assembler.read(self.socket.unread(), limits).map_err(End::Violation)?;
             self.socket.consume(used);
             self.received.1 += used as u64;
             self.received.0 += u64::from(matches!(received, Some(Received::Message(_))));
@@ -277,7 +317,7 @@ impl<'a> Conversation<'a> {
                     if self.outbox.may_pong(&pong) {
                         self.in_batch = true;
                         batch.cork(true);
-                        // Refused when the connection has ended, which the next read will tell.
+                        // An error means that the connection has ended; the next read finds that.
                         drop(deliver(&self.outbox, &pong));
                     }
                 }
@@ -287,7 +327,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Returns whether a part of a frame or of a message has come and the rest has not.
+    /// Returns whether a part of a frame or of a message has come.
     fn is_incomplete(&mut self) -> bool {
         self.assembler.in_progress() || !self.socket.unread().is_empty()
     }
@@ -298,43 +338,42 @@ impl<'a> Conversation<'a> {
         batch: &BatchGuard,
         handler: EventHandler,
     ) -> Result<(), End> {
-        // After our own Close nothing counts but the client's (RFC 6455, 5.5.1).
+        // After the server's own Close only the client's counts (RFC 6455, 5.5.1).
         if self.outbox.is_closing() {
             return Ok(());
         }
-        // What is sent waits for the end of the batch, if there is more of it: a whole frame comes
-        // next, or one came before. The clock sees to it that this is not long.
+        // When the batch has more, before this frame or after it, one write at its end serves all
+        // of it. The clock writes earlier if a handler is slow.
         self.in_batch = self.in_batch || whole_frame(self.socket.unread());
         batch.cork(self.in_batch);
         self.call_handler(handler, Event::Message(message)).map_err(End::Failed)
     }
 
-    /// Calls the handler, and notes for a shutdown that it runs. Its error, or its panic, ends this
-    /// conversation with the code and nothing else.
+    /// Calls the handler. Its error or panic is logged and costs only this conversation, which ends
+    /// with the code.
     fn call_handler(&self, handler: EventHandler, event: Event) -> Result<(), CloseCode> {
         self.slot.set_handling(true);
         let result = catch_unwind(AssertUnwindSafe(|| handler(self.id(), event)));
         self.slot.set_handling(false);
         match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(handler_failed(self.id(), &error)),
-            Err(_) => Err(handler_panicked(self.id())),
+            Ok(Err(error)) => Err(self.handler_failed(&error)),
+            Err(_) => Err(self.handler_panicked()),
         }
     }
 
-    /// Waits for bytes. Pings when none came for a while; gives up on a message that does not
-    /// become whole and on a client that does not answer a ping.
+    /// Reads once, sends a ping when nothing comes, and keeps the deadlines of the module's table.
     #[inline(never)]
     fn read(&mut self) -> Result<(), End> {
+        let limits = self.limits();
         if let Some(pace) = &mut self.pace {
             pace.begin_read();
         }
         self.message_deadline = match (self.is_incomplete(), self.message_deadline) {
             (false, _) => None,
-            (true, None) => Some(after(self.limits.message_timeout)),
+            (true, None) => Some(after(limits.message_timeout)),
             (true, known) => known,
         };
-        let limits = self.limits;
         if self.outbox.is_closing() && self.close_deadline.is_none() {
             self.close_deadline = Some(after(limits.close_timeout));
         }
@@ -358,7 +397,7 @@ impl<'a> Conversation<'a> {
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
                 Err(_) if has_passed(self.close_deadline) => return Err(End::Lost),
                 Err(_) if has_passed(self.message_deadline) => return Err(End::Slow),
-                // What waits for the client has a deadline of its own; a ping would wait behind it.
+                // A ping would wait behind what is pending, and for that the writer has a deadline.
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
                 Err(_) => {
@@ -370,10 +409,11 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Returns how long the client may be silent. A ping waits behind what was written before it
-    /// and may not have arrived: the system holds up to some megabytes of that.
+    /// Returns how long the client may be silent. A ping travels behind everything that was written
+    /// before it, of which the system may hold some megabytes, so a slow line gets the time for
+    /// that.
     fn patience(&self) -> Duration {
-        let limits = self.limits;
+        let limits = self.limits();
         if limits.ping_interval.is_zero() {
             return Duration::from_secs(86_400);
         }
@@ -385,25 +425,30 @@ impl<'a> Conversation<'a> {
         limits.pong_timeout.saturating_add(way)
     }
 
-    /// Logs what the client is told, and why.
-    fn log_close(&self, code: CloseCode, why: String) -> (CloseCode, String) {
-        log_line!(Info, "closed {} with {}: {}", self.id(), code, why);
-        (code, why)
+    /// Logs why the client is closed, with the setting that decided, and returns what it is told.
+    fn log_close(&self, code: CloseCode, why: &str, setting: &str) -> (CloseCode, String) {
+        log_line!(Info, "closed {} with {}: {}{}", self, code, why, setting);
+        (code, why.to_string())
     }
 
-    /// Tells the client why, and lets it read that. Returns the client's Close frame.
+    /// Sends the Close frame, lets the client read it, and shuts the socket. Returns the client's
+    /// Close frame.
     #[inline(never)]
     fn close_connection(&mut self, end: End) -> Option<CloseFrame> {
-        let too_much = CloseCode::POLICY_VIOLATION;
+        let (policy, own_fault) = (CloseCode::POLICY_VIOLATION, CloseCode::INTERNAL_ERROR);
         let (code, reason) = match &end {
             End::Close(close) => (close.code, close.reason.clone()),
             End::Violation(violation) => {
-                self.log_close(violation.close_code(), violation.to_string())
+                self.log_close(violation.close_code(), &violation.to_string(), "")
             }
-            End::Slow => self.log_close(too_much, "the message took too long".to_string()),
-            End::TooMany => self.log_close(too_much, "too many messages".to_string()),
+            End::Slow => {
+                self.log_close(policy, "the message took too long", " (Limits::message_timeout)")
+            }
+            End::TooMany => {
+                self.log_close(policy, "too many messages", " (Limits::messages_per_second)")
+            }
             End::Silent => {
-                self.log_close(CloseCode::INTERNAL_ERROR, "no answer to a ping".to_string())
+                self.log_close(own_fault, "no answer to a ping", " (Limits::pong_timeout)")
             }
             End::Failed(code) => (*code, String::new()),
             End::Lost => {
@@ -413,10 +458,10 @@ impl<'a> Conversation<'a> {
         };
         self.outbox.queue_close(&CloseFrame { code, reason });
         self.outbox.write_pending();
-        // What was sent before the Close frame, and the frame, still leave.
-        let deadline = after(self.limits.close_timeout);
+        // What was sent before the Close frame leaves before it.
+        let deadline = after(self.limits().close_timeout);
         let written = self.outbox.wait_until_written(deadline);
-        // A client that sends no more loses nothing when the socket is closed at once.
+        // A client that has closed and sent nothing after that loses nothing by a close at once.
         let done = matches!(end, End::Close(_)) && self.socket.unread().is_empty();
         if written && !done {
             self.socket.linger(LINGER.min(deadline.saturating_duration_since(Instant::now())));
@@ -426,6 +471,29 @@ impl<'a> Conversation<'a> {
             End::Close(close) => Some(close),
             _ => None,
         }
+    }
+
+    #[inline(never)]
+    fn handler_failed(&self, error: &Error) -> CloseCode {
+        let code = error.close_code();
+        let own_fault = code == CloseCode::INTERNAL_ERROR;
+        let level = if own_fault { Level::Error } else { Level::Info };
+        // Quoted: the text may hold what a client sent, line breaks included.
+        log_line!(level, "the handler of {} failed: {:?}", self, error.to_string());
+        code
+    }
+
+    #[inline(never)]
+    fn handler_panicked(&self) -> CloseCode {
+        log_line!(Error, "the handler of {} panicked", self);
+        CloseCode::INTERNAL_ERROR
+    }
+}
+
+/// The client, as log lines name it.
+impl fmt::Display for Conversation<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{} ({}, {:?})", self.id(), self.request.peer(), self.request.path())
     }
 }
 
@@ -439,22 +507,4 @@ fn whole_frame(bytes: &[u8]) -> bool {
         Ok(Some((header, used))) => header.length <= (bytes.len() - used) as u64,
         _ => false,
     }
-}
-
-// Not inlined: what they need to write a line would lie beneath every call of a handler.
-
-#[inline(never)]
-fn handler_failed(id: &SessionId, error: &Error) -> CloseCode {
-    // Quoted: the text may hold what a client sent, and no line break of that.
-    let (code, why) = (error.close_code(), error.to_string());
-    let own = code == CloseCode::INTERNAL_ERROR;
-    let level = if own { Level::Error } else { Level::Info };
-    log_line!(level, "the handler of {} failed: {:?}", id, why);
-    code
-}
-
-#[inline(never)]
-fn handler_panicked(id: &SessionId) -> CloseCode {
-    log_line!(Error, "the handler of {} panicked", id);
-    CloseCode::INTERNAL_ERROR
 }
