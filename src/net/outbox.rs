@@ -235,12 +235,11 @@ impl Outbox {
         self.behind.store(queue.is_behind(), Ordering::Release);
         self.ended.store(queue.life() != Life::Open, Ordering::Release);
         self.written.store(queue.counts.bytes_out as usize, Ordering::Relaxed);
-        let in_total = queue.in_total();
-        if in_total != queue.counted {
-            self.shared.total.fetch_add(in_total.wrapping_sub(queue.counted), Ordering::Relaxed);
-            queue.counted = in_total;
+        let (more, awaited) = queue.publish();
+        if more != 0 {
+            self.shared.total.fetch_add(more, Ordering::Relaxed);
         }
-        if take(&mut queue.awaited) {
+        if awaited {
             self.changed.notify_all();
         }
     }

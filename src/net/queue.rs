@@ -32,6 +32,7 @@ const KEPT: usize = 16 * 1024;
 
 /// What has passed on one connection, or on all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) struct Counts {
     pub messages_in: u64,
     pub messages_out: u64,
@@ -72,6 +73,7 @@ pub(crate) enum Owner {
 
 /// How far the write half has come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum Life {
     Open,
     /// A Close frame is in, so nothing may follow (RFC 6455, 5.5.1).
@@ -81,7 +83,8 @@ pub(crate) enum Life {
 }
 
 /// What the thread that has the role of the writer does next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Next {
     /// It writes these bytes, and says how that went.
     Write(Vec<u8>),
@@ -108,6 +111,7 @@ pub(crate) enum Admission {
     Gone,
 }
 
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Queue {
     /// Whole frames that nobody is writing.
     pending: Vec<u8>,
@@ -125,7 +129,7 @@ pub(crate) struct Queue {
     /// A thread waits for a change. To wake none would cost a system call all the same.
     pub awaited: bool,
     /// What of this queue is in the server's total.
-    pub counted: usize,
+    counted: usize,
 }
 
 impl Queue {
@@ -357,9 +361,18 @@ impl Queue {
         self.pending.len()
     }
 
+    /// Returns by how much the server's total is to change, modulo the size of the counter, and
+    /// whether threads wait that are to be woken. Called after every step.
+    #[inline]
+    pub fn publish(&mut self) -> (usize, bool) {
+        let in_total = self.in_total();
+        let more = in_total.wrapping_sub(replace(&mut self.counted, in_total));
+        (more, take(&mut self.awaited))
+    }
+
     /// Returns the bytes that count in the server's total: those that wait behind a write, or for a
     /// courier. What a thread will write at the end of its batch does not, nor what is just written.
-    pub fn in_total(&self) -> usize {
+    fn in_total(&self) -> usize {
         let counts = match self.owner {
             Owner::Nobody | Owner::Batch(_) => false,
             Owner::Courier => true,

@@ -23,7 +23,11 @@ mod joining;
 #[cfg(test)]
 mod logger;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod names;
+#[cfg(test)]
+mod patience;
 #[cfg(test)]
 pub mod pauses;
 #[cfg(test)]
@@ -46,6 +50,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// Returns the login of a guest.
@@ -78,6 +83,8 @@ struct Script {
     pace: Option<(usize, Duration)>,
     /// What was written.
     output: Vec<u8>,
+    /// The threads whose writes gave up.
+    gave_up: Vec<ThreadId>,
     shut: bool,
     /// The receiving side was shut: a read finds what there is, and then the end.
     receives_no_more: bool,
@@ -169,9 +176,13 @@ impl Stream for Stub {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let script = self.call(|script| script.timeouts[1])?;
         let timeout = script.timeouts[1];
-        let mut script = self.wait(script, timeout, |script, waited| {
+        let waited = self.wait(script, timeout, |script, waited| {
             !script.writes.is_empty() || script.pace.map_or(true, |(_, time)| waited >= time)
-        })?;
+        });
+        if waited.is_err() {
+            self.script().gave_up.push(std::thread::current().id());
+        }
+        let mut script = waited?;
         if script.shut {
             return Err(ErrorKind::BrokenPipe.into());
         }

@@ -1,0 +1,150 @@
+//! How long a send may wait for clients that do not read, and what becomes of those.
+
+use super::{guest, Script, Stub};
+use crate::ground::limits::{Limits, TOTAL_WAIT};
+use crate::net::batch::{deliver, deliver_all, BatchGuard};
+use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
+use crate::net::queue::Owner;
+use crate::websocket::frame::{Frame, OpCode};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+struct Client {
+    stub: Arc<Stub>,
+    outbox: Arc<Outbox>,
+}
+
+impl Client {
+    /// Returns a client whose 101 is being written: a writer has the role and does not come back.
+    fn opening(shared: &Arc<Shared>) -> Client {
+        let stub = Stub::new(Script::default());
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), b"101".to_vec());
+        Client { stub, outbox }
+    }
+
+    fn open(shared: &Arc<Shared>) -> Client {
+        let client = Client::opening(shared);
+        assert!(client.outbox.open());
+        client
+    }
+
+    /// Returns a client that has just stopped reading, which no write has met yet.
+    fn stalled(shared: &Arc<Shared>) -> Client {
+        let client = Client::open(shared);
+        client.stub.script().pace = Some((0, Duration::MAX));
+        client
+    }
+
+    fn append(&self, frame: &Frame) {
+        let appended = self.outbox.append(frame, Owner::Courier, &mut Patience::new());
+        assert!(!appended.expect("room").0, "the writer has it");
+    }
+}
+
+fn outboxes(clients: &[Client]) -> impl Iterator<Item = &Arc<Outbox>> {
+    clients.iter().map(|client| &client.outbox)
+}
+
+fn wait_until(what: &str, so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !so() {
+        assert!(Instant::now() < end, "never happened: {}", what);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn of_many_clients_that_stall_at_once_one_holds_a_broadcast_up() {
+    for total_backlog in [usize::MAX, 0] {
+        let shared = Shared::new(Limits { total_backlog, ..Limits::default() });
+        let clients: Vec<Client> = (0..30).map(|_| Client::stalled(&shared)).collect();
+        let frame = Frame::new(OpCode::Text, b"to all");
+        let (taken, full) = deliver_all(outboxes(&clients), &frame);
+        assert_eq!((taken, full.is_some()), (30, false), "nothing waited for any of them");
+        let own = thread::current().id();
+        let gave_up = |client: &Client| client.stub.script().gave_up.contains(&own);
+        assert_eq!(clients.iter().filter(|client| gave_up(client)).count(), 1);
+        assert!(clients.iter().all(|client| client.outbox.close()));
+    }
+}
+
+#[test]
+fn a_broadcast_beyond_the_total_waits_once_for_all_and_is_missed_by_those_for_whom_something_waits()
+{
+    let frame = Frame::new(OpCode::Text, b"to all");
+    let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
+    let busy: Vec<Client> = (0..300).map(|_| Client::opening(&shared)).collect();
+    let idle = [Client::open(&shared), Client::open(&shared)];
+    // Nobody is behind: a writer that is in a write of 8 ms looks like these.
+    let long = [7; 101];
+    busy[0].append(&Frame::new(OpCode::Binary, &long));
+    assert!(busy[1..].iter().all(|client| client.outbox.write_pending() == Sent::Done));
+    let begun = Instant::now();
+    assert!(matches!(deliver(&busy[0].outbox, &frame), Err(Refused::Full(_))));
+    let one = begun.elapsed();
+    assert!(one >= TOTAL_WAIT, "{:?}", one);
+    let begun = Instant::now();
+    let (taken, full) = deliver_all(outboxes(&busy).chain(outboxes(&idle)), &frame);
+    let all = begun.elapsed();
+    // Three hundred waits would take three hundred times as long.
+    assert!(all >= TOTAL_WAIT && all < one * 100, "{:?}, and {:?} for one", all, one);
+    assert_eq!(taken, 2, "those for whom nothing waits get it");
+    assert!(!full.expect("the others").closed);
+    for (number, client) in busy.iter().enumerate() {
+        let counts = client.outbox.counts();
+        assert_eq!((counts.dropped, counts.cut_off), (if number == 0 { 2 } else { 1 }, 0));
+        assert!(
+            !client.outbox.is_closing(),
+            "what others have waiting costs no client its connection"
+        );
+    }
+    assert!(idle.iter().all(|client| client.stub.script().output == b"101\x81\x06to all"));
+}
+
+#[test]
+fn a_send_that_waits_for_the_total_goes_on_once_another_client_has_caught_up() {
+    let frame = Frame::new(OpCode::Text, b"x");
+    let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
+    let (slow, other) = (Client::opening(&shared), Client::opening(&shared));
+    let long = [7; 101];
+    slow.append(&Frame::new(OpCode::Binary, &long));
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| loop {
+            match deliver(&other.outbox, &frame) {
+                Ok(()) => return,
+                Err(Refused::Full(full)) => assert!(!full.closed),
+                Err(Refused::Gone) => panic!("it has not"),
+            }
+        });
+        wait_until("it was refused", || other.outbox.counts().dropped > 0);
+        assert!(slow.outbox.open());
+        sender.join().expect("no panic");
+    });
+    assert!(other.outbox.open());
+    assert_eq!(other.stub.script().output, b"101\x81\x01x");
+}
+
+#[test]
+fn a_handler_that_waits_for_its_own_client_holds_up_no_message_to_another() {
+    let shared = Shared::new(Limits { backlog: 300, ..Limits::default() });
+    let (stalled, own) = (Client::stalled(&shared), Client::opening(&shared));
+    let other = Client::open(&shared);
+    let message = [7; 200];
+    let frame = Frame::new(OpCode::Binary, &message);
+    own.append(&frame);
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let _batch = BatchGuard::take(&own.outbox);
+            let to = [&stalled.outbox, &other.outbox, &own.outbox];
+            deliver_all(to.into_iter(), &frame).0
+        });
+        wait_until("the other has it", || other.stub.script().output.len() == 3 + 4 + 200);
+        assert!(own.stub.script().output.is_empty(), "its own client is waited for");
+        assert!(own.outbox.open());
+        assert_eq!(sender.join().expect("no panic"), 3);
+    });
+    stalled.outbox.close();
+}
