@@ -53,8 +53,8 @@
 //! session/    name keys id cookie revoked
 //! net/        stream reader timer queue outbox writer batch
 //! relay/      channel envelope adapter
-//! comms/      recipients mailbox topics interests registry stats dispatch inbound receiver
-//!             topic handles
+//! comms/      mailbox process topics interests stats registry dispatch inbound receiver topic
+//!             websocket broadcast handles
 //! server/     connections request pace conversation controller route connection acceptor launch
 //! ```
 //!
@@ -99,8 +99,8 @@
 //! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
 //!    has `Assembler::take` unmask each piece with `apply_mask`, checks the UTF-8, joins fragments:
 //!    `Message::Text("Hello")`. The application's `handle_message` is called.
-//! 9. *Message to bytes.* `Comms::websocket(client).send(message)` (`comms/handles.rs`) looks up the outboxes
-//!    of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`net/batch.rs`)
+//! 9. *Message to bytes.* `Websocket::send` (`comms/websocket.rs`) calls `dispatch::send`
+//!    (`comms/dispatch.rs`), which looks up the outboxes of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`net/batch.rs`)
 //!    gives it to each: written at once, or, when the client's next frame is already there, at the
 //!    end of the batch, which the clock does not let take longer than 10 ms. One thread at
 //!    a time has the role of writing, which `Outbox::send` (`net/writer.rs`) takes or leaves.
@@ -241,10 +241,12 @@ pub mod prelude;
 #[path = "../tests/inside/mod.rs"]
 pub mod inside;
 
-pub use comms::handles::{Broadcast, Comms, Websocket};
+pub use comms::broadcast::Broadcast;
+pub use comms::handles::Comms;
 pub use comms::receiver::Receiver;
 pub use comms::stats::Stats;
 pub use comms::topic::Topic;
+pub use comms::websocket::Websocket;
 pub use error::Error;
 pub use server::controller;
 pub use session::id::{GuestId, SessionId};

@@ -319,7 +319,7 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     assert_eq!(guest.next_close(), (4001, "all over".to_string()));
     drop(guest);
     let close = Content::Close { code: CloseCode(4002), reason: "there" };
-    relay.say(Target::Everybody { except }, close.clone());
+    relay.say(Target::Everybody { except }, close);
     ask(&mut client, "still here");
     relay.say(user(7), close);
     for client in [&mut client, &mut tab] {

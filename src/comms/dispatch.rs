@@ -1,76 +1,173 @@
-//! Sends to those who are in this process, with their WebSockets or by a receiver.
+//! The one way by which anything is sent: finds the WebSockets and receivers that are meant, tells the
+//! other processes if there is a relay, and then gives the frame to each WebSocket.
+//!
+//! ```text
+//! handles ──┐             ┌──▶ relay ──▶ engine ──▶ other processes
+//! inbound ──┼──▶ send ────┤
+//! logout  ──┘     ▲       └──▶ mailboxes and outboxes of this process
+//!                 │
+//!              registry
+//! ```
 
 use crate::comms::mailbox::Mailbox;
-use crate::comms::recipients::{self, Members};
-use crate::comms::registry::{self, connections_of, everyone, is_relayed, publish, with_topics};
+use crate::comms::process::{is_relayed, relay};
+use crate::comms::registry::{everyone, look_up, mailboxes, outboxes, topic_members};
+use crate::comms::topics::Outboxes;
 use crate::error::Error;
-use crate::net::batch::close_all;
+use crate::net::batch::{close_all, deliver_all, deliver_patiently};
+use crate::net::outbox::{Full, Outbox};
 use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
+use crate::session::name::Bits;
 use crate::session::revoked::{self, Ended};
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::message::Message;
-use std::sync::Arc;
+use crate::websocket::frame::{Frame, OpCode};
+use std::slice::from_ref;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-/// Sends to a session that was looked up.
-pub(crate) fn to_session(
-    members: Option<Members>,
-    mailboxes: &[Mailbox],
-    message: &Message,
-    deadline: Option<Instant>,
-) -> Result<usize, Error> {
-    mailboxes.iter().for_each(|mailbox| mailbox.give(message));
-    members.map_or(Ok(0), |members| recipients::send_to_one(&members, message, deadline))
+/// Where something is sent.
+#[derive(Clone, Copy)]
+pub(crate) enum To<'a> {
+    /// To one WebSocket, which is of this process.
+    Connection(&'a Weak<Outbox>),
+    /// To a target in this process.
+    Here(Target<'a>),
+    /// To a target in all processes, if there is a relay.
+    Everywhere(Target<'a>),
 }
 
-/// Sends to everybody, or to all but one session.
-pub(crate) fn to_everybody(except: Option<&SessionId>, message: &Message) -> usize {
-    registry::listeners_but(except).iter().for_each(|mailbox| mailbox.give(message));
-    recipients::send(&everyone(), except, message)
+/// The WebSockets of this process that are meant.
+#[derive(Default)]
+pub(crate) struct Found {
+    one: Option<Arc<Outbox>>,
+    many: Option<Outboxes>,
+    except: Option<SessionId>,
 }
 
-/// Sends to a topic's members, or to all but one, and perhaps tells other processes; the topic keeps
-/// the message if it keeps any. Error: its name is too long.
-pub(crate) fn to_topic(
-    name: &str,
-    except: Option<&SessionId>,
-    keep: Option<usize>,
-    mut message: Message,
-    elsewhere: bool,
-) -> Result<usize, Error> {
-    // The topic may keep it for long, and what it has in reserve would not be counted.
-    message.shrink();
-    let message = Arc::new(message);
-    let recipients =
-        with_topics(|topics, sessions| topics.send(name, &message, except, keep, sessions))?;
-    if elsewhere && is_relayed() {
-        // First, since a client here may be waited for.
-        let target = Target::Topic { name, except: except.map(Into::into) };
-        publish(target, Content::from(&*message));
+impl Found {
+    pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        let one = self.one.as_ref().map_or(&[][..], from_ref);
+        let all = self.many.as_deref().unwrap_or(one).iter();
+        all.filter(|outbox| self.except != Some(outbox.session.id))
     }
-    registry::listeners_in(name, except).iter().for_each(|mailbox| mailbox.give(&message));
-    Ok(recipients.map_or(0, |recipients| recipients::send(&recipients, except, &message)))
 }
 
-/// Closes the WebSockets of a session that was looked up.
-pub(crate) fn close_session(members: Option<Members>, close: &CloseFrame) -> usize {
-    members.map_or(0, |members| close_all(members.iter(), close))
+/// Sends, and returns how many WebSockets of this process took it. Until the deadline, if there is one,
+/// the sender waits for room. Error: [`Error::Full`] when a session or a connection is meant, no
+/// WebSocket took the message, and one does not read.
+///
+/// Not inlined, nor are the steps before a frame is written: what they need would lie beneath the write.
+#[inline(never)]
+pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<usize, Error> {
+    let found = announce(to, content);
+    let frame = match content {
+        Content::Text(text) => Frame::new(OpCode::Text, text.as_bytes()),
+        Content::Binary(bytes) => Frame::new(OpCode::Binary, bytes),
+        Content::Close { code, reason } => return Ok(close(&found, None, code, reason)),
+        Content::Ended { login, issued, reason } => {
+            let ended = Some(ended_by(login, issued));
+            return Ok(close(&found, ended, CloseCode::POLICY_VIOLATION, reason));
+        }
+    };
+    let (taken, full) = match until {
+        None => deliver_all(found.outboxes(), &frame),
+        Some(deadline) => deliver_patiently(found.outboxes(), &frame, deadline),
+    };
+    let to_session = matches!(
+        to,
+        To::Connection(_) | To::Here(Target::Session(_)) | To::Everywhere(Target::Session(_))
+    );
+    match full.filter(|_| to_session && taken == 0) {
+        Some(Full { peer, waiting, closed }) => Err(Error::Full { peer, waiting, closed }),
+        None => Ok(taken),
+    }
 }
 
-/// Closes those of everybody, or of all but one session.
-pub(crate) fn close_everybody(except: Option<&SessionId>, close: &CloseFrame) -> usize {
-    recipients::close(&everyone(), except, close)
+/// Finds the WebSockets, and tells other processes and receivers: first, since a client here may be
+/// waited for.
+#[inline(never)]
+fn announce(to: To, content: Content) -> Found {
+    let (found, mailboxes) = find(to, Some(content));
+    if let To::Everywhere(target) = to {
+        // Asked without a lock: most programs have none.
+        if let Some(relay) = is_relayed().then(relay).flatten() {
+            relay.publish(target, content);
+        }
+    }
+    if !mailboxes.is_empty() {
+        if let Some(message) = content.message() {
+            mailboxes.iter().for_each(|mailbox| mailbox.give(&message));
+        }
+    }
+    found
 }
 
-/// Ends logins of a session: their cookies are not taken again, their WebSockets are closed. Returns
-/// what was ended, which may be more than was asked for.
-pub(crate) fn end_login(id: &SessionId, ended: Ended, why: &str) -> Ended {
-    let close = CloseFrame { code: CloseCode::POLICY_VIOLATION, reason: why.to_string() };
-    // First on the list, then the WebSockets that are open: see `revoked`.
-    let ended = revoked::end(id, ended);
+/// Closes WebSockets, or those of them that belong to ended logins.
+#[inline(never)]
+fn close(found: &Found, ended: Option<Ended>, code: CloseCode, reason: &str) -> usize {
+    let covered = |outbox: &&Arc<Outbox>| ended.map_or(true, |ended| ended.covers(&outbox.session));
+    let close = CloseFrame { code, reason: reason.to_string() };
+    close_all(found.outboxes().filter(covered), &close)
+}
+
+/// Ends logins of a session: their cookies are no longer accepted, and their WebSockets are closed with
+/// 1008. More may be ended than was asked for (see `revoked`), and other processes are told of all of it.
+pub(crate) fn end_login<'a>(to: fn(Target<'a>) -> To<'a>, id: SessionId, ended: Ended, why: &str) {
+    // First on the list, then the WebSockets that are open: see `registry`.
+    let ended = revoked::end(&id, ended);
     #[cfg(test)]
     crate::inside::pauses::at("the login is on the list");
-    close_all(connections_of(id, ended).iter(), &close);
-    ended
+    let (login, issued) = match ended {
+        Ended::Login(login, issued) => (Some(Bits(login)), issued),
+        Ended::UpTo(issued) => (None, issued),
+    };
+    let content = Content::Ended { login, issued, reason: why };
+    // Only a message can meet a client that does not read.
+    let _ = send(to(Target::Session((&id).into())), content, None);
+}
+
+/// Returns what [`Content::Ended`] says that has ended.
+pub(crate) fn ended_by(login: Option<Bits>, issued: u64) -> Ended {
+    login.map_or(Ended::UpTo(issued), |Bits(login)| Ended::Login(login, issued))
+}
+
+/// Returns the open WebSockets that get this content, and the receivers; without content, the WebSockets
+/// of a session, a connection or everybody.
+pub(crate) fn find(to: To, content: Option<Content>) -> (Found, Vec<Mailbox>) {
+    let (mut found, mut receivers) = (Found::default(), Vec::new());
+    let target = match to {
+        To::Connection(one) => {
+            found.one = one.upgrade().filter(|one| one.is_served());
+            return (found, receivers);
+        }
+        To::Here(target) | To::Everywhere(target) => target,
+    };
+    let is_message = matches!(content, Some(Content::Text(_) | Content::Binary(_)));
+    match target {
+        Target::Session(name) => {
+            let id = name.into();
+            found.many = match content {
+                Some(Content::Ended { .. }) => look_up(&id),
+                _ => outboxes(&id),
+            };
+            if is_message {
+                receivers = mailboxes(Some(id), None);
+            }
+        }
+        Target::Everybody { except } => {
+            found.except = except.map(Into::into);
+            found.many = Some(everyone());
+            if is_message {
+                receivers = mailboxes(None, found.except);
+            }
+        }
+        Target::Topic { name, except } => {
+            found.except = except.map(Into::into);
+            if let Some(content) = content {
+                (found.many, receivers) = topic_members(name, content, found.except);
+            }
+        }
+    }
+    (found, receivers)
 }

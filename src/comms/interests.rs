@@ -1,12 +1,12 @@
-//! Topics and receivers: who gets more than what is sent to its session, and what is kept for it.
+//! Topics and receivers: which sessions get more than what is sent to themselves, and who listens in.
 //!
-//! A program that uses neither has none of this, in bytes or in time: the registry knows a trait, and
-//! the first call that needs it makes it. It lies inside the registry's lock, so that joining a topic,
-//! leaving it with the last tab and the end of a session are one step each.
+//! A program that uses neither has none of this, in bytes or in time: the registry knows a trait, and the
+//! first call that needs the rest makes it. It lies inside the registry's lock.
 
 use crate::comms::mailbox::Mailbox;
-use crate::comms::topics::Topics;
+use crate::comms::topics::{Outboxes, Sessions, Topics};
 use crate::net::outbox::Outbox;
+use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::collections::HashMap;
@@ -19,46 +19,70 @@ pub(crate) struct Interests {
     pub receivers: HashMap<SessionId, Vec<Mailbox>>,
 }
 
-/// What the registry asks of them.
+/// What the registry asks of topics and receivers.
 pub(crate) trait Hook: Send {
-    /// Notes that a WebSocket has come to a session. Returns what it is to get first.
-    fn came(&mut self, id: &SessionId) -> Vec<Arc<Message>>;
-    /// Notes that a WebSocket of a session has gone, perhaps its last. Returns whether the session is
-    /// still listened to.
-    fn went(&mut self, id: &SessionId, outbox: &Arc<Outbox>, last: bool) -> bool;
-    /// Returns the receivers of one session.
-    fn receivers_of(&self, id: &SessionId) -> Vec<Mailbox>;
-    /// Returns the receivers of all sessions but one.
-    fn receivers_but(&self, except: Option<&SessionId>) -> Vec<Mailbox>;
+    /// Notes that a WebSocket has joined a session. Returns what it gets first.
+    fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>>;
+    /// Notes that a WebSocket has left its session, perhaps as the last. Returns whether the session still
+    /// has a receiver.
+    fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool;
+    /// Returns the WebSockets and receivers of a topic's members, but one session's receivers, and has the
+    /// topic keep the message if it keeps any.
+    fn send(
+        &mut self,
+        topic: &str,
+        content: Content,
+        except: Option<SessionId>,
+        sessions: &Sessions,
+    ) -> (Option<Outboxes>, Vec<Mailbox>);
+    /// Returns the receivers of one session, or of all but one.
+    fn mailboxes(&self, of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox>;
     /// Takes the names of the topics that came to be or ended, for the relay.
-    fn changed(&mut self) -> Vec<Arc<str>>;
+    fn take_changed(&mut self) -> Vec<Arc<str>>;
     /// Returns how many topics there are.
     fn topics(&self) -> usize;
     fn interests(&mut self) -> &mut Interests;
 }
 
-impl Hook for Interests {
-    fn came(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
-        self.topics.came(id)
-    }
-
-    fn went(&mut self, id: &SessionId, outbox: &Arc<Outbox>, last: bool) -> bool {
-        let listened_to = self.receivers.contains_key(id);
-        self.topics.went(id, outbox, last && !listened_to);
-        listened_to
-    }
-
-    fn receivers_of(&self, id: &SessionId) -> Vec<Mailbox> {
-        self.receivers.get(id).cloned().unwrap_or_default()
-    }
-
-    fn receivers_but(&self, except: Option<&SessionId>) -> Vec<Mailbox> {
-        let wanted = self.receivers.iter().filter(|(id, _)| except != Some(id));
+impl Interests {
+    fn receivers(&self, wanted: impl Fn(&SessionId) -> bool) -> Vec<Mailbox> {
+        let wanted = self.receivers.iter().filter(|(id, _)| wanted(id));
         wanted.flat_map(|(_, mailboxes)| mailboxes).cloned().collect()
     }
+}
 
-    fn changed(&mut self) -> Vec<Arc<str>> {
-        self.topics.changed.as_mut().map(take).unwrap_or_default()
+impl Hook for Interests {
+    fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
+        self.topics.joined(id)
+    }
+
+    fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool {
+        let received = self.receivers.contains_key(&outbox.session.id);
+        self.topics.left(outbox, last && !received);
+        received
+    }
+
+    fn send(
+        &mut self,
+        topic: &str,
+        content: Content,
+        except: Option<SessionId>,
+        sessions: &Sessions,
+    ) -> (Option<Outboxes>, Vec<Mailbox>) {
+        let outboxes = self.topics.send(topic, content, except, sessions);
+        let inside = |id: &SessionId| except != Some(*id) && self.topics.has(topic, id);
+        (outboxes, self.receivers(inside))
+    }
+
+    fn mailboxes(&self, of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox> {
+        match of {
+            Some(id) => self.receivers.get(&id).cloned().unwrap_or_default(),
+            None => self.receivers(|id| except != Some(*id)),
+        }
+    }
+
+    fn take_changed(&mut self) -> Vec<Arc<str>> {
+        take(&mut self.topics.changed)
     }
 
     fn topics(&self) -> usize {

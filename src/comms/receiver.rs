@@ -34,7 +34,7 @@ pub struct Receiver {
 impl Receiver {
     pub(crate) fn new(id: SessionId) -> Receiver {
         let mailbox = Mailbox::default();
-        registry::listen(&id, mailbox.clone());
+        registry::add_receiver(&id, mailbox.clone());
         Receiver { id, mailbox }
     }
 
@@ -70,6 +70,6 @@ impl Iterator for Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        registry::unlisten(&self.id, &self.mailbox);
+        registry::remove_receiver(&self.id, &self.mailbox);
     }
 }

@@ -1,6 +1,44 @@
 //! Counts of all servers of the process, for a page that a monitor reads.
 
-use crate::comms::registry;
+use crate::net::outbox::Outbox;
+use crate::net::queue::Counts;
+use crate::relay::adapter;
+use std::sync::{Arc, Mutex, PoisonError};
+
+static PAST: Mutex<Option<Past>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Past {
+    /// Those that have left the registry and whose conversations are not over.
+    leaving: Vec<Arc<Outbox>>,
+    /// What has passed on those whose conversations are over.
+    sums: Counts,
+}
+
+fn with_past<T>(look: impl FnOnce(&mut Past) -> T) -> T {
+    let mut past = PAST.lock().unwrap_or_else(PoisonError::into_inner);
+    look(past.get_or_insert_with(Past::default))
+}
+
+/// Notes that a WebSocket is leaving the registry, whose lock the caller holds: its counts are still
+/// changing and must be neither missing nor there twice.
+pub(crate) fn leaving(outbox: &Arc<Outbox>) {
+    with_past(|past| past.leaving.push(Arc::clone(outbox)));
+}
+
+/// Adds the counts of a WebSocket whose conversation is over to the sums.
+pub(crate) fn ended(outbox: &Arc<Outbox>) {
+    with_past(|past| {
+        past.leaving.retain(|other| !Arc::ptr_eq(other, outbox));
+        past.sums += outbox.counts();
+    });
+}
+
+/// Returns the WebSockets that have left the registry and are not in the sums, and the sums. The caller
+/// holds the registry's lock.
+pub(crate) fn past() -> (Vec<Arc<Outbox>>, Counts) {
+    with_past(|past| (past.leaving.clone(), past.sums))
+}
 
 /// How much there is, and how much there has been since the process began.
 ///
@@ -52,26 +90,36 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn take() -> Stats {
-        let (counts, served, [connections, sessions, topics]) = registry::census();
-        let mut stats = Stats { connections, sessions, topics, ..Stats::default() };
-        let mut all = counts;
-        for outbox in served {
+    /// Returns the counts of these outboxes and of what has passed before and by the relay.
+    pub(crate) fn of(
+        (outboxes, mut all, [connections, sessions, topics]): (
+            Vec<Arc<Outbox>>,
+            Counts,
+            [usize; 3],
+        ),
+        relay: adapter::Counts,
+    ) -> Stats {
+        let mut waiting = 0;
+        for outbox in outboxes {
             all += outbox.counts();
-            stats.waiting += outbox.backlog();
+            waiting += outbox.backlog();
         }
-        stats.messages_in = all.messages_in;
-        stats.messages_out = all.messages_out;
-        stats.bytes_in = all.bytes_in;
-        stats.bytes_out = all.bytes_out;
-        stats.dropped = all.dropped;
-        stats.cut_off = all.cut_off;
-        let passed = registry::passed();
-        stats.relay_out = passed.out;
-        stats.relay_lost = passed.lost;
-        stats.relay_in = passed.received;
-        stats.relay_refused = passed.refused;
-        stats.relay_gaps = passed.gaps;
-        stats
+        Stats {
+            connections,
+            sessions,
+            topics,
+            waiting,
+            messages_in: all.messages_in,
+            messages_out: all.messages_out,
+            bytes_in: all.bytes_in,
+            bytes_out: all.bytes_out,
+            dropped: all.dropped,
+            cut_off: all.cut_off,
+            relay_out: relay.out,
+            relay_lost: relay.lost,
+            relay_in: relay.received,
+            relay_refused: relay.refused,
+            relay_gaps: relay.gaps,
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The face of a topic: who is in a room, and what is said there.
 
-use crate::comms::dispatch;
+use crate::comms::dispatch::{send, To};
+use crate::comms::process::bounds;
 use crate::comms::registry::{join_topic, with_topics};
 use crate::error::Error;
 use crate::net::batch;
 use crate::net::outbox::Outbox;
+use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::sync::Arc;
@@ -144,7 +146,15 @@ impl Topic {
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
     fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
-        dispatch::to_topic(&self.name, except, self.keep, message, true)
+        let (bytes, most) = (self.name.len(), bounds().name);
+        if bytes > most {
+            return Err(Error::TopicName { bytes, most });
+        }
+        if self.keep.is_some() {
+            with_topics(|topics, _| topics.keep_so_many(&self.name, self.keep));
+        }
+        let target = Target::Topic { name: &self.name, except: except.map(Into::into) };
+        send(To::Everywhere(target), Content::from(&message), None)
     }
 
     /// Returns the sessions that are members in this process, with all or some of their WebSockets, in

@@ -10,26 +10,28 @@
 //! nothing stays of those who have gone.
 
 use crate::comms::mailbox::weight;
-use crate::comms::recipients::Members;
-use crate::error::Error;
-use crate::ground::limits::{Limits, TOPIC_KEEPS};
+use crate::comms::process::{bounds, is_relayed};
+use crate::ground::limits::TOPIC_KEEPS;
 use crate::net::outbox::Outbox;
+use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+/// Open WebSockets: of a session, of a topic's members, of everybody. Lists are shared and never changed,
+/// so a sender clones one `Arc` under the registry's lock.
+pub(crate) type Outboxes = Arc<[Arc<Outbox>]>;
 /// The sessions that are here, each with its open WebSockets.
-pub(crate) type Sessions = HashMap<SessionId, Members>;
+pub(crate) type Sessions = HashMap<SessionId, Outboxes>;
 
 #[derive(Default)]
 pub(crate) struct Topics {
     topics: HashMap<Arc<str>, Topic>,
     /// The topics that a session, or a WebSocket of it, is in.
     of: HashMap<SessionId, HashSet<Arc<str>>>,
-    /// Those that came to be or ended, if somebody asks for them.
-    pub changed: Option<Vec<Arc<str>>>,
-    pub bounds: Bounds,
+    /// Those that came to be or ended and that the relay has not been told of.
+    pub changed: Vec<Arc<str>>,
     /// Every message that a topic keeps, by its number, oldest first, and what they count for. Some
     /// that are not kept any more are in it, so many.
     kept: VecDeque<(u64, Arc<str>)>,
@@ -39,45 +41,11 @@ pub(crate) struct Topics {
     next: u64,
 }
 
-/// What the servers of the process allow; the default while none is bound.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Bounds(Option<Allowed>);
-
-#[derive(Clone, Copy)]
-struct Allowed {
-    per_session: usize,
-    name: usize,
-    keep: usize,
-}
-
-impl Bounds {
-    /// Returns the larger of these bounds and of one server more.
-    pub fn larger(self, limits: &Limits) -> Bounds {
-        let new = Allowed::from(limits);
-        Bounds(Some(self.0.map_or(new, |old| Allowed {
-            per_session: old.per_session.max(new.per_session),
-            name: old.name.max(new.name),
-            keep: old.keep.max(new.keep),
-        })))
-    }
-
-    fn allowed(self) -> Allowed {
-        self.0.unwrap_or_else(|| Allowed::from(&Limits::default()))
-    }
-}
-
-impl From<&Limits> for Allowed {
-    fn from(limits: &Limits) -> Allowed {
-        let (per_session, name) = (limits.topics_per_session, limits.topic_name);
-        Allowed { per_session, name, keep: limits.topics_keep }
-    }
-}
-
 #[derive(Default)]
 struct Topic {
     members: HashMap<SessionId, Part>,
     /// Who gets what is sent: made by the first send after somebody came or went.
-    recipients: Option<Members>,
+    recipients: Option<Outboxes>,
     /// How many messages are kept, and they, oldest first.
     keep: usize,
     kept: VecDeque<Kept>,
@@ -120,16 +88,17 @@ impl Topics {
         one: Option<&Arc<Outbox>>,
         keep: Option<usize>,
     ) -> Result<Joined, &'static str> {
-        if name.len() > self.bounds.allowed().name {
+        let bounds = bounds();
+        if name.len() > bounds.name {
             return Err("the name is too long (Limits::topic_name)");
         }
         let of = self.of.get(id);
-        let most = self.bounds.allowed().per_session;
+        let most = bounds.per_session;
         if of.map_or(most == 0, |of| of.len() >= most && !of.contains(name)) {
             return Err("it is in as many as it may (Limits::topics_per_session)");
         }
         if !self.topics.contains_key(name) {
-            self.changed.iter_mut().for_each(|changed| changed.push(Arc::clone(name)));
+            self.tell_relay(Arc::clone(name));
         }
         self.topics.entry(Arc::clone(name)).or_default();
         self.keep_so_many(name, keep);
@@ -179,10 +148,10 @@ impl Topics {
         left
     }
 
-    /// Notes that a WebSocket has come to a session. Returns what it is to get first: what the
-    /// session's topics keep.
+    /// Notes that a WebSocket has joined a session. Returns what it gets first: what the session's topics
+    /// keep.
     #[inline(never)]
-    pub fn came(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
+    pub fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
         for name in self.of.get(id).into_iter().flatten() {
             if let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.has(id)) {
                 topic.recipients = None;
@@ -193,10 +162,11 @@ impl Topics {
         in_order(kept.collect())
     }
 
-    /// Notes that a WebSocket of a session has gone, and perhaps the session with it.
-    pub fn went(&mut self, id: &SessionId, outbox: &Arc<Outbox>, session_too: bool) {
+    /// Notes that a WebSocket has left its session, and perhaps the session has gone with it.
+    pub fn left(&mut self, outbox: &Arc<Outbox>, session_too: bool) {
+        let id = &outbox.session.id;
         if session_too {
-            return self.gone(id);
+            return self.remove(id);
         }
         for name in self.of.get(id).cloned().unwrap_or_default() {
             // Also a list that has it because its session is a member would hold it open.
@@ -206,10 +176,17 @@ impl Topics {
     }
 
     /// Takes a session out of all its topics.
-    pub fn gone(&mut self, id: &SessionId) {
+    pub fn remove(&mut self, id: &SessionId) {
         for name in self.of.remove(id).unwrap_or_default() {
             self.forget_recipients(&name);
             self.take_out(&name, id);
+        }
+    }
+
+    /// Notes for the relay that a topic came to be or ended.
+    fn tell_relay(&mut self, name: Arc<str>) {
+        if is_relayed() {
+            self.changed.push(name);
         }
     }
 
@@ -226,8 +203,9 @@ impl Topics {
                 // What it kept stays in the list of all, until that is swept.
                 self.bytes -= topic.bytes;
                 self.stale += topic.kept.len();
-                let ended = self.topics.remove_entry(name).map(|(name, _)| name);
-                self.changed.iter_mut().for_each(|changed| changed.extend(ended.clone()));
+                if let Some((name, _)) = self.topics.remove_entry(name) {
+                    self.tell_relay(name);
+                }
                 self.sweep();
             }
         }
@@ -238,50 +216,41 @@ impl Topics {
         self.topics.get(name).map_or(false, |topic| topic.has(id))
     }
 
-    /// Returns who gets a message, and keeps it if the topic keeps any; `None` is nobody. Error: the
-    /// name is too long.
+    /// Returns the WebSockets of a topic's members, and keeps the message if the topic keeps any; `None`
+    /// when there is no such topic.
     pub fn send(
         &mut self,
         name: &str,
-        message: &Arc<Message>,
-        except: Option<&SessionId>,
-        keep: Option<usize>,
+        content: Content,
+        except: Option<SessionId>,
         sessions: &Sessions,
-    ) -> Result<Option<Members>, Error> {
-        let most = self.bounds.allowed().name;
-        if name.len() > most {
-            return Err(Error::TopicName { bytes: name.len(), most });
-        }
-        let (keeps, recipients) = match self.topics.get_mut(name) {
-            None => return Ok(None),
-            Some(topic) => (topic.keep > 0 || keep.is_some(), topic.recipients(sessions)),
-        };
+    ) -> Option<Outboxes> {
+        let topic = self.topics.get_mut(name)?;
+        let (keeps, recipients) = (topic.keep > 0, topic.recipients(sessions));
         if keeps {
-            self.keep_so_many(name, keep);
-            self.keep(name, message, except);
+            self.keep(name, content, except);
         }
-        Ok(Some(recipients))
+        Some(recipients)
     }
 
-    /// Keeps a message that is sent to a topic, if the topic keeps any.
-    fn keep(&mut self, name: &str, message: &Arc<Message>, except: Option<&SessionId>) {
+    /// Keeps a message in a topic. It is copied, so it has no memory in reserve that would not be counted.
+    fn keep(&mut self, name: &str, content: Content, except: Option<SessionId>) {
         let key = self.topics.get_key_value(name).map(|(key, _)| Arc::clone(key));
-        if let (Some(topic), Some(key)) = (self.topics.get_mut(name), key) {
-            if topic.keep == 0 {
-                return;
-            }
-            let (number, bytes) = (self.next, weight(message));
+        let topic = self.topics.get_mut(name);
+        if let (Some(topic), Some(key), Some(message)) = (topic, key, content.message()) {
+            let (number, bytes) = (self.next, weight(&message));
             self.next += 1;
             topic.bytes += bytes;
             self.bytes += bytes;
-            let (message, except) = (Arc::clone(message), except.copied());
+            let message = Arc::new(message);
             topic.kept.push_back(Kept { number, message, except });
             self.kept.push_back((number, key));
             self.trim(name);
         }
     }
 
-    fn keep_so_many(&mut self, name: &str, keep: Option<usize>) {
+    /// Changes how many messages a topic keeps, if `keep` says anything and there is such a topic.
+    pub fn keep_so_many(&mut self, name: &str, keep: Option<usize>) {
         if let (Some(topic), Some(keep)) = (self.topics.get_mut(name), keep) {
             topic.keep = keep;
             self.trim(name);
@@ -296,7 +265,8 @@ impl Topics {
                 self.stale += 1;
             }
         }
-        while self.bytes > self.bounds.allowed().keep {
+        let most = bounds().keep;
+        while self.bytes > most {
             match self.kept.pop_front() {
                 Some((number, name)) => match self.topics.get_mut(&name) {
                     Some(topic) if topic.keeps(number) => self.bytes -= topic.drop_oldest(),
@@ -370,7 +340,7 @@ impl Topic {
         self.members.get(id).map_or(false, |part| part.whole)
     }
 
-    fn recipients(&mut self, sessions: &Sessions) -> Members {
+    fn recipients(&mut self, sessions: &Sessions) -> Outboxes {
         let Topic { members, recipients, .. } = self;
         let all = || {
             let present = members.iter().flat_map(|(id, part)| part.present(id, sessions));

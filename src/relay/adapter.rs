@@ -3,11 +3,11 @@
 use crate::error::Error;
 use crate::ground::logger::log_line;
 use crate::relay::channel::Channel;
-use crate::relay::envelope::{Content, Envelope, Target};
+use crate::relay::envelope::{Content, Envelope, EnvelopeError, Target};
 use crate::session::id::SessionId;
 use crate::session::name::Bits;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 /// An adapter for an engine that carries envelopes from each process to those that want them, by
@@ -78,9 +78,79 @@ pub trait Relay: Send + Sync {
     fn changed(&self, channel: &str);
 }
 
-/// The way from an adapter into this process.
-#[derive(Clone, Debug)]
-pub struct Link(pub(crate) ());
+/// The way from an adapter into this process. Clones lead to the same process.
+#[derive(Clone)]
+pub struct Link(Weak<Relayed>);
+
+impl Link {
+    /// Returns whether this process wants what comes on a channel: `false` for a text that names none.
+    pub fn wants(&self, channel: &str) -> bool {
+        let wanted = Channel::parse(channel).zip(self.0.upgrade());
+        wanted.map_or(false, |(channel, relayed)| relayed.inward.wants(&channel))
+    }
+
+    /// Returns the channels that this process wants, in no order and perhaps with repetitions: for an
+    /// adapter that has just connected.
+    pub fn wanted(&self) -> Vec<String> {
+        let wanted = self.0.upgrade().map_or(Vec::new(), |relayed| relayed.inward.wanted());
+        wanted.iter().map(Channel::name).collect()
+    }
+
+    /// Gives what came on a channel to the clients of this process that it is for.
+    ///
+    /// An envelope that this process sent itself is dropped. So is what is not an envelope or arrives on a
+    /// channel other than its own, which is counted in
+    /// [`Stats::relay_refused`](crate::Stats::relay_refused).
+    ///
+    /// May block: a client that has just stopped reading delays the caller by some milliseconds, each time
+    /// that it stops, and by some more while more is sent to it in its first 100 ms than may wait.
+    pub fn deliver(&self, channel: &str, bytes: &[u8]) {
+        let relayed = match self.0.upgrade() {
+            Some(relayed) => relayed,
+            None => return,
+        };
+        let envelope = Envelope::parse(bytes).and_then(|envelope| {
+            let fits = envelope.channel() == channel;
+            fits.then_some(envelope).ok_or(EnvelopeError::Kind)
+        });
+        match envelope {
+            Ok(envelope) if envelope.node == relayed.node => {}
+            Ok(envelope) => {
+                relayed.counts().received += 1;
+                relayed.inward.deliver(&envelope);
+            }
+            Err(error) => {
+                let first = {
+                    let mut counts = relayed.counts();
+                    counts.refused += 1;
+                    counts.refused == 1
+                };
+                if first {
+                    log_line!(
+                        Warn,
+                        "relay: refused what came on channel {:?}: {}; more will only be counted",
+                        channel,
+                        error
+                    );
+                }
+            }
+        }
+    }
+
+    /// Logs that messages may be missing, and counts it in [`Stats::relay_gaps`](crate::Stats::relay_gaps).
+    pub fn gap(&self, gap: &Gap) {
+        log_line!(Warn, "relay: {}", gap);
+        if let Some(relayed) = self.0.upgrade() {
+            relayed.counts().gaps += 1;
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("Link")
+    }
+}
 
 /// Messages between two moments may be missing: the engine was away, or more was sent than it took.
 ///
@@ -116,22 +186,34 @@ impl fmt::Display for Gap {
 pub(crate) trait Outward: Send + Sync {
     /// Tells the other processes.
     fn publish(&self, target: Target, content: Content);
-    /// Says that these sessions and topics came to this process or left it.
+    /// Says that this process may have begun or ceased to want the channels of these sessions and topics.
     fn changed(&self, sessions: &[SessionId], topics: &[Arc<str>]);
-    fn relayed(&self) -> &Relayed;
+    /// Returns how much has passed.
+    fn counts(&self) -> Counts;
+}
+
+/// What a relay sees of the rest of the library.
+pub(crate) trait Inward: Send + Sync {
+    /// Returns whether this process wants what comes on a channel.
+    fn wants(&self, channel: &Channel) -> bool;
+    /// Returns the channels that this process wants.
+    fn wanted(&self) -> Vec<Channel>;
+    /// Gives what another process sent to the clients that it is for.
+    fn deliver(&self, envelope: &Envelope);
 }
 
 /// A relay that was set.
 pub(crate) struct Relayed {
-    pub relay: Box<dyn Relay>,
-    /// What this process is called in envelopes.
-    pub node: Bits,
-    passed: Mutex<Passed>,
+    relay: Box<dyn Relay>,
+    /// The name of this process in envelopes.
+    node: Bits,
+    inward: Box<dyn Inward>,
+    counts: Mutex<Counts>,
 }
 
-/// What has passed, in all.
+/// How many envelopes have passed, by what became of them, and how many gaps there were.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Passed {
+pub(crate) struct Counts {
     pub out: u64,
     pub lost: u64,
     pub received: u64,
@@ -140,31 +222,36 @@ pub(crate) struct Passed {
 }
 
 impl Relayed {
-    pub fn new(relay: Box<dyn Relay>, node: Bits) -> Relayed {
-        Relayed { relay, node, passed: Mutex::default() }
+    pub fn new(relay: Box<dyn Relay>, node: Bits, inward: Box<dyn Inward>) -> Arc<Relayed> {
+        Arc::new(Relayed { relay, node, inward, counts: Mutex::default() })
     }
 
-    /// What has passed. Locked for a moment.
-    pub fn passed(&self) -> MutexGuard<'_, Passed> {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Starts the adapter. Its link holds nothing: when the relay is dropped it leads nowhere.
+    pub fn start(self: &Arc<Relayed>) -> Result<(), Error> {
+        self.relay.start(Link(Arc::downgrade(self)))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Outward for Relayed {
     fn publish(&self, target: Target, content: Content) {
         let envelope = Envelope { node: self.node, target, content };
+        let channel = envelope.channel();
         let taken = match envelope.to_bytes() {
-            Ok(bytes) => self.relay.publish(&envelope.channel(), bytes).is_ok(),
+            Ok(bytes) => self.relay.publish(&channel, bytes).is_ok(),
             Err(error) => {
-                log_line!(Warn, "not sent to other processes: {}", error);
-                self.relay.lost(&envelope.channel());
+                log_line!(Warn, "relay: not sent on channel {:?}: {}", channel, error);
+                self.relay.lost(&channel);
                 false
             }
         };
         match taken {
-            true => self.passed().out += 1,
-            // The adapter tells of it by a gap; here it could be a line for every message.
-            false => self.passed().lost += 1,
+            true => self.counts().out += 1,
+            // Not logged: the adapter reports a gap, and here it could be a line for every message.
+            false => self.counts().lost += 1,
         }
     }
 
@@ -174,7 +261,7 @@ impl Outward for Relayed {
         sessions.chain(topics).for_each(|channel| self.relay.changed(&channel.name()));
     }
 
-    fn relayed(&self) -> &Relayed {
-        self
+    fn counts(&self) -> Counts {
+        *self.counts()
     }
 }

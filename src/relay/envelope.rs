@@ -52,7 +52,7 @@ pub struct Envelope<'a> {
 }
 
 /// Who gets an envelope's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
     /// All WebSockets of a session.
     Session(SessionName),
@@ -71,7 +71,7 @@ pub enum Target<'a> {
 }
 
 /// What an envelope says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
     /// A message of text.
     Text(&'a str),
@@ -102,6 +102,17 @@ impl<'a> From<&'a Message> for Content<'a> {
         match message {
             Message::Text(text) => Content::Text(text),
             Message::Binary(bytes) => Content::Binary(bytes),
+        }
+    }
+}
+
+impl Content<'_> {
+    /// Returns the message, if it is one.
+    pub(crate) fn message(&self) -> Option<Message> {
+        match *self {
+            Content::Text(text) => Some(text.into()),
+            Content::Binary(bytes) => Some(bytes.into()),
+            Content::Close { .. } | Content::Ended { .. } => None,
         }
     }
 }

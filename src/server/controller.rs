@@ -10,7 +10,8 @@ use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
-pub use crate::comms::handles::{Broadcast, Websocket};
+pub use crate::comms::broadcast::Broadcast;
+pub use crate::comms::websocket::Websocket;
 
 /// Answers requests, of whatever method. A closure `|request: &Request| ...` is a controller too;
 /// its argument needs the type.

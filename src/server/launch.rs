@@ -1,6 +1,6 @@
 //! A server: its settings, its start and its end.
 
-use crate::comms::registry::{self, process_keys};
+use crate::comms::process;
 use crate::error::Error;
 use crate::ground::limits::{Limits, LOG_FLUSH};
 use crate::ground::logger::{self, log_line};
@@ -13,7 +13,7 @@ use crate::server::conversation::going_away;
 use crate::server::request::Service;
 use crate::server::route::{Handler, Router};
 use crate::session::cookie::SessionCookie;
-use crate::session::keys::SessionKeys;
+use crate::session::keys::{process_keys, SessionKeys};
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,7 +178,7 @@ impl Server {
             return Err(Error::Setting(format!("{:?} is no cookie name", self.cookie_name)));
         }
         let listener = listen(address)?;
-        registry::bind(self.keys.is_some(), &self.limits)?;
+        process::bind(self.keys.is_some(), &self.limits)?;
         logger::start();
         // `::ffff:127.0.0.1` is a loopback address, and std does not say so.
         let address = canonical_socket(listener.local_addr()?);

@@ -3,8 +3,7 @@
 //! The request owns the socket while its handler runs. A handler that makes it a WebSocket takes
 //! the socket out and gives none back; otherwise the connection goes on with the next request.
 
-use crate::comms::dispatch;
-use crate::comms::registry;
+use crate::comms::dispatch::{end_login, To};
 use crate::error::Error;
 use crate::ground::limits::Limits;
 use crate::ground::system::unix_seconds;
@@ -16,12 +15,10 @@ use crate::http::response::Response;
 use crate::http::target::query_value;
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
-use crate::relay::envelope::{Content, Target};
 use crate::server::connections::Slot;
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
-use crate::session::name::Bits;
 use crate::session::revoked::{self, Ended};
 use crate::websocket::handshake::{asks_upgrade, Refusal};
 use std::net::{IpAddr, SocketAddr};
@@ -343,15 +340,7 @@ impl Request {
         // A browser sends one cookie for each path and domain that somebody set it for, and a thief
         // could use any of them. What was made for this request has no cookie that could be ended.
         for (old, _) in self.known_sessions() {
-            let ended = dispatch::end_login(&old.id, Ended::Login(old.login, old.issued), why);
-            if registry::is_relayed() {
-                let (login, issued) = match ended {
-                    Ended::Login(login, issued) => (Some(Bits(login)), issued),
-                    Ended::UpTo(issued) => (None, issued),
-                };
-                let session = Target::Session((&old.id).into());
-                registry::publish(session, Content::Ended { login, issued, reason: why });
-            }
+            end_login(To::Everywhere, old.id, Ended::Login(old.login, old.issued), why);
         }
         // Made after that: it must not be among what was ended.
         let cookie = &self.service.cookie;

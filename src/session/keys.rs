@@ -4,12 +4,13 @@
 //! HMAC is known (RFC 6194, 3.3).
 
 use crate::error::Error;
+use crate::ground::logger::log_line;
 use crate::ground::system;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine;
 use sha1_smol::Sha1;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a signature.
@@ -139,6 +140,19 @@ fn padded(block: &[u8; 64], pad: u8, text: &[u8]) -> [u8; SIGNATURE] {
 fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+static PROCESS_KEYS: Mutex<Option<SessionKeys>> = Mutex::new(None);
+
+/// Returns the keys of servers that were given none: random, and the same for the whole process.
+pub(crate) fn process_keys() -> Result<SessionKeys, Error> {
+    let mut keys = PROCESS_KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(keys) = &*keys {
+        return Ok(keys.clone());
+    }
+    let fresh = SessionKeys::random()?;
+    log_line!(Info, "sessions end with this process; Server::session_keys makes them last");
+    Ok(keys.insert(fresh).clone())
 }
 
 fn entropy() -> Result<[u8; 32], Error> {

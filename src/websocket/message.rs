@@ -44,14 +44,6 @@ impl Message {
         }
     }
 
-    /// Frees unused capacity.
-    pub(crate) fn shrink(&mut self) {
-        match self {
-            Message::Text(text) => text.shrink_to_fit(),
-            Message::Binary(bytes) => bytes.shrink_to_fit(),
-        }
-    }
-
     /// Returns the message as a single frame.
     pub(crate) fn frame(&self) -> Frame<'_> {
         let opcode = match self {

@@ -3,7 +3,7 @@
 use super::checks::conversation::HANDSHAKE;
 use super::served::{serve_with, transcript};
 use super::{Script, Stub};
-use crate::comms::registry::{everyone, members};
+use crate::comms::registry::{everyone, outboxes};
 use crate::ground::limits::Limits;
 use crate::ground::system::unix_seconds;
 use crate::http::{Error, Handler, Request, Response};
@@ -32,7 +32,7 @@ fn opening(session: &Session, then: &[u8]) -> Vec<u8> {
 
 fn is_in_the_map(id: &SessionId) -> bool {
     let among_all = everyone().iter().any(|outbox| outbox.session.id == *id);
-    assert_eq!(members(id).is_some(), among_all);
+    assert_eq!(outboxes(id).is_some(), among_all);
     among_all
 }
 

@@ -2,8 +2,8 @@
 
 use super::pauses;
 use super::threads::outbox;
-use crate::comms::dispatch::end_login;
-use crate::comms::registry::{join, members, NotJoined};
+use crate::comms::dispatch::{end_login, To};
+use crate::comms::registry::{join, outboxes, NotJoined};
 use crate::ground::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::id::SessionId;
@@ -122,8 +122,8 @@ fn guests_take_no_room_from_users_and_the_oldest_of_them_goes_first() {
 
 /// Returns whether a session has a WebSocket in the map, and it was not closed.
 fn is_open(id: &SessionId) -> bool {
-    let members = members(id);
-    members.map_or(false, |members| members.iter().any(|member| !member.is_closing()))
+    let open = outboxes(id);
+    open.map_or(false, |open| open.iter().any(|outbox| !outbox.is_closing()))
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_login_that_ends_while_its_websocket_opens_finds_it_in_the_map() {
         let id = session.id;
         std::thread::spawn(move || {
             told.recv().expect("it opens");
-            end_login(&id, ended, "logged out");
+            end_login(To::Everywhere, id, ended, "logged out");
         })
     };
     let paused = session;
@@ -166,7 +166,7 @@ fn a_websocket_that_opens_while_its_login_ends_finds_it_on_the_list() {
         // Kept, as a conversation keeps it.
         tell.send(join(&outbox, 0)).expect("the test waits");
     });
-    end_login(&session.id, ended, "logged out");
+    end_login(To::Everywhere, session.id, ended, "logged out");
     let joined = told.recv().expect("it tried");
     assert!(matches!(joined, Err(NotJoined::Revoked)) && !is_open(&session.id));
 }

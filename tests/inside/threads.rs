@@ -1,7 +1,7 @@
 //! Many threads on one outbox and on the map, which yield at random.
 
 use super::{guest, Script, Stub};
-use crate::comms::registry::{everyone, join, members, NotJoined};
+use crate::comms::registry::{everyone, join, outboxes, NotJoined};
 use crate::ground::limits::Limits;
 use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Patience, Refused, Shared};
@@ -204,7 +204,7 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                 let (outbox, _) = outbox(*session, Vec::new());
                 match join(&outbox, MOST) {
                     Ok(registration) => {
-                        let found = members(&session.id).expect("somebody is there");
+                        let found = outboxes(&session.id).expect("somebody is there");
                         assert!(found.iter().any(|member| Arc::ptr_eq(member, &outbox)));
                         assert!(found.len() <= MOST);
                         inside.push((registration, outbox, which));
@@ -219,7 +219,7 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
                     let (registration, outbox, which) =
                         inside.swap_remove(random.below(inside.len()));
                     drop(registration);
-                    let left = members(&sessions[which].id);
+                    let left = outboxes(&sessions[which].id);
                     let gone = |member: &Arc<Outbox>| !Arc::ptr_eq(member, &outbox);
                     assert!(left.map_or(true, |left| left.iter().all(gone)));
                 }
@@ -228,7 +228,7 @@ fn who_joins_and_leaves_on_many_threads_is_in_the_map_exactly_while_it_is_there(
         });
         assert!(refused.iter().sum::<usize>() > 0, "the ceiling was met");
         for session in &sessions {
-            assert!(members(&session.id).is_none());
+            assert!(outboxes(&session.id).is_none());
             assert!(everyone().iter().all(|outbox| outbox.session.id != session.id));
         }
         // Who was ended cannot come back, however many try.

@@ -65,7 +65,7 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
 #[test]
 fn bytes_are_an_envelope_both_ways_and_have_one_channel() {
     for (gloss, bytes, channel, target, content) in ENVELOPES {
-        let envelope = Envelope { node: NODE, target: target.clone(), content: content.clone() };
+        let envelope = Envelope { node: NODE, target: *target, content: *content };
         assert_eq!(Envelope::parse(bytes), Ok(envelope.clone()), "{}: {}", gloss, show(bytes));
         assert_eq!(envelope.to_bytes().as_deref(), Ok(*bytes), "{}", gloss);
         assert_eq!(envelope.channel(), *channel, "{}", gloss);
@@ -143,7 +143,7 @@ fn an_envelope_has_a_largest_size_both_ways() {
     let everybody = Target::Everybody { except: None };
     let written = |bytes: &[u8]| {
         let content = Content::Binary(bytes);
-        Envelope { node: NODE, target: everybody.clone(), content }.to_bytes()
+        Envelope { node: NODE, target: everybody, content }.to_bytes()
     };
     // A message of the largest size that clients may send by default fits.
     let message = vec![7; sockling::limits::Limits::default().message];

@@ -1,0 +1,64 @@
+//! The handle to the WebSockets of all sessions, or of all but one.
+
+use crate::comms::dispatch::{send, To};
+use crate::error::Error;
+use crate::relay::envelope::{Content, Target};
+use crate::session::id::SessionId;
+use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::message::Message;
+
+/// The handle to the WebSockets of everybody, or of everybody but one session.
+///
+/// ```
+/// use sockling::controller::Broadcast;
+/// use sockling::prelude::*;
+///
+/// let all: Broadcast = Comms::notify();
+/// assert_eq!(all.send("back in five minutes")?, 0); // nobody is connected
+/// assert_eq!(all.close(CloseCode::SERVICE_RESTART, "")?, 0);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    except: Option<SessionId>,
+    local: bool,
+}
+
+impl Broadcast {
+    pub(crate) fn new(except: Option<SessionId>) -> Broadcast {
+        Broadcast { except, local: false }
+    }
+
+    /// Keeps it in this process: for what each process tells its own clients, such as a
+    /// [`Gap`](crate::relay::Gap).
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// assert_eq!(Comms::notify().local().send("load anew")?, 0); // nobody is connected
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn local(mut self) -> Broadcast {
+        self.local = true;
+        self
+    }
+
+    /// Sends a message to each WebSocket and returns how many took it. A client that does not
+    /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
+    /// always `Ok`. Those of other processes ([`Comms::relay`](crate::Comms::relay)) are not counted.
+    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+        self.send_all(Content::from(&message.into()))
+    }
+
+    /// Ends each WebSocket with a Close frame and returns how many in this process. Error: as for
+    /// [`Websocket::close`](crate::controller::Websocket::close).
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
+        let CloseFrame { code, reason } = CloseFrame::new(code, reason)?;
+        self.send_all(Content::Close { code, reason: &reason })
+    }
+
+    fn send_all(&self, content: Content) -> Result<usize, Error> {
+        let target = Target::Everybody { except: self.except.as_ref().map(Into::into) };
+        send(if self.local { To::Here(target) } else { To::Everywhere(target) }, content, None)
+    }
+}
