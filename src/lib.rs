@@ -50,7 +50,7 @@
 //! http/       headers target head origin chunked cookie response forwarded
 //! websocket/  close frame message handshake
 //!             error
-//! session/    name keys id cookie revoked
+//! session/    keys id cookie revoked
 //! net/        stream reader timer queue outbox writer batch
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound receiver topic

@@ -8,5 +8,5 @@ pub(crate) mod channel;
 pub(crate) mod envelope;
 
 pub use self::adapter::{Gap, Link, Relay};
+pub use self::channel::{Bits, SessionName};
 pub use self::envelope::{Content, Envelope, EnvelopeError, Target};
-pub use crate::session::name::{Bits, SessionName};

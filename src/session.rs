@@ -6,5 +6,4 @@
 pub(crate) mod cookie;
 pub(crate) mod id;
 pub(crate) mod keys;
-pub(crate) mod name;
 pub(crate) mod revoked;

@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ),
     ("websocket", &["close", "frame", "message", "handshake"]),
     ("", &["error"]),
-    ("session", &["name", "keys", "id", "cookie", "revoked"]),
+    ("session", &["keys", "id", "cookie", "revoked"]),
     ("net", &["stream", "reader", "timer", "queue", "outbox", "writer", "batch"]),
     ("relay", &["channel", "envelope", "adapter"]),
     (

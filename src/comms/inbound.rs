@@ -6,10 +6,9 @@ use crate::comms::process::set_relay;
 use crate::comms::registry;
 use crate::error::Error;
 use crate::relay::adapter::{Inward, Relay, Relayed};
-use crate::relay::channel::Channel;
+use crate::relay::channel::{Bits, Channel};
 use crate::relay::envelope::{Content, Envelope, Target};
 use crate::session::keys::SessionKeys;
-use crate::session::name::Bits;
 
 /// Sets the relay of this process and starts it. Errors: those of [`Comms::relay`](crate::Comms::relay).
 pub(crate) fn start_relay(relay: Box<dyn Relay>) -> Result<(), Error> {

@@ -2,10 +2,9 @@
 
 use crate::error::Error;
 use crate::ground::logger::log_line;
-use crate::relay::channel::Channel;
+use crate::relay::channel::{Bits, Channel};
 use crate::relay::envelope::{Content, Envelope, EnvelopeError, Target};
 use crate::session::id::SessionId;
-use crate::session::name::Bits;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;

@@ -20,8 +20,7 @@
 //! not look like a whole one.
 
 use crate::ground::limits::ENVELOPE;
-use crate::relay::channel::Channel;
-use crate::session::name::{Bits, SessionName};
+use crate::relay::channel::{Bits, Channel, SessionName};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::fmt;

@@ -14,9 +14,8 @@ use crate::ground::limits::SESSION_LIFE;
 use crate::ground::system::unix_millis;
 use crate::http::cookie::{cookies, set_cookie};
 use crate::http::headers::Headers;
-use crate::session::id::{GuestId, SessionId};
+use crate::session::id::{decode, encode, GuestId, SessionId};
 use crate::session::keys::{seal, unseal, SessionKeys};
-use crate::session::name::Bits;
 
 /// One login of a session, as a cookie carries it.
 #[derive(Clone, Copy)]
@@ -73,9 +72,9 @@ impl SessionCookie {
     /// Returns the Set-Cookie value that gives the session to the client for its whole life from
     /// now on.
     pub fn set(&self, session: &Session, now: u64) -> String {
-        let mut body = session.id.body();
+        let mut body = session.id.text();
         if let SessionId::Authenticated(_) = session.id {
-            body = [body, Bits(session.login).text()].join(".");
+            body = [body, encode(&session.login)].join(".");
         }
         let body = [body, session.issued.to_string(), (now + SESSION_LIFE).to_string()].join(".");
         set_cookie(&self.wire_name(), &seal("v2", &body, &self.keys), SESSION_LIFE, self.secure)
@@ -87,7 +86,7 @@ impl SessionCookie {
         let id = SessionId::parse(parts.next(), parts.next())?;
         let login = match &id {
             SessionId::Guest(id) => id.0,
-            SessionId::Authenticated(_) => Bits::parse(parts.next()?)?.0,
+            SessionId::Authenticated(_) => decode(parts.next()?)?,
         };
         let issued = parts.next()?.parse().ok()?;
         let expires: u64 = parts.next()?.parse().ok().filter(|&expires| expires > now)?;

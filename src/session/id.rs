@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::session::keys::{seal, unseal, SessionKeys};
-use crate::session::name::{Bits, SessionName};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::Engine;
 use std::fmt;
 
 /// The name of a session: what messages are sent to. A browser has one, all its tabs share it.
@@ -48,7 +49,7 @@ impl SessionId {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn to_token(&self, keys: &SessionKeys) -> String {
-        seal("id", &self.body(), keys)
+        seal("id", &self.text(), keys)
     }
 
     /// Returns the session that a stored text stands for. Error: [`Error::Token`].
@@ -61,31 +62,32 @@ impl SessionId {
         }
     }
 
-    pub(crate) fn body(&self) -> String {
-        SessionName::from(self).text()
+    /// Returns the text in cookies and tokens: `u.` and the user's number, or `g.` and 22 characters.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            SessionId::Guest(id) => ["g", &encode(&id.0)].join("."),
+            SessionId::Authenticated(user) => ["u", &user.to_string()].join("."),
+        }
     }
 
+    /// Returns the session whose [`text`](SessionId::text) has these two parts.
     pub(crate) fn parse(kind: Option<&str>, id: Option<&str>) -> Option<SessionId> {
-        SessionName::parse(kind?, id?).map(SessionId::from)
-    }
-}
-
-impl From<&SessionId> for SessionName {
-    fn from(id: &SessionId) -> SessionName {
-        match id {
-            SessionId::Guest(id) => SessionName::Guest(Bits(id.0)),
-            SessionId::Authenticated(user) => SessionName::User(*user),
+        match kind? {
+            "g" => Some(SessionId::Guest(GuestId(decode(id?)?))),
+            "u" => Some(SessionId::Authenticated(id?.parse().ok()?)),
+            _ => None,
         }
     }
 }
 
-impl From<SessionName> for SessionId {
-    fn from(name: SessionName) -> SessionId {
-        match name {
-            SessionName::Guest(bits) => SessionId::Guest(GuestId(bits.0)),
-            SessionName::User(user) => SessionId::Authenticated(user),
-        }
-    }
+/// Returns 128 bits as 22 characters of URL-safe base64.
+pub(crate) fn encode(bits: &[u8; 16]) -> String {
+    BASE64.encode(bits)
+}
+
+/// Returns the bits that [`encode`] was given.
+pub(crate) fn decode(text: &str) -> Option<[u8; 16]> {
+    BASE64.decode(text).ok()?.try_into().ok()
 }
 
 impl From<&SessionId> for SessionId {
