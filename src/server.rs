@@ -1,7 +1,10 @@
-//! From an accepted connection to the end of a handler: requests, conversations, controllers, routes, and
-//! the start and the end of it all.
+//! The server: it accepts connections, reads their requests, and calls the controllers of their
+//! routes, which may turn a connection into a WebSocket's conversation.
 //!
-//! The files are listed in the order in which they may name each other.
+//! A thread comes in through `launch` and `acceptor`, asks `connections` for a slot, and reads
+//! requests in `connection`. `route` finds the `controller`, which gets a `request`; an upgrade
+//! runs in `conversation`, at the client's `pace`. Parsing and framing are the work of the rooms
+//! `http` and `websocket`, and sending is that of `comms` and `net`.
 
 pub(crate) mod acceptor;
 pub(crate) mod connection;

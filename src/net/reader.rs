@@ -1,18 +1,18 @@
 //! The read half of a connection: a buffer that grows with what comes.
 //!
-//! A thread that is blocked in a read is woken by
+//! Only the connection's own thread reads its socket. What wakes that thread from a read:
 //!
 //! ```text
-//! the peer        bytes, the end of its side, a reset
-//! its own clock   the read timeout: no read lasts past the next deadline (fill, fill_within)
-//! a sender        Outbox::close, when the client is cut off: shuts the socket in both directions
-//! a newcomer      Connections::admit shuts the reading half of what has been idle longest
-//! a shutdown      Connections::close shuts the reading half of what is no WebSocket; Connections::cut_off,
-//!                 of what has not ended in time, both
+//! the peer      bytes, the end of its side, a reset
+//! the timeout   no read lasts past the next deadline (fill, fill_within)
+//! a sender      Outbox::close shuts the socket of a client that is cut off
+//! a newcomer    Connections::admit shuts the receiving side of the connection idle longest
+//! a shutdown    Connections::close shuts the receiving side of whatever is not a WebSocket;
+//!               Connections::cut_off shuts the socket of whatever has not ended in time
 //! ```
 //!
-//! A Close frame that is sent wakes nobody here: the client's answer does, or the clock, which shuts
-//! the socket when none comes.
+//! A Close frame that is sent wakes nobody here: the client's answer does, or the clock, which
+//! shuts the socket if none comes.
 
 use crate::ground::limits::{LINGER_QUIET, READ_BUFFER};
 use crate::net::stream::{after, is_timeout, Stream};
@@ -21,23 +21,22 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A connected socket and what was read from it but not used.
+/// A connected socket, with what was read from it and not used yet.
 pub(crate) struct Socket {
     stream: Arc<dyn Stream>,
     buffer: Vec<u8>,
     most: usize,
     start: usize,
     end: usize,
-    /// The last read filled the buffer: most likely there is more.
+    /// Whether the last read filled the buffer: most likely there is more.
     filled: bool,
-    /// The read timeout that the system has now.
+    /// The read timeout that is set on the socket.
     timeout: Option<Duration>,
 }
 
 impl Socket {
-    /// Returns a socket whose buffer grows to so many bytes if it is filled, and further only if
-    /// nothing of that is used. Boxed, since it is handed from room to room on a stack that should
-    /// stay small.
+    /// Returns a socket whose buffer grows to `most` bytes if reads fill it, and further only if
+    /// none of them can be used. Boxed, to keep it off the stack.
     pub fn new(stream: Arc<dyn Stream>, most: usize) -> Box<Socket> {
         let buffer = vec![0; READ_BUFFER];
         Box::new(Socket { stream, buffer, most, start: 0, end: 0, filled: false, timeout: None })
@@ -47,12 +46,12 @@ impl Socket {
         &self.stream
     }
 
-    /// Returns what was read and not used.
+    /// Returns what was read and not used yet.
     pub fn unread(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
     }
 
-    /// Marks bytes at the front as used.
+    /// Marks so many bytes at the front as used.
     pub fn consume(&mut self, bytes: usize) {
         self.start = self.start.saturating_add(bytes).min(self.end);
         if self.start == self.end {
@@ -61,14 +60,14 @@ impl Socket {
         }
     }
 
-    /// Reads once and returns how many bytes came; 0 is the end. From the deadline on, not before,
-    /// the error is `TimedOut`, whatever there is to read.
+    /// Reads once and returns how many bytes came; 0 is the end of input. At the deadline, and not
+    /// before it, the error is `TimedOut`, even if there is something to read.
     pub fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
         loop {
             match deadline.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => return Err(ErrorKind::TimedOut.into()),
                 left => match self.fill_within(left) {
-                    // The system may round.
+                    // The system may round the timeout down.
                     Err(error) if error.kind() == ErrorKind::TimedOut => {}
                     result => return result,
                 },
@@ -76,13 +75,14 @@ impl Socket {
         }
     }
 
-    /// Reads once, for which it waits for so long, and returns how many bytes came; 0 is the end.
-    /// The error is `TimedOut` when none came. It needs no look at the clock.
+    /// Reads once, waiting for `patience` at most, and returns how many bytes came; 0 is the end of
+    /// input. The error is `TimedOut` if none came. Unlike [`fill`](Socket::fill) it does not read
+    /// the clock.
     pub fn fill_within(&mut self, mut patience: Duration) -> io::Result<usize> {
         self.make_room();
         loop {
-            // A shorter timeout that was set before costs one more call when nothing comes; a
-            // system call for each read would cost more.
+            // A shorter timeout that is set already costs another read when nothing comes. To set
+            // it for each read would cost a system call each time.
             let timeout = match self.timeout {
                 Some(timeout) if timeout <= patience => timeout,
                 _ => self.set_timeout(patience)?,
@@ -113,9 +113,10 @@ impl Socket {
         Ok(timeout)
     }
 
-    /// Moves unread bytes to the front, and grows a buffer that the last read filled: by 4 up to
-    /// `most`, then, since a request head may be allowed to be larger, by 2. What is kept unread
-    /// is bounded by those who parse it.
+    /// Makes room in a buffer that the last read filled: moves the unread bytes to the front, and
+    /// grows the buffer fourfold up to `most`. Beyond that it grows twofold, and only where no byte
+    /// was used, since a request head may be allowed to be larger. The parsers bound how much stays
+    /// unread.
     fn make_room(&mut self) {
         if !std::mem::take(&mut self.filled) {
             return;
@@ -131,15 +132,15 @@ impl Socket {
         }
     }
 
-    /// Makes the buffer of a quiet connection small again.
+    /// Shrinks the buffer of a quiet connection.
     pub fn shrink(&mut self) {
         if self.end == 0 && self.buffer.len() > READ_BUFFER {
             self.buffer = vec![0; READ_BUFFER];
         }
     }
 
-    /// Ends the connection so that the peer can read the last answer: says that nothing follows,
-    /// and drops what the peer still sends.
+    /// Ends the connection so that the peer can read the last answer: shuts the sending side, then
+    /// reads and drops what the peer sends until its end, for so long at most (RFC 9112, 9.6).
     pub fn linger(&mut self, longest: Duration) {
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return;

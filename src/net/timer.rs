@@ -1,7 +1,8 @@
-//! Does small jobs at their time, on the thread that called `serve`.
+//! A clock that does small jobs at their time, on the thread that called `serve`.
 //!
 //! A thread that is blocked in a read cannot keep another deadline. The clock can: it sleeps until
-//! the first job is due. Jobs are short and never block.
+//! the first job is due. Jobs are short and never block, and no lock is held while one runs, so a
+//! job may schedule another.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -16,7 +17,7 @@ pub(crate) struct Clock {
 
 #[derive(Default)]
 struct Jobs {
-    /// The first that is due is at the top.
+    /// The job that is due first is at the top.
     due: BinaryHeap<Job>,
     stopped: bool,
 }
@@ -47,7 +48,7 @@ impl PartialEq for Job {
 impl Eq for Job {}
 
 impl Clock {
-    /// Has the job done at that time or soon after. After `stop` it is dropped.
+    /// Schedules a job for that time or soon after. After `stop` the job is dropped.
     pub fn at(&self, time: Instant, job: impl FnOnce() + Send + 'static) {
         let mut jobs = self.lock();
         if jobs.stopped {
@@ -57,11 +58,11 @@ impl Clock {
         jobs.due.push(Job { time, work: Box::new(job) });
         drop(jobs);
         if first {
-            self.changed.notify_all(); // who sleeps until a later one must wake earlier
+            self.changed.notify_all(); // it sleeps until a later one is due
         }
     }
 
-    /// Does the jobs until the clock is stopped.
+    /// Runs the jobs until the clock is stopped.
     pub fn run(&self) {
         let mut jobs = self.lock();
         while !jobs.stopped {
@@ -85,14 +86,14 @@ impl Clock {
         }
     }
 
-    /// Ends `run` and drops what is not done.
+    /// Ends `run` and drops the jobs that have not run.
     pub fn stop(&self) {
         let dropped = {
             let mut jobs = self.lock();
             jobs.stopped = true;
             std::mem::take(&mut jobs.due)
         };
-        // Outside the lock: what a job holds may end with it.
+        // Without the lock: what a job holds is dropped with it, and may schedule.
         drop(dropped);
         self.changed.notify_all();
     }

@@ -13,10 +13,10 @@ use std::sync::Arc;
 pub use crate::comms::broadcast::Broadcast;
 pub use crate::comms::websocket::Websocket;
 
-/// Answers requests, of whatever method. A closure `|request: &Request| ...` is a controller too;
-/// its argument needs the type.
+/// Answers requests of any method. A closure `|request: &Request| ...` is a controller too; its
+/// parameter needs the type.
 ///
-/// One controller serves many connections, each on its own thread.
+/// One controller serves many connections, each on a thread of its own.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -33,8 +33,8 @@ pub use crate::comms::websocket::Websocket;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Controller: Send + Sync {
-    /// Returns the answer. An error is logged and answered with its
-    /// [`status`](Error::status): 500 for all but those that a client caused. A panic is answered
+    /// Returns the answer to a request. An error is logged and answered with its
+    /// [`status`](Error::status), which is 500 unless the client caused it. A panic is answered
     /// with 500, and the connection is closed.
     fn handle(&self, request: &Request) -> Result<Response, Error>;
 }
@@ -55,10 +55,10 @@ where
     }
 }
 
-/// Speaks with WebSocket clients. All methods have a default.
+/// Handles the WebSockets of a route. Every method has a default.
 ///
-/// A type needs [`Controller`] as well: either the derive
-/// [`macros::WebsocketController`](crate::macros) writes it, or these lines do:
+/// A type must implement [`Controller`] too. Derive
+/// [`macros::WebsocketController`](crate::macros), or write the last lines of this example:
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -93,25 +93,27 @@ where
 /// }
 /// ```
 ///
-/// An error of `handle_connection` or `handle_message` is logged and ends that connection with its
-/// [`close_code`](Error::close_code): 1011 for all but those that a client caused. A panic is 1011.
+/// An error of `handle_connection` or `handle_message` is logged and closes that connection with
+/// the error's [`close_code`](Error::close_code), which is 1011 unless the client caused it. A
+/// panic closes it with 1011.
 ///
-/// Where both traits are imported, `handle` is called as `Controller::handle(&echo, request)`.
+/// Where both traits are in scope, call `handle` as `Controller::handle(&echo, request)`.
 pub trait WebsocketController: Controller {
-    /// Called when a client has connected and can be reached.
+    /// Called when a client has connected and messages can be sent to it.
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
         let _ = client;
         Ok(())
     }
 
-    /// Called for each message of a client, in order. The client's next message waits meanwhile.
+    /// Called with each message of a client, in order. The client's next message waits until this
+    /// returns.
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
         let _ = (client, message);
         Ok(())
     }
 
-    /// Called exactly once for each call of `handle_connection`, after the connection has left
-    /// the session map. `close` is what the client's Close frame said; `None` when it sent none.
+    /// Called exactly once for each call of `handle_connection`, when nothing can be sent to this
+    /// connection any more. `close` is the client's Close frame, or `None` if it sent none.
     fn handle_disconnection(
         &self,
         client: &SessionId,
@@ -121,18 +123,18 @@ pub trait WebsocketController: Controller {
         Ok(())
     }
 
-    /// Returns the subprotocols that are spoken, the preferred one first; the first that the
-    /// client offers is chosen (RFC 6455, 4.2.2, item 5). Default: none.
+    /// Returns the subprotocols that this controller speaks, in order of preference. The first one
+    /// that the client offers is chosen (RFC 6455, 4.2.2, item 5). Default: none.
     fn protocols(&self) -> &[&str] {
         &[]
     }
 
-    /// Opens the WebSocket and runs the whole conversation before it returns. So a controller
-    /// that calls this can look at the request first and refuse, and one that is made for the
-    /// call is the state of one connection.
+    /// Opens the WebSocket and runs the whole conversation. Returns the 101 when that is over, or
+    /// the refusal of a request that does not open a WebSocket.
     ///
-    /// The response is the 101, or the refusal of a request that does not open a WebSocket. For a
-    /// request without a connection, as in a test, the 101 is all that happens.
+    /// A controller that calls this can check the request first and refuse it, and a controller
+    /// that is made for the call holds the state of one connection. A request without a connection,
+    /// as in a test, gets the 101 and no conversation.
     fn handle(&self, request: &Request) -> Result<Response, Error> {
         conversation::open(request, self.protocols(), &mut |client, event| match event {
             Event::Opened => apart(|| self.handle_connection(client)),

@@ -1,4 +1,12 @@
-//! A server: its settings, its start and its end.
+//! A server: its settings, how it starts, and how it shuts down.
+//!
+//! ```text
+//! Server ── bind ──▶ Listening ── serve: the first thread accepts, this one runs the clock
+//!                        │
+//!                        └─ handle ──▶ ServerHandle::shutdown
+//!   stop accepting ── ask every connection to end ── wait: drain_timeout ── cut off and report
+//!   the rest ── wait: AFTER_CUT ── stop the clock, which ends serve
+//! ```
 
 use crate::comms::process;
 use crate::error::Error;
@@ -18,7 +26,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server that does not listen yet: its routes and settings.
+/// The routes and settings of a server that does not listen yet.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -66,7 +74,7 @@ impl Server {
         }
     }
 
-    /// Sets the bounds that the server keeps. They are taken as they are, also where they allow
+    /// Sets the limits that the server keeps. They are taken as they are, even where they allow
     /// nothing.
     ///
     /// ```
@@ -89,43 +97,46 @@ impl Server {
         self
     }
 
-    /// Sets the keys that sign session cookies. Without them the keys are random: sessions end
-    /// with the process. With [`Comms::relay`](crate::Comms::relay) they are needed, the same on every
-    /// process.
+    /// Sets the keys that sign session cookies. By default they are random, so sessions end with
+    /// the process. Processes that share a [`Comms::relay`](crate::Comms::relay) need the same
+    /// keys.
     pub fn session_keys(mut self, keys: SessionKeys) -> Server {
         self.keys = Some(keys);
         self
     }
 
-    /// Says whether browsers may send the session cookie over TLS only, with the prefix
-    /// `__Host-`. Default false: the library speaks no TLS itself. Set it behind a proxy that does.
+    /// Sets whether the session cookie is `Secure`, so that browsers send it over TLS only, and has
+    /// the prefix `__Host-` (RFC 6265bis, 4.1.3). Default false, since the library speaks no TLS;
+    /// set it behind a proxy that does.
     ///
-    /// The server's own origin is then its `https://` one alone, for WebSockets and for
-    /// [`check_origin`](crate::http::Request::check_origin), also on a loopback address: anybody
-    /// between a browser and the proxy can write a page of `http://`.
+    /// With secure cookies only the `https://` origin is the server's own, for WebSockets and for
+    /// [`check_origin`](crate::http::Request::check_origin), even on a loopback address: anybody
+    /// between a browser and the proxy can forge a page of an `http://` origin.
     pub fn secure_cookies(mut self, secure: bool) -> Server {
         self.secure = secure;
         self
     }
 
-    /// Sets the name of the session cookie. Default `sockling_session`. One that is no name is an
-    /// error of [`bind`](Server::bind).
+    /// Sets the name of the session cookie. Default `sockling_session`. An invalid name is reported
+    /// by [`bind`](Server::bind).
     pub fn cookie_name(mut self, name: impl Into<String>) -> Server {
         self.cookie_name = name.into();
         self
     }
 
-    /// Sets the hosts that the server answers for, with or without a port; requests for others
-    /// get 421. Default: on a loopback address its names (`localhost`, `127.0.0.1`, `[::1]`), elsewhere
-    /// any. These names stay allowed.
+    /// Adds hosts that the server answers for, with or without a port. Requests for other hosts get
+    /// 421 (RFC 9110, 15.5.20). The names `localhost`, `127.0.0.1` and `[::1]` are always allowed.
+    /// By default a server on a loopback address answers for those alone, and any other server for
+    /// every host.
     pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Server {
         self.hosts.get_or_insert_with(Vec::new).extend(hosts.into_iter().map(Into::into));
         self
     }
 
-    /// Allows pages of other origins, such as `https://example.com`, to open WebSockets; `*`
-    /// allows all. Default: only pages of the host and port that the client asks for (RFC 6455,
-    /// 10.2), with [`secure_cookies`](Server::secure_cookies) by https.
+    /// Adds origins, such as `https://example.com`, whose pages may open WebSockets and pass
+    /// [`check_origin`](crate::http::Request::check_origin); `*` allows all. By default only pages
+    /// of the host and port that the client asks for may (RFC 6455, 10.2), with
+    /// [`secure_cookies`](Server::secure_cookies) only those of `https://`.
     pub fn allowed_origins<O: Into<String>>(
         mut self,
         origins: impl IntoIterator<Item = O>,
@@ -134,11 +145,13 @@ impl Server {
         self
     }
 
-    /// Believes a reverse proxy at this address when it says, in X-Forwarded-For, for whom it speaks:
-    /// then [`Request::peer`] and [`Limits::connections_per_address`] mean the client. The last
-    /// address of the field that is not a proxy's counts; what a client writes there itself is before
-    /// that. From other addresses the field means nothing. Called again it adds a proxy. An IPv4
-    /// address and its IPv4-mapped IPv6 form (`::ffff:192.0.2.7`) are the same proxy.
+    /// Adds a reverse proxy, by its address, whose X-Forwarded-For names the client.
+    /// [`Request::peer`] and [`Limits::connections_per_address`] then mean that client.
+    ///
+    /// The client is the last address of the field that is not a trusted proxy; whatever a client
+    /// writes into the field itself comes before that. The field is ignored in requests from other
+    /// addresses. An IPv4 address and its IPv4-mapped IPv6 form (`::ffff:192.0.2.7`) are the same
+    /// proxy.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -166,21 +179,22 @@ impl Server {
         self
     }
 
-    /// Listens on an address; port 0 is one that the system chooses. Nobody is served before
-    /// [`Listening::serve`].
+    /// Listens on an address; for port 0 the system chooses a port. Clients wait until
+    /// [`Listening::serve`] is called.
     ///
-    /// Errors: [`Error::Bind`], [`Error::Setting`] for a route pattern or cookie name that is not
-    /// one, or a relay without session keys, [`Error::Entropy`], [`Error::Io`] when there are no
-    /// descriptors left.
+    /// Errors: [`Error::Bind`] if the address cannot be listened on; [`Error::Setting`] for an
+    /// invalid route pattern or cookie name, and for a relay without session keys;
+    /// [`Error::Entropy`] if no keys can be made; [`Error::Io`] if the system has no descriptors
+    /// left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
         let router = Router::new(self.routes)?;
         if !is_token(self.cookie_name.as_bytes()) {
-            return Err(Error::Setting(format!("{:?} is no cookie name", self.cookie_name)));
+            return Err(Error::Setting(format!("{:?} is not a cookie name", self.cookie_name)));
         }
         let listener = listen(address)?;
         process::bind(self.keys.is_some(), &self.limits)?;
         logger::start();
-        // `::ffff:127.0.0.1` is a loopback address, and std does not say so.
+        // `::ffff:127.0.0.1` is a loopback address too, though std does not say so.
         let address = canonical_socket(listener.local_addr()?);
         let loopback = address.ip().is_loopback();
         let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_string);
@@ -196,9 +210,9 @@ impl Server {
         Ok(Listening { acceptor: Acceptor::new(listener, address, router, service)? })
     }
 
-    /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000, and serves. Blocks until the process
-    /// ends: what is to be ended needs [`bind`](Server::bind). Errors: those of `bind` and
-    /// [`Listening::serve`].
+    /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000 by default, and serves until the process
+    /// ends. To shut a server down, start it with [`bind`](Server::bind). Errors: those of `bind`
+    /// and of [`Listening::serve`].
     ///
     /// ```no_run
     /// use sockling::prelude::*;
@@ -231,29 +245,30 @@ fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, Error> {
     })
 }
 
-/// How long threads get to notice that their socket was shut.
+/// How long a shutdown waits for threads whose sockets were shut to notice that.
 const AFTER_CUT: Duration = Duration::from_millis(500);
 
-/// A server that listens.
+/// A server that listens, and does not accept yet.
 #[derive(Debug)]
 pub struct Listening {
     acceptor: Arc<Acceptor>,
 }
 
 impl Listening {
-    /// Returns the address, with the port that the system chose.
+    /// Returns the address that the server listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.acceptor.address
     }
 
-    /// Returns a handle that can end the server from any thread.
+    /// Returns a handle that can shut the server down from any thread.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle { acceptor: Arc::clone(&self.acceptor) }
     }
 
-    /// Serves until [`ServerHandle::shutdown`] has ended everybody; when a handler called it, until
-    /// that handler's connection has ended too, up to [`Limits::drain_timeout`]. Error:
-    /// [`Error::Io`] when not even one thread can be started.
+    /// Accepts and serves connections, and blocks until [`ServerHandle::shutdown`] has ended them
+    /// all. If a handler called that, this waits for the handler's own connection too, for
+    /// [`Limits::drain_timeout`] at most. Error: [`Error::Io`] if not even one thread can be
+    /// started.
     pub fn serve(self) -> Result<(), Error> {
         if let Err(error) = self.acceptor.start() {
             self.acceptor.close();
@@ -272,13 +287,13 @@ impl Listening {
     }
 }
 
-/// Ends a server. Clones end the same one.
+/// Shuts a server down. All clones belong to the same server.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     acceptor: Arc<Acceptor>,
 }
 
-/// A connection that a shutdown had to cut off.
+/// A connection that did not end in time and was cut off by a shutdown.
 ///
 /// ```
 /// use sockling::http::{Listening, ServerHandle, Stuck};
@@ -297,8 +312,8 @@ pub struct ServerHandle {
 pub struct Stuck {
     /// The client.
     pub peer: SocketAddr,
-    /// The path whose handler was running; `None` when none was, and the client did not take
-    /// what was sent to it or did not end its side.
+    /// The path whose handler was running. `None` if none was: the client did not read what was
+    /// sent to it, or did not end its side of the connection.
     pub path: Option<String>,
 }
 
@@ -308,12 +323,14 @@ impl ServerHandle {
         self.acceptor.address
     }
 
-    /// Ends the server: takes nobody in any more, lets requests that are being answered finish,
-    /// closes every WebSocket with 1001, and waits up to [`Limits::drain_timeout`] for all that.
-    /// Whoever is left is cut off, logged and returned. A handler that does not return keeps its
-    /// thread; nothing else is left behind.
+    /// Shuts the server down gracefully, and returns the connections that had to be cut off.
     ///
-    /// Called inside a handler it does not wait for that handler's own connection.
+    /// The server stops accepting, finishes the requests that it is answering, and closes every
+    /// WebSocket with 1001. This blocks until that is done, for [`Limits::drain_timeout`] and a
+    /// second at most; the connections that are left after the timeout are cut off, logged and
+    /// returned. A handler that does not return keeps its thread; nothing else is left behind.
+    ///
+    /// A handler may call this. It does not wait for that handler's own connection.
     pub fn shutdown(&self) -> Vec<Stuck> {
         self.acceptor.close();
         let connections = &self.acceptor.connections;
@@ -326,12 +343,12 @@ impl ServerHandle {
                 Some(path) => {
                     log_line!(
                         Warn,
-                        "shutdown: the handler of {:?} for {} has not returned",
-                        path,
-                        peer
+                        "shutdown: cut off {}: the handler of {:?} has not returned",
+                        peer,
+                        path
                     )
                 }
-                None => log_line!(Info, "shutdown: {} did not end in time", peer),
+                None => log_line!(Info, "shutdown: cut off {}: it did not end in time", peer),
             }
         }
         if !stuck.is_empty() {

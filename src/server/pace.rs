@@ -39,8 +39,9 @@ impl Pace {
         self.read_began = self.began.elapsed();
     }
 
-    /// Takes the time that the thread waited for the client out of the client's account: silence earns
-    /// no burst. The time that a handler took stays in it, since messages may have waited for that.
+    /// Takes the time that the thread waited for the client out of the client's account: silence
+    /// earns no burst. The time that a handler took stays in it, since messages may have waited for
+    /// that.
     #[inline(never)]
     pub fn end_read(&mut self) {
         let held_up = self.read_began.saturating_sub(self.due);

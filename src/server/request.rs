@@ -1,7 +1,7 @@
-//! A request as a handler sees it: head, body, session, and perhaps the socket.
+//! A request as a handler sees it: head, body, session, and the socket that it came over.
 //!
-//! The request owns the socket while its handler runs. A handler that makes it a WebSocket takes
-//! the socket out and gives none back; otherwise the connection goes on with the next request.
+//! The request owns the socket while its handler runs. A handler that opens a WebSocket takes the
+//! socket out for good; otherwise the connection takes it back and goes on with the next request.
 
 use crate::comms::dispatch::{end_login, To};
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::websocket::handshake::{asks_upgrade, Refusal};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A request.
+/// An HTTP request.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -48,23 +48,23 @@ pub struct Request {
     peer: SocketAddr,
     parameters: Vec<(String, String)>,
     service: Arc<Service>,
-    /// The session, once somebody asked for it, and whether its cookie is to be sent.
+    /// The session, once the handler has asked for it, and whether its cookie must be sent.
     session: Mutex<Option<(Session, bool)>>,
-    /// The connection that the request came over; none for a request that no client sent.
+    /// The slot of the connection; `None` in a request that no client sent.
     slot: Option<Arc<Slot>>,
-    /// Its socket, until an upgrade takes it.
+    /// The socket of the connection, until an upgrade takes it.
     socket: Mutex<Option<Box<Socket>>>,
 }
 
-/// What a server answers requests with, beside its routes.
+/// What all requests to one server are answered with, beside its routes.
 pub(crate) struct Service {
-    /// What the outboxes share, the limits among it.
+    /// The state that all outboxes share, and the limits.
     pub shared: Arc<Shared>,
     pub cookie: SessionCookie,
     pub origins: Origins,
     /// The hosts that the server answers for; `None` is any.
     pub hosts: Option<Vec<String>>,
-    /// The proxies whose X-Forwarded-For is believed.
+    /// The proxies that are believed when they name their client.
     pub proxies: Vec<IpAddr>,
 }
 
@@ -89,8 +89,8 @@ impl Request {
         }
     }
 
-    /// Returns a GET request that no client sent, to test a handler with. The target is as in a
-    /// request line; one that a client could not send becomes `/`.
+    /// Returns a GET request to test a handler with. The target is as in a request line, such as
+    /// `/rooms?name=Ada`; one that no client could send becomes `/`.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -103,7 +103,7 @@ impl Request {
         Request::detached(Method::Get, target)
     }
 
-    /// Returns a POST request that no client sent, with this body.
+    /// Returns a POST request with this body to test a handler with; see [`get`](Request::get).
     pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
         Request { body: body.into(), ..Request::detached(Method::Post, target) }
     }
@@ -135,13 +135,14 @@ impl Request {
         }
     }
 
-    /// Adds a header field to a request that no client sent.
+    /// Adds a header field to a request made by [`get`](Request::get) or [`post`](Request::post).
     pub fn with_header(mut self, name: &str, value: &str) -> Request {
         self.head.headers.push(name, value.as_bytes());
         self
     }
 
-    /// Sets a parameter of the route's pattern in a request that no client sent.
+    /// Sets a parameter of the route's pattern in a request made by [`get`](Request::get) or
+    /// [`post`](Request::post).
     pub fn with_parameter(mut self, name: &str, value: &str) -> Request {
         self.parameters.push((name.to_string(), value.to_string()));
         self
@@ -151,100 +152,106 @@ impl Request {
         self.parameters = parameters;
     }
 
-    /// Returns the method.
+    /// Returns the method (RFC 9110, 9).
     pub fn method(&self) -> Method {
         self.head.method
     }
 
     /// Returns the decoded path, such as `/rooms/7`.
     ///
-    /// It begins with one slash. None of its segments is `.` or `..` or holds a backslash or an
-    /// ASCII control character, and only the last may be empty. So `root.join(&request.path()[1..])` is
-    /// below `root` (for Windows see [`parameter`](Request::parameter)), and
-    /// `redirect(&format!("{}/", request.path()))` stays on this host. `%2F` and `%5C` are refused
-    /// with 400: a text that may hold a slash travels in the query.
-    /// The `*` of `OPTIONS *` reaches no handler.
+    /// The path begins with exactly one slash. No segment is `.` or `..`, none contains a backslash
+    /// or an ASCII control character, and only the last may be empty. So
+    /// `root.join(&request.path()[1..])` stays below `root` (on Windows see
+    /// [`parameter`](Request::parameter)), and `redirect(&format!("{}/", request.path()))` stays on
+    /// this host. A request whose path contains `%2F` or `%5C` is answered with 400: text that may
+    /// contain a slash belongs in the query. `OPTIONS *` is answered without a handler.
     pub fn path(&self) -> &str {
         &self.head.path
     }
 
-    /// Returns the first value of this name in the query, decoded as HTML forms encode it; empty for
-    /// a name without `=`.
+    /// Returns the first value of this name in the query, decoded the way HTML forms encode it. The
+    /// value of a name without `=` is empty.
     pub fn query(&self, name: &str) -> Option<String> {
         query_value(&self.head.query, name)
     }
 
-    /// Returns all that follows the `?` of the target, as it came.
+    /// Returns everything after the `?` of the target, as the client sent it; empty without one.
     pub fn query_string(&self) -> &str {
         &self.head.query
     }
 
-    /// Returns the value of the first header field of this name, if it is there and UTF-8.
+    /// Returns the value of the first header field of this name, in any case of its letters, or
+    /// `None` if there is none or it is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get_str(name)
     }
 
-    /// Returns all header fields, their values as bytes.
+    /// Returns all header fields, with their values as bytes.
     pub fn headers(&self) -> &Headers {
         &self.head.headers
     }
 
-    /// Returns the value of the first cookie of this name, if it is there and UTF-8.
+    /// Returns the value of the first cookie of this name, or `None` if there is none or it is not
+    /// UTF-8.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let found = cookies(&self.head.headers).find(|(known, _)| *known == name.as_bytes());
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// Returns the body's bytes, as they came; empty when there is none.
+    /// Returns the whole body, with chunks joined; empty if there is none.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Returns the address and port that the connection comes from; behind a proxy, the proxy's, or
-    /// with [`Server::trusted_proxy`](crate::http::Server::trusted_proxy) the client's, with port 0
-    /// if the proxy does not tell it. An IPv4 client has its IPv4 address also where the server listens
-    /// on an IPv6 one.
+    /// Returns the address and port of the client.
+    ///
+    /// Behind a proxy it is the proxy's address, unless
+    /// [`Server::trusted_proxy`](crate::http::Server::trusted_proxy) names that proxy; then it is
+    /// the client's, with port 0 if the proxy does not send the port. An IPv4 client has an IPv4
+    /// address here even if the server listens on an IPv6 socket.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Returns what the path has in place of `:name`, decoded; for a pattern that ends in `/*`,
-    /// `"*"` is the rest of the path. Error: [`Error::Parameter`] when the pattern has no such
-    /// name.
+    /// Returns the decoded part of the path that matched `:name` in the route's pattern. For a
+    /// pattern that ends in `/*`, the name `"*"` is the rest of the path. Error:
+    /// [`Error::Parameter`] if the pattern has no such name.
     ///
-    /// The value of `:name` is one segment, never empty, and `"*"` is a relative path: it is empty
-    /// or begins with a segment, and only its last segment may be empty. No segment is `.` or `..`
-    /// or holds a slash, a backslash or an ASCII control character, so `root.join(..)` of either is below
-    /// `root`, as long as no symbolic link leads out of it. On Windows this holds too: there a
-    /// request is answered with 400 when a segment in place of `:name` or `*` has a colon (a drive
-    /// or a stream: `C:`, `a:b`), is the name of a device, whatever its ending (`NUL`, `COM1.txt`),
-    /// or ends with a dot or a space, which Windows drops.
+    /// The value of `:name` is one segment and never empty. The value of `"*"` is a relative path:
+    /// it is empty or begins with a segment, and only its last segment may be empty. No segment is
+    /// `.` or `..`, and none contains a slash, a backslash or an ASCII control character. So
+    /// `root.join(..)` of either stays below `root`, as long as no symbolic link leads out of it.
+    /// This holds on Windows too: there a request is answered with 400 if a segment that matches
+    /// `:name` or `*` contains a colon (a drive or a stream: `C:`, `a:b`), names a device, whatever
+    /// its extension (`NUL`, `COM1.txt`), or ends with a dot or a space, which Windows drops.
     ///
-    /// A text that may hold a slash travels in the [`query`](Request::query), since `%2F` and `%5C`
-    /// are refused with 400. In a URL, write a slash before a parameter and encode it again:
-    /// elsewhere than on Windows `https:name` is a parameter like any, and a scheme to a browser.
+    /// Text that may contain a slash belongs in the [`query`](Request::query), since a path with
+    /// `%2F` or `%5C` is answered with 400. To put a parameter into a URL, encode it again and
+    /// write a slash before it: other systems than Windows accept `https:name` as a parameter, and
+    /// a browser takes that for a scheme.
     pub fn parameter(&self, name: &str) -> Result<&str, Error> {
         let found = self.parameters.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).ok_or_else(|| Error::Parameter(name.to_string()))
     }
 
-    /// Returns whether the client asks to make this connection a WebSocket (RFC 6455, 4.2.1).
+    /// Returns whether the client asks to upgrade this connection to a WebSocket (RFC 6455, 4.2.1).
     pub fn upgrade_websocket(&self) -> bool {
         asks_upgrade(&self.head)
     }
 
-    /// Checks that no page of another site sent this: for handlers that change something on the
-    /// word of a cookie, which browsers send along whichever page asks. Whatever the method, a
-    /// request passes when Sec-Fetch-Site is `same-origin` or `none`, or when that field is absent
-    /// and so is Origin, as with clients that are no browsers, or Origin is the server's own. It
-    /// passes too when Origin is one of
+    /// Checks that the request does not come from a page of another site. Call it in a handler that
+    /// changes something for the owner of a cookie, since a browser sends the cookie whichever page
+    /// asks.
+    ///
+    /// A request of any method passes if Sec-Fetch-Site is `same-origin` or `none`; if that field
+    /// is absent and Origin is absent too, as from clients that are not browsers, or is the
+    /// server's own; and if Origin is one of
     /// [`Server::allowed_origins`](crate::http::Server::allowed_origins).
     ///
-    /// Check the method as well. To a server that is reached by plain http, browsers send neither
-    /// field with the GET of a link or an image on another site's page, so there only the check of
-    /// the method protects.
+    /// Check the method as well: to a server that is reached by plain http, browsers send neither
+    /// field when a link or an image on another site's page makes a GET request.
     ///
-    /// Error: [`Refusal::Origin`], which a handler returns by `?` and the client sees as 403.
+    /// Error: [`Refusal::Origin`]. A handler returns it with `?`, and the client gets 403.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -271,27 +278,28 @@ impl Request {
         }
     }
 
-    /// Returns the client's session: that of its cookie, or a new one. The answer then sets the
-    /// cookie if the client has none, or one that expires soon.
+    /// Returns the id of the client's session: that of its cookie, or a new one. The answer then
+    /// sets the cookie if the client has none or its cookie expires soon.
     ///
-    /// An answer that sets the cookie is kept out of shared caches (RFC 9111): its Cache-Control
-    /// becomes `private`, in place of `public`, `s-maxage` and `private` with names of fields, and
-    /// other directives of the handler stay. Fields that only such caches read, as
-    /// CDN-Cache-Control (RFC 9213), Surrogate-Control and X-Accel-Expires, are left out. Other
-    /// answers are `private` if the handler says nothing of caches.
+    /// An answer that sets the cookie is kept out of shared caches (RFC 9111). Its Cache-Control
+    /// says `private` in place of `public`, `s-maxage` and a `private` with field names; the
+    /// handler's other directives stay. Fields for shared caches alone, such as CDN-Cache-Control
+    /// (RFC 9213), Surrogate-Control and X-Accel-Expires, are removed. Any other answer of a
+    /// handler that has called this is `private` unless the handler sets Cache-Control.
     pub fn session_id(&self) -> SessionId {
         self.session().id
     }
 
-    /// Makes the client's session that of a user. Every session whose cookie the request carried is
-    /// ended: its WebSockets are closed with 1008 and its cookie is not taken again, on other processes
-    /// by [`Comms::relay`] soon after. Returns an empty response to build the answer from; whatever the
-    /// handler answers sets the cookie, but for an error. Called before a WebSocket opens: its handler
-    /// has no request.
+    /// Logs the client in as a user. Returns an empty response to build the answer from; any answer
+    /// of the handler, other than an error, sets the new cookie.
     ///
-    /// Ended logins are remembered in memory until their cookies expire. A restart forgets them: with
-    /// [`Server::session_keys`] that outlive the process, a cookie that was ended and stolen is then
-    /// good again, until it expires or the keys are replaced.
+    /// Every session whose cookie the request carried ends: its WebSockets are closed with 1008 and
+    /// its cookie is no longer accepted, soon after also by the other processes of a
+    /// [`Comms::relay`]. Log in before a WebSocket opens, since its handlers have no request.
+    ///
+    /// Ended logins are kept in memory until their cookies expire. A restart forgets them: with
+    /// [`Server::session_keys`] that outlive the process, a stolen cookie whose login was ended is
+    /// then accepted again, until it expires or the keys are replaced.
     ///
     /// [`Comms::relay`]: crate::Comms::relay
     /// [`Server::session_keys`]: crate::http::Server::session_keys
@@ -313,10 +321,12 @@ impl Request {
         Response::new()
     }
 
-    /// Makes the client a new guest. Every session whose cookie the request carried is ended as by
-    /// [`login`](Request::login). Other logins of the same user stay, but for this: up to
-    /// [`REVOKED_PER_USER`] ended logins of a user are remembered one by one. One more, and every login
-    /// that this user made up to the latest of them ends too, those of other browsers included.
+    /// Makes the client a new guest, and ends every session whose cookie the request carried, as
+    /// [`login`](Request::login) does. Returns an empty response to build the answer from.
+    ///
+    /// The user's other logins stay, with one exception: the server remembers up to
+    /// [`REVOKED_PER_USER`] ended logins of a user one by one. With one more, every login that the
+    /// user made up to the latest of them ends too, in other browsers as well.
     ///
     /// [`REVOKED_PER_USER`]: crate::limits::REVOKED_PER_USER
     pub fn logout(&self) -> Response {
@@ -324,8 +334,9 @@ impl Request {
         Response::new()
     }
 
-    /// Gives the client a new cookie and ends the one before, as [`login`](Request::login) does:
-    /// for a change of rights. A user stays this user, a guest becomes a new guest.
+    /// Gives the client a new cookie and ends its old one, as [`login`](Request::login) does: call
+    /// it when the rights of a client change. A user stays the same user; a guest becomes a new
+    /// guest. Returns an empty response to build the answer from.
     pub fn rotate(&self) -> Response {
         let user = match self.session_id() {
             SessionId::Authenticated(user) => Some(user),
@@ -357,24 +368,24 @@ impl Request {
         self.lock_session().get_or_insert_with(read).0
     }
 
-    /// Returns the sessions of the request's cookies that are valid and were not ended, each with whether
-    /// its cookie is to be renewed.
+    /// Returns the sessions of the request's cookies that are valid and were not ended, each with
+    /// whether its cookie is to be renewed.
     fn known_sessions(&self) -> impl Iterator<Item = (Session, bool)> + '_ {
         let sessions = self.service.cookie.sessions_of(&self.head.headers, unix_seconds());
         sessions.filter(|(session, _)| !revoked::is_ended(session))
     }
 
-    /// Returns the Set-Cookie value of the answer: `None` when nobody asked for the session, or
-    /// the client has the cookie.
+    /// Returns the Set-Cookie value of the answer, or `None` if the handler did not ask for the
+    /// session or the client has the cookie already.
     pub(crate) fn set_cookie(&self) -> Option<String> {
-        // One that ended meanwhile, by another request, is not renewed: it would outlive the list.
+        // A session that another request has ended meanwhile must not be renewed: its cookie would
+        // outlive the list of ended logins.
         let wanted = |(session, unsent): &(Session, bool)| *unsent && !revoked::is_ended(session);
         let (session, _) = (*self.lock_session()).filter(wanted)?;
         Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
-    /// Returns whether a handler asked for the session, so that the answer is for this client
-    /// alone.
+    /// Returns whether the handler asked for the session: the answer may be for this client alone.
     pub(crate) fn is_private(&self) -> bool {
         self.lock_session().is_some()
     }
@@ -392,7 +403,7 @@ impl Request {
         self.slot.as_deref()
     }
 
-    /// Takes the socket out; the request then has none.
+    /// Takes the socket out of the request.
     pub(crate) fn take_socket(&self) -> Option<Box<Socket>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -406,7 +417,7 @@ impl Request {
     }
 }
 
-/// Leaves out what may be secret: field values, cookies and the body.
+/// Leaves out what may be secret: the query, field values, cookies and the body.
 impl std::fmt::Debug for Request {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(out, "{} {:?} from {}", self.head.method.as_str(), self.head.path, self.peer)

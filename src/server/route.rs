@@ -1,16 +1,16 @@
-//! Turns a path into the controller that answers it.
+//! Turns a path into the controller of its route and the parameters that the path has for it.
 
 use crate::error::Error;
 use crate::ground::system::WINDOWS_NAMES;
 use crate::http::target::{is_reserved_on_windows, TargetError};
 use crate::server::controller::Controller;
 
-/// A controller and the pattern of the paths that it answers.
+/// A route: a controller and the pattern of the paths that it answers.
 ///
-/// A pattern is a path of which a segment may be `:name`, for any one segment that is not empty,
-/// and the last may be `*`, for all the rest, be it empty: `/files/*` fits `/files/` and not `/files`.
-/// Of several patterns that fit, the first counts, whatever the method. What may stand in their
-/// place is listed at [`Request::parameter`](crate::http::Request::parameter).
+/// A pattern is a path. A segment `:name` matches any one segment that is not empty, and a last
+/// segment `*` matches the rest of the path, which may be empty: `/files/*` matches `/files/` but
+/// not `/files`. The first route of a server whose pattern matches answers, whatever the method.
+/// [`Request::parameter`](crate::http::Request::parameter) returns what was matched.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -24,8 +24,8 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// Returns the handler. [`route!`](crate::route) is the short form. A pattern that is not one
-    /// is an error of [`Server::bind`](crate::http::Server::bind).
+    /// Returns a route; [`route!`](crate::route) is the short form. An invalid pattern is reported
+    /// by [`Server::bind`](crate::http::Server::bind).
     pub fn new(pattern: &str, controller: impl Controller + 'static) -> Handler {
         Handler { pattern: pattern.to_string(), controller: Box::new(controller) }
     }
@@ -37,10 +37,10 @@ impl std::fmt::Debug for Handler {
     }
 }
 
-/// Returns a [`Handler`]: `route!("/path" => Name)`.
+/// Returns a route, a [`Handler`]: `route!("/path" => Name)`.
 ///
-/// A bare name, or a path of names, is a type with `Default`; any other expression is a value. A
-/// function, or a value in a local variable, is for [`Handler::new`].
+/// A name, or a path of names, is a type that implements `Default`; any other expression is a
+/// controller. For a function, or a controller in a local variable, call [`Handler::new`].
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -71,11 +71,11 @@ macro_rules! route {
     };
 }
 
-/// The handlers of a server, in order.
+/// The routes of a server, in order.
 pub(crate) struct Router {
     routes: Vec<(Vec<Segment>, Box<dyn Controller>)>,
-    /// Whether names that Windows reserves are refused in place of parameters. A field, so that the
-    /// rule is tested on every system; elsewhere it is compiled for the tests alone.
+    /// Whether parameters that Windows reserves are refused. A field, so that tests on every system
+    /// can set it; the rule is compiled for Windows and for tests.
     pub windows: bool,
 }
 
@@ -85,23 +85,23 @@ enum Segment {
     Rest,
 }
 
-/// What stood in the path for the names of a pattern.
+/// The names of a pattern, with what the path has in their place.
 pub(crate) type Parameters = Vec<(String, String)>;
 
 impl Router {
-    /// Returns the router. Error: a pattern without a leading `/`, without a name behind `:`, or
-    /// with a `*` that is not its last segment.
+    /// Returns the router of these routes. Error: a pattern has no leading `/`, no name after a
+    /// `:`, or a `*` that is not its last segment.
     pub fn new(routes: Vec<Handler>) -> Result<Router, Error> {
         let compiled = |route: Handler| match segments(&route.pattern) {
             Some(segments) => Ok((segments, route.controller)),
-            None => Err(Error::Setting(format!("{:?} is no route pattern", route.pattern))),
+            None => Err(Error::Setting(format!("{:?} is not a route pattern", route.pattern))),
         };
         let routes = routes.into_iter().map(compiled).collect::<Result<_, _>>()?;
         Ok(Router { routes, windows: WINDOWS_NAMES })
     }
 
-    /// Returns the first controller whose pattern fits the decoded path. Error: on Windows, a
-    /// segment in place of a parameter is a reserved name.
+    /// Returns the controller of the first route whose pattern matches the decoded path, with the
+    /// parameters. Error: on Windows, a parameter has a reserved name.
     pub fn find(&self, path: &str) -> Result<Option<(&dyn Controller, Parameters)>, TargetError> {
         let fitting = path.strip_prefix('/').and_then(|path| {
             self.routes
@@ -110,7 +110,7 @@ impl Router {
         });
         let windows = self.windows && (WINDOWS_NAMES || cfg!(test));
         if let (true, Some((_, parameters))) = (windows, &fitting) {
-            // What a handler gets of the path beyond this is the pattern's, so the application's.
+            // The rest of the path is the pattern's own text, which the application chose.
             let mut segments = parameters.iter().flat_map(|(_, value)| value.split('/'));
             if segments.any(is_reserved_on_windows) {
                 return Err(TargetError);

@@ -80,7 +80,7 @@ fn what_is_no_pattern_is_an_error_of_bind() {
     for pattern in ["", "rooms", "/a/*/b", "/:"] {
         let server = Server::new(vec![Handler::new(pattern, |_: &Request| Ok(Response::new()))]);
         let error = server.bind("127.0.0.1:0").expect_err(pattern);
-        assert_eq!(error.to_string(), format!("{:?} is no route pattern", pattern));
+        assert_eq!(error.to_string(), format!("{:?} is not a route pattern", pattern));
     }
 }
 

@@ -484,5 +484,5 @@ fn secure_cookies_have_the_host_prefix() {
     assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"), "{}", set);
     let error =
         Server::new(Vec::new()).cookie_name("a;b").bind("127.0.0.1:0").expect_err("no name");
-    assert_eq!(error.to_string(), "\"a;b\" is no cookie name");
+    assert_eq!(error.to_string(), "\"a;b\" is not a cookie name");
 }
