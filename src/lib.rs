@@ -61,8 +61,8 @@
 //! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its bytes and
 //! the functions that they pass.
 //!
-//! 1. *A thread waits in `accept`.* `Acceptor::accept_and_serve` in `server/acceptor.rs` is blocked in `accept`. It takes the
-//!    connection, sees that somebody else waits at the door, or starts a thread that does, and asks
+//! 1. *A thread waits in `accept`.* `Acceptor::accept_and_serve` in `server/acceptor.rs` takes the
+//!    connection, starts another thread there if it was the last one, and asks
 //!    `Connections::admit` (`server/connections.rs`) whether there is room. Then the thread is this connection's.
 //! 2. *Bytes.* `Connection::read_head` in `server/connection.rs` reads through `Socket::fill`
 //!    (`net/reader.rs`), which knows the deadline of the whole head.
@@ -106,7 +106,7 @@
 //!    a time has the role of writing, which `Outbox::send` (`net/writer.rs`) takes or leaves.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
 //!     `close_connection` answers with its code and lets it read that, and `handle_disconnection` is
-//!     called. The thread goes back to the door, or ends when enough others wait there.
+//!     called. The thread accepts again, or ends when enough others do.
 //!
 //! The same, run:
 //!

@@ -16,8 +16,8 @@
 //! start of a thread only when there is none to spare, and a quiet server keeps a few threads.
 //!
 //! *The lock* guards the counts and the listening socket. A thread is started and counted under one
-//! lock, so that nobody sees a server in which no thread accepts and starts a second one. Nothing
-//! else that may take long happens inside: no `accept`, no write, no connection.
+//! lock, so it is counted before it can accept and look for others. Nothing else that may take long
+//! happens inside: no `accept`, no write, no connection.
 //!
 //! *Waiting.* A thread waits in `accept` until a connection comes or the acceptor closes. After a
 //! failed `accept` one thread waits for 5 ms, doubling to a second, and less if a connection ends,
@@ -30,8 +30,7 @@
 
 use crate::ground::limits::{LINGER_QUIET, SPARE_THREADS};
 use crate::ground::logger::log_line;
-use crate::ground::system::unix_seconds;
-use crate::ground::system::{start_thread, waker};
+use crate::ground::system::{start_thread, unix_seconds, waker};
 use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
 use crate::net::reader::Socket;

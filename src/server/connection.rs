@@ -142,7 +142,7 @@ impl Connection<'_> {
         self.check_host(head)?;
         self.check_length(head.body)?;
         if head.expects_continue() && head.body != BodyLength::Known(0) {
-            // Without a route nobody wants the body, and whether the client sends it is unknown.
+            // Without a route the body is not wanted, and whether the client sends it is unknown.
             let route = self.router.find(&head.path);
             if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
                 return Err(End::Answer(404, "nothing is here".to_string()));

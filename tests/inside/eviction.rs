@@ -1,5 +1,5 @@
-//! Which connection makes room for a newcomer, which newcomer is given the place, and what becomes
-//! of a request that crosses.
+//! Which connection makes room for a newcomer, which newcomer gets the slot, and what becomes of a
+//! request that crosses.
 
 use super::checks::conversation::HANDSHAKE;
 use super::served::{routes, service};
@@ -95,7 +95,7 @@ fn the_longest_idle_of_the_newcomers_network_makes_room_first_and_then_the_longe
 }
 
 #[test]
-fn where_an_address_has_all_its_places_only_one_of_its_own_makes_room() {
+fn where_an_address_has_all_its_slots_only_one_of_its_own_connections_makes_room() {
     let connections = connections(0, 1);
     let stranger = guard(&connections, "192.0.2.2", false).idle(false);
     let proxy = guard(&connections, "192.0.2.1", true).idle(false);
@@ -109,7 +109,7 @@ fn where_an_address_has_all_its_places_only_one_of_its_own_makes_room() {
 }
 
 #[test]
-fn a_connection_that_has_just_come_gets_its_time_to_say_something() {
+fn a_connection_that_has_just_come_has_its_time_to_send_something() {
     let connections = connections(1, 0);
     let begun = Instant::now();
     let silent = guard(&connections, "192.0.2.1", false).idle(true);
@@ -123,7 +123,7 @@ fn a_connection_that_has_just_come_gets_its_time_to_say_something() {
 }
 
 #[test]
-fn a_place_that_becomes_free_is_given_to_the_newcomer_that_waits_and_not_to_a_later_one() {
+fn a_slot_that_becomes_free_goes_to_the_newcomer_that_waits_and_not_to_a_later_one() {
     let connections = connections(1, 0);
     // A newcomer that is not woken in time is refused, and all begins again.
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! The places of a server: how many connections there may be, in all and from one address.
+//! The slots of a server: how many connections there may be, in all and from one address.
 
 use super::{Script, Stub};
 use crate::ground::limits::Limits;
@@ -7,14 +7,14 @@ use crate::websocket::close::{CloseCode, CloseFrame};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-/// Asks for a place for a client from this address, from another port each time.
+/// Asks for a slot for a client of this address, with another port each time.
 fn admit(connections: &Arc<Connections>, ip: impl Into<IpAddr>) -> Option<SlotGuard> {
     let peer = SocketAddr::new(ip.into(), 1000 + connections.len() as u16);
     connections.admit(Stub::new(Script::default()), peer, false)
 }
 
 #[test]
-fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
+fn an_address_has_its_slots_and_gets_each_back_when_that_connection_ends() {
     let connections = Connections::new(&Limits { connections_per_address: 2, ..Limits::default() });
     let [one, other] = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
     let admit = |ip: Ipv4Addr| admit(&connections, ip);
@@ -23,10 +23,10 @@ fn an_address_has_its_places_and_gets_each_back_when_that_connection_ends() {
         let first = admit(one).expect("room");
         let second = admit(one).expect("room");
         assert!(admit(one).is_none() && admit(one).is_none(), "round {}", round);
-        let stranger = admit(other).expect("another address has places of its own");
+        let stranger = admit(other).expect("another address has slots of its own");
         assert_eq!(connections.len(), 3);
         drop(first);
-        let third = admit(one).expect("the slot of who left");
+        let third = admit(one).expect("the slot of the one that left");
         assert!(admit(one).is_none(), "and no more than that");
         drop((second, third));
         let places = [admit(one), admit(one)].map(|slot| slot.expect("both are free again"));
@@ -68,7 +68,7 @@ fn one_ceiling_holds_for_all_addresses_together_and_0_is_none() {
     let mut places: Vec<SlotGuard> = ips().filter_map(|ip| admit(&three, ip)).collect();
     assert_eq!((places.len(), three.len()), (3, 3));
     places.pop();
-    assert!(admit(&three, Ipv6Addr::LOCALHOST).is_some(), "who left made room");
+    assert!(admit(&three, Ipv6Addr::LOCALHOST).is_some(), "the one that left made room");
     places.extend((0..2000).filter_map(|_| admit(&none, Ipv4Addr::LOCALHOST)));
     assert_eq!((three.len(), none.len()), (2, 2000));
     places.clear();

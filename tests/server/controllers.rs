@@ -6,7 +6,7 @@ use sockling::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Refuses before the upgrade who has no token.
+/// Refuses a client without a token before the upgrade.
 struct Guard<C>(C);
 
 impl<C: Controller> Controller for Guard<C> {
@@ -147,11 +147,11 @@ impl Controller for Mute {
 }
 
 #[test]
-fn a_panic_before_the_upgrade_is_500_and_costs_nobody_else_anything() {
+fn a_panic_before_the_upgrade_is_500_and_costs_no_other_client_anything() {
     let hello = |_: &Request| Ok(Response::new().text("hello"));
     let running =
         Running::start(Server::new(vec![Handler::new("/ws", Mute), Handler::new("/", hello)]));
-    // More than threads wait at the door.
+    // More than the threads that wait in `accept`.
     for _ in 0..10 {
         let (mut client, reply) = Client::upgrade(running.address, "/ws", "");
         assert_eq!((reply.status, reply.header("connection")), (500, Some("close")));

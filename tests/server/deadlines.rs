@@ -190,7 +190,7 @@ fn each_deadline_is_a_total_and_ends_what_it_is_for_in_time() {
 }
 
 #[test]
-fn what_is_in_time_meets_no_other_deadline() {
+fn what_is_in_time_is_not_cut_off_by_another_deadline() {
     const PAUSE: Duration = Duration::from_millis(1500);
     let short = Duration::from_millis(300);
     std::thread::scope(|scope| {

@@ -126,7 +126,7 @@ fn websockets_running_handlers_and_begun_requests_do_not_make_room() {
 }
 
 #[test]
-fn a_crowd_of_browsers_is_served_by_a_small_server_whose_places_are_all_idle() {
+fn a_crowd_of_browsers_is_served_by_a_small_server_whose_connections_are_all_idle() {
     let small = Limits { head_timeout: NEVER, idle_timeout: NEVER, ..Limits::small() };
     let running = start(small);
     let mut browsers: Vec<Client> = Vec::new();
@@ -142,7 +142,7 @@ fn a_crowd_of_browsers_is_served_by_a_small_server_whose_places_are_all_idle() {
 }
 
 #[test]
-fn newcomers_in_parallel_are_all_served_and_end_no_more_connections_than_they_are() {
+fn newcomers_in_parallel_are_all_served_and_each_evicts_one_connection_at_most() {
     const NEWCOMERS: usize = 50;
     let running = start(limits(60));
     let mut idle: Vec<Client> = (0..60).map(|_| idle(running.address)).collect();
@@ -177,10 +177,10 @@ fn an_address_that_is_full_of_idle_connections_makes_room_for_its_own() {
 }
 
 #[test]
-fn connections_that_have_never_said_anything_make_room_as_well() {
+fn connections_that_have_never_sent_anything_make_room_too() {
     let running = start(limits(2));
     let mut silent = [(); 2].map(|()| Client::connect(running.address));
-    // Kept, so that each needs a place of its own.
+    // Kept, so that each needs a slot of its own.
     let _inside = [(); 2].map(|()| {
         let (client, reply, _) = admitted(running.address, &upgrade_request("/ws", ""));
         assert_eq!(reply.status, 101);

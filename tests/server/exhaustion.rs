@@ -50,7 +50,8 @@ fn start(limit: &str) -> Child {
 }
 
 #[test]
-fn without_descriptors_the_server_neither_dies_nor_spins_and_lets_in_who_waited() {
+fn without_descriptors_the_server_neither_dies_nor_spins_and_later_serves_the_clients_that_waited()
+{
     let server = start("-n 40");
     let mut inside: Vec<Client> = Vec::new();
     // More than there are descriptors for: the system takes them in, the server cannot.
@@ -74,7 +75,7 @@ fn without_descriptors_the_server_neither_dies_nor_spins_and_lets_in_who_waited(
     }
     let ticks = server.ticks() - before;
     assert!(ticks < 20, "{} hundredths of a second of work in a second", ticks);
-    // Who goes makes room for who waits.
+    // A client that leaves makes room for one that waits.
     inside.clear();
     for client in &mut waiting[..15] {
         assert_eq!(client.reply().status, 101);

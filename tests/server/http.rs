@@ -149,7 +149,7 @@ fn a_line_break_in_a_field_of_the_application_never_reaches_the_wire() {
 }
 
 #[test]
-fn fields_and_statuses_that_frame_a_message_are_the_librarys() {
+fn an_application_cannot_set_the_fields_and_statuses_that_frame_a_message() {
     let running = start();
     let mut client = Client::connect(running.address);
     for name in ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Date"] {
@@ -165,7 +165,7 @@ fn fields_and_statuses_that_frame_a_message_are_the_librarys() {
 }
 
 #[test]
-fn a_body_is_asked_for_only_where_somebody_wants_it() {
+fn a_body_is_asked_for_only_where_a_route_wants_it() {
     let running = start();
     let mut client = Client::connect(running.address);
     client.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");

@@ -19,7 +19,7 @@ fn forwarded(client: &str) -> String {
 }
 
 #[test]
-fn a_trusted_proxy_tells_for_each_request_who_it_is_and_another_one_tells_nothing() {
+fn a_trusted_proxy_names_the_client_of_each_request_and_no_other_peer_does() {
     let trusting = Running::start(Server::new(routes()).trusted_proxy([127, 0, 0, 1]));
     let mut proxy = Client::connect(trusting.address);
     let own = proxy.stream.local_addr().expect("an address").to_string();

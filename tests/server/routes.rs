@@ -70,13 +70,13 @@ fn a_path_that_a_file_system_or_a_browser_would_take_for_another_place_is_400() 
 }
 
 #[test]
-fn a_parameter_that_the_pattern_has_not_is_an_error_of_the_handler() {
+fn a_parameter_that_the_pattern_does_not_have_is_an_error_of_the_handler() {
     let running = start();
     assert_eq!(Client::connect(running.address).get("/wrong/x", "").status, 500);
 }
 
 #[test]
-fn what_is_no_pattern_is_an_error_of_bind() {
+fn an_invalid_pattern_is_an_error_of_bind() {
     for pattern in ["", "rooms", "/a/*/b", "/:"] {
         let server = Server::new(vec![Handler::new(pattern, |_: &Request| Ok(Response::new()))]);
         let error = server.bind("127.0.0.1:0").expect_err(pattern);

@@ -284,7 +284,7 @@ fn of_many_cookies_the_first_good_one_among_the_first_64_counts() {
 }
 
 #[test]
-fn what_the_server_signed_for_another_purpose_is_no_cookie() {
+fn what_the_server_signed_for_another_purpose_is_not_accepted_as_a_cookie() {
     let running = start_with_key();
     let keys = SessionKeys::new([KEY]).expect("a good key");
     let stored = SessionId::from(7).to_token(&keys);

@@ -24,7 +24,7 @@ fn held() -> (impl Controller, Receiver<()>, Sender<()>) {
 }
 
 #[test]
-fn everybody_is_closed_with_1001_and_serve_returns() {
+fn every_websocket_is_closed_with_1001_and_serve_returns() {
     let (told, events) = Told::new();
     let running = Running::start(Server::new(vec![Handler::new("/ws", told)]));
     let mut clients: Vec<Client> =

@@ -32,7 +32,7 @@ fn a_client_that_closes_is_answered_with_its_code_and_the_server_ends_the_connec
 }
 
 #[test]
-fn what_comes_after_a_close_frame_does_not_count() {
+fn nothing_that_follows_a_close_frame_counts() {
     let (running, events) = start(Limits::default());
     let mut client = Client::websocket(running.address, "/ws", "");
     let mut bytes = masked(0x88, b"\x03\xe8");
@@ -46,7 +46,7 @@ fn what_comes_after_a_close_frame_does_not_count() {
 }
 
 #[test]
-fn a_client_that_vanishes_leaves_the_map_and_is_told_of_once() {
+fn a_client_that_vanishes_leaves_the_registry_and_is_reported_once() {
     let (running, events) = start(Limits::default());
     let mut client = Client::websocket(running.address, "/ws", "");
     client.send(b"\x81\x85half"); // an end inside a frame
@@ -58,7 +58,7 @@ fn a_client_that_vanishes_leaves_the_map_and_is_told_of_once() {
 }
 
 #[test]
-fn a_client_that_resets_the_connection_is_told_of_once_too() {
+fn a_client_that_resets_the_connection_is_reported_once_too() {
     let (running, events) = start(Limits::default());
     let mut client = Client::websocket(running.address, "/ws", "");
     client.text("never read");
@@ -127,7 +127,7 @@ impl Controller for Failing {
 
 #[test]
 fn a_failure_at_the_beginning_or_the_end_of_a_conversation_is_that_conversations_alone() {
-    const COUNT: usize = 10; // more than threads wait at the door
+    const COUNT: usize = 10; // more than the threads that wait in `accept`
     for (place, panics, code, messages) in [
         ("connection", false, 1011, 0),
         ("connection", true, 1011, 0),
@@ -228,7 +228,7 @@ fn a_client_that_goes_on_after_a_violation_is_cut_off_in_the_same_time() {
 }
 
 #[test]
-fn a_violation_is_told_and_ends_the_connection() {
+fn a_violation_closes_the_connection_with_its_code() {
     let (running, events) = start(Limits::default());
     for (bytes, code) in [
         (&b"\x81\x05hello"[..], 1002), // without a mask
@@ -264,7 +264,7 @@ impl Controller for Waiting {
 }
 
 #[test]
-fn a_heartbeat_ends_nobody_who_sends_an_byte_now_and_then_or_whose_handler_runs() {
+fn a_heartbeat_spares_clients_that_send_a_byte_now_and_then_and_those_whose_handler_runs() {
     // Who is taken for dead goes after 1.7 s; between two signs of life there is less than 1 s.
     let limits = Limits {
         ping_interval: Duration::from_millis(200),
