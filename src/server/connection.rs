@@ -324,14 +324,14 @@ impl Connection<'_> {
         answer: Option<Result<Response, Error>>,
         last: bool,
     ) -> Option<Box<Socket>> {
-        let head = request.head();
+        let head = &request.head;
         // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
         // no request follows on this connection.
         let ambiguous = request.upgrade_websocket() && head.body != BodyLength::Known(0);
         let close = last || ambiguous || !head.keep_alive() || answer.is_none();
         let response = answered(&request, answer);
         // Without a socket the controller made it a WebSocket, which is over.
-        let mut socket = request.take_socket()?;
+        let mut socket = request.lock_socket().take()?;
         let close = close || self.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {

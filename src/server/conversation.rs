@@ -110,7 +110,7 @@ enum Opening<'a> {
 
 #[inline(never)]
 fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, Error> {
-    let mut response = match accept(request.head(), &request.service().origins, protocols) {
+    let mut response = match accept(&request.head, &request.service.origins, protocols) {
         Ok(response) => response,
         Err(refusal) => return Ok(Opening::Answered(refuse(request, refusal))),
     };
@@ -118,13 +118,13 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
     if let Some(cookie) = request.set_cookie() {
         response = response.header("Set-Cookie", &cookie);
     }
-    let (slot, socket) = match (request.slot(), request.take_socket()) {
+    let (slot, socket) = match (&request.slot, request.lock_socket().take()) {
         (Some(slot), Some(socket)) => (slot, socket),
         _ => return Ok(Opening::Answered(response)),
     };
     let first = response.encode_upgrade(unix_seconds())?;
     let stream = Arc::clone(socket.stream());
-    let shared = Arc::clone(&request.service().shared);
+    let shared = Arc::clone(&request.service.shared);
     let most = shared.limits.connections_per_session;
     let outbox = Outbox::new(session, stream, request.peer(), shared, first);
     let registration = match registry::join(&outbox, most) {
@@ -135,7 +135,7 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
                 NotJoined::Revoked => 403,
             };
             log_line!(Info, "refused a WebSocket ({:?}) with {}: {}", request, status, refused);
-            request.put_socket(socket);
+            *request.lock_socket() = Some(socket);
             return Ok(Opening::Answered(Response::of_status(status)));
         }
     };
@@ -233,7 +233,7 @@ impl<'a> Conversation<'a> {
             received: (0, 0),
             pinged: false,
             written_when_heard: 0,
-            pace: Pace::new(request.service().shared.limits.messages_per_second),
+            pace: Pace::new(request.service.shared.limits.messages_per_second),
             unpaced: false,
         })
     }
@@ -243,7 +243,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn limits(&self) -> &'a Limits {
-        &self.request.service().shared.limits
+        &self.request.service.shared.limits
     }
 
     /// Runs the conversation to the end of its socket.
@@ -366,9 +366,7 @@ impl<'a> Conversation<'a> {
     #[inline(never)]
     fn read(&mut self) -> Result<(), End> {
         let limits = self.limits();
-        if let Some(pace) = &mut self.pace {
-            pace.begin_read();
-        }
+        self.pace.iter_mut().for_each(|pace| pace.begin_read());
         self.message_deadline = match (self.is_incomplete(), self.message_deadline) {
             (false, _) => None,
             (true, None) => Some(after(limits.message_timeout)),
@@ -389,9 +387,7 @@ impl<'a> Conversation<'a> {
                 Ok(_) => {
                     self.pinged = false;
                     self.written_when_heard = self.outbox.written();
-                    if let Some(pace) = &mut self.pace {
-                        pace.end_read();
-                    }
+                    self.pace.iter_mut().for_each(|pace| pace.end_read());
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),

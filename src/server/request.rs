@@ -43,15 +43,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), Error>(())
 /// ```
 pub struct Request {
-    head: Head,
+    pub(crate) head: Head,
     body: Vec<u8>,
     peer: SocketAddr,
     parameters: Vec<(String, String)>,
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     /// The session, once the handler has asked for it, and whether its cookie must be sent.
     session: Mutex<Option<(Session, bool)>>,
     /// The slot of the connection; `None` in a request that no client sent.
-    slot: Option<Arc<Slot>>,
+    pub(crate) slot: Option<Arc<Slot>>,
     /// The socket of the connection, until an upgrade takes it.
     socket: Mutex<Option<Box<Socket>>>,
 }
@@ -390,26 +390,8 @@ impl Request {
         self.lock_session().is_some()
     }
 
-    pub(crate) fn head(&self) -> &Head {
-        &self.head
-    }
-
-    pub(crate) fn service(&self) -> &Service {
-        &self.service
-    }
-
-    /// Returns the slot of the connection that the request came over.
-    pub(crate) fn slot(&self) -> Option<&Slot> {
-        self.slot.as_deref()
-    }
-
-    /// Takes the socket out of the request.
-    pub(crate) fn take_socket(&self) -> Option<Box<Socket>> {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    pub(crate) fn put_socket(&self, socket: Box<Socket>) {
-        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    pub(crate) fn lock_socket(&self) -> MutexGuard<'_, Option<Box<Socket>>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_session(&self) -> MutexGuard<'_, Option<(Session, bool)>> {
