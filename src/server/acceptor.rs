@@ -29,7 +29,7 @@
 //! however long a handler keeps its own thread.
 
 use crate::ground::limits::{LINGER_QUIET, SPARE_THREADS};
-use crate::ground::logger::log_line;
+use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{start_thread, unix_seconds, waker};
 use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
@@ -189,8 +189,8 @@ impl Acceptor {
         let served = catch_unwind(AssertUnwindSafe(|| match follower {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
-                log_line!(Error, "cannot start a thread to accept after {}: {}", peer, error);
-                self.refuse(Arc::new(stream), peer, "no thread can be started");
+                let why = format!("no thread can be started: {}", error);
+                self.refuse(Arc::new(stream), peer, Level::Error, &why);
             }
         }));
         if served.is_err() {
@@ -204,23 +204,20 @@ impl Acceptor {
             return;
         }
         let stream: Arc<dyn Stream> = Arc::new(stream);
-        let limits = &self.service.shared.limits;
         let proxy = is_proxy(peer.ip(), &self.service.proxies);
         match self.connections.admit(Arc::clone(&stream), peer, proxy) {
             Some(slot) => {
-                let socket = Socket::new(stream, limits.buffer);
+                let socket = Socket::new(stream, self.service.shared.limits.buffer);
                 serve(&self.router, &self.service, socket, &slot)
             }
-            None => {
-                self.refuse(stream, peer, "all its connections are in use (Limits::connections)")
-            }
+            None => self.refuse(stream, peer, Level::Info, "full (Limits::connections)"),
         }
     }
 
     /// Answers 503 and waits until the client has read it. While [`SPARE_THREADS`] threads do so,
     /// further clients are disconnected without an answer.
     #[inline(never)]
-    fn refuse(&self, stream: Arc<dyn Stream>, peer: SocketAddr, why: &str) {
+    fn refuse(&self, stream: Arc<dyn Stream>, peer: SocketAddr, level: Level, why: &str) {
         {
             let mut threads = self.threads();
             if threads.refusing >= SPARE_THREADS {
@@ -228,7 +225,7 @@ impl Acceptor {
             }
             threads.refusing += 1;
         }
-        log_line!(Info, "refused {} with 503: {}", peer, why);
+        log_line!(level, "refused {} with 503: {}", peer, why);
         self.write_refusal(&*stream);
         Socket::new(stream, 0).linger(LINGER_QUIET);
         self.threads().refusing -= 1;

@@ -369,16 +369,23 @@ impl Connection<'_> {
             .map_err(|_| End::Lost)
     }
 
-    /// Answers a request that does not reach a controller, of which perhaps the head is known.
+    /// Answers a request that reaches no controller, if its client is still there.
     fn refuse(&self, socket: &mut Socket, end: End, head: Option<&Head>) {
         if let End::Answer(status, why) = end {
-            let (peer, method) = (self.slot.peer, head.map(|head| head.method));
-            let what = head.map(|head| format!("{} {:?} ", head.method.as_str(), head.path));
-            let what = what.unwrap_or_default();
-            log_line!(Info, "refused a request ({}from {}) with {}: {}", what, peer, status, why);
+            let (path, head_only) =
+                head.map_or(("?", false), |head| (&head.path, head.method == Method::Head));
+            let peer = self.slot.peer;
+            log_line!(
+                Info,
+                "refused a request ({:?} from {}) with {}: {}",
+                path,
+                peer,
+                status,
+                why
+            );
             let response = Response::of_status(status).text(format!("{}\n", why));
             // An error means that the client has gone.
-            drop(self.write(socket, &response, method == Some(Method::Head), true));
+            drop(self.write(socket, &response, head_only, true));
             socket.linger(LINGER);
         }
     }

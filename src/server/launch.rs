@@ -340,15 +340,8 @@ impl ServerHandle {
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
             match path {
-                Some(path) => {
-                    log_line!(
-                        Warn,
-                        "shutdown: cut off {}: the handler of {:?} has not returned",
-                        peer,
-                        path
-                    )
-                }
-                None => log_line!(Info, "shutdown: cut off {}: it did not end in time", peer),
+                Some(path) => log_line!(Warn, "shutdown: cut off {}; {:?} still runs", peer, path),
+                None => log_line!(Info, "shutdown: cut off {}; it did not end in time", peer),
             }
         }
         if !stuck.is_empty() {
