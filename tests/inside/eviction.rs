@@ -198,16 +198,17 @@ fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
             let slot = slot;
             serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &slot);
         });
-        let begun = Instant::now();
-        let answered = || stub.script().output.ends_with(b"\r\n\r\n");
-        while !answered() || matches!(asks, Asks::Newcomer) {
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
-            if answered() && guard(&connections, "192.0.2.2", false).slot.is_some() {
-                return;
+        wait_until(|| stub.script().output.ends_with(b"\r\n\r\n"));
+        match asks {
+            // A newcomer that gives up before the connection has ended is followed by another one.
+            Asks::Newcomer => {
+                wait_until(|| guard(&connections, "192.0.2.2", false).slot.is_some());
             }
-            std::thread::yield_now();
+            Asks::Shutdown => {
+                let reason = String::new();
+                connections.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason });
+            }
         }
-        connections.close(&CloseFrame { code: CloseCode::GOING_AWAY, reason: String::new() });
     });
     let output = String::from_utf8(stub.script().output.clone()).expect("text");
     let (first, rest) = output.split_once("\r\n\r\n").expect("an answer");
