@@ -1,7 +1,7 @@
-//! The ground that everything stands on: every bound with its reason, log lines, and what differs between
-//! systems. Nothing here knows HTTP, WebSockets or who is connected.
+//! What all other rooms rely on: the limits, the log, and the differences between operating
+//! systems. Nothing here knows HTTP, WebSockets, or connections.
 //!
-//! The files are listed in the order in which they may name each other.
+//! In reading order: `limits`, `log`, `system`, `logger`.
 
 pub mod limits;
 #[cfg(not(feature = "log"))]

@@ -4,7 +4,7 @@
 mod loopback;
 
 use loopback::{upgrade_request, wait_until, Client, Running};
-use sockling::limits::{Limits, Overflow, KEPT_EACH, RECEIVER, RECEIVER_BYTES};
+use sockling::limits::{Limits, Overflow, MESSAGE_OVERHEAD, RECEIVER, RECEIVER_BYTES};
 use sockling::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -123,7 +123,7 @@ fn all_topics_together_keep_so_much_and_the_oldest_message_of_any_goes_first() {
     ask(&mut first);
     let [a, b] = ["a", "b"].map(|room| Comms::topic(room).keep(1000));
     // Four of these are all that is kept.
-    let message = |letter: &str| letter.repeat(KEEP / 4 - KEPT_EACH);
+    let message = |letter: &str| letter.repeat(KEEP / 4 - MESSAGE_OVERHEAD);
     let send = |topic: &sockling::Topic, letter| topic.send(message(letter)).expect("a short name");
     send(&a, "1");
     send(&b, "2");
@@ -157,7 +157,7 @@ fn joins_and_leaves_of_a_client_that_does_not_read_take_no_more_than_its_backlog
     let user = Comms::receiver(9);
     let topic = Comms::topic("kept").keep(1000);
     assert!(topic.subscribe(&9.into()));
-    topic.send("x".repeat(KEEP - KEPT_EACH)).expect("a short name");
+    topic.send("x".repeat(KEEP - MESSAGE_OVERHEAD)).expect("a short name");
     let mut deaf = Client::connect(running.address);
     deaf.send(upgrade_request("/ws", "").as_bytes());
     // 4 KB for each of them, of which the system takes some megabytes.
@@ -215,7 +215,7 @@ fn a_receiver_that_nobody_empties_holds_so_many_bytes_or_one_message() {
         assert_eq!(Comms::websocket(70).send(vec![7; bytes]).expect("nobody is here"), 0);
     };
     let held = || std::iter::from_fn(|| receiver.try_recv()).count();
-    (0..10).for_each(|_| send(RECEIVER_BYTES / 4 - KEPT_EACH));
+    (0..10).for_each(|_| send(RECEIVER_BYTES / 4 - MESSAGE_OVERHEAD));
     assert_eq!((receiver.missed(), held()), (6, 4));
     // One is always taken, and nothing beside a larger one.
     send(2 * RECEIVER_BYTES);
@@ -224,8 +224,8 @@ fn a_receiver_that_nobody_empties_holds_so_many_bytes_or_one_message() {
     (0..RECEIVER + 5).for_each(|_| send(0));
     assert_eq!((receiver.missed(), held()), (12, RECEIVER));
     // What was taken out makes room.
-    send(RECEIVER_BYTES - KEPT_EACH);
+    send(RECEIVER_BYTES - MESSAGE_OVERHEAD);
     assert_eq!(held(), 1);
-    send(RECEIVER_BYTES - KEPT_EACH);
+    send(RECEIVER_BYTES - MESSAGE_OVERHEAD);
     assert_eq!((receiver.missed(), held()), (12, 1));
 }

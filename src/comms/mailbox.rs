@@ -1,6 +1,6 @@
 //! What a receiver is fed through: holds the messages that there is room for, and counts the rest.
 
-use crate::ground::limits::{KEPT_EACH, RECEIVER, RECEIVER_BYTES};
+use crate::ground::limits::{MESSAGE_OVERHEAD, RECEIVER, RECEIVER_BYTES};
 use crate::websocket::message::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -71,5 +71,5 @@ impl Mailbox {
 
 /// Returns what a message counts for: also an empty one takes memory.
 pub(crate) fn weight(message: &Message) -> usize {
-    message.as_bytes().len() + KEPT_EACH
+    message.as_bytes().len() + MESSAGE_OVERHEAD
 }

@@ -1,12 +1,13 @@
 //! Every bound that the server keeps, with its default and its reason.
 //!
-//! A peer can make the server wait, remember and work; each field says how long, how much and how
-//! often. What few people will want to turn is a named constant below the struct.
+//! A client can make the server wait, use memory, and do work. Each field of [`Limits`] bounds one
+//! of these; the constants below it are bounds that few applications would want to change. Nothing
+//! here refuses anything: the module that keeps a bound does.
 
 use std::time::Duration;
 
-/// The bounds of one server. Sizes are bytes, counts are `usize`, times are [`Duration`]s. Where a
-/// field does not say that 0 is no ceiling, 0 allows nothing.
+/// The bounds of one server: sizes in bytes, numbers, and [`Duration`]s. A bound of 0 allows
+/// nothing, unless its field says that 0 means no limit.
 ///
 /// ```
 /// use sockling::limits::Limits;
@@ -17,113 +18,171 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest request line, in bytes without its CRLF. Over it: 414. Default 8,192, which leaves
-    /// room for the 8,000 bytes that RFC 9112, section 3 recommends.
+    /// The longest request line, in bytes without its CRLF. A longer one is answered with 414.
+    ///
+    /// Default: 8,192, which leaves room for the 8,000 bytes that RFC 9112, section 3 recommends.
     pub request_line: usize,
-    /// Largest header section (all field lines with their CRLFs), in bytes; trailers count by the
-    /// same number. Over it: 431. Default 16 KiB: it is in memory until the request is answered.
+    /// The largest header section, in bytes: all field lines with their CRLFs. The same number
+    /// bounds the trailer section. A larger one is answered with 431.
+    ///
+    /// Default: 16 KiB, because the fields stay in memory until the request is answered.
     pub headers: usize,
-    /// Most header fields in a request, and most trailers. Over it: 431. Default 100.
+    /// The most field lines in a header section, and in a trailer section. More are answered with
+    /// 431.
+    ///
+    /// Default: 100; browsers send about 20.
     pub header_count: usize,
-    /// Largest request body, in bytes, after chunks are joined. Over it: 413, before the body is
-    /// read. Default 1 MiB.
+    /// The largest request body, in bytes of content, without the framing of its chunks. A larger
+    /// one is answered with 413, before the excess is read.
+    ///
+    /// Default: 1 MiB, because the handler gets the body as a whole, in memory.
     pub body: usize,
-    /// Largest WebSocket message, in bytes, and so the largest frame. A header that claims more
-    /// ends the connection with 1009 before its payload is read. Default 1 MiB.
+    /// The largest WebSocket message, in bytes, and so also the largest frame. A frame header that
+    /// announces more closes the connection with 1009, before the payload is read.
+    ///
+    /// Default: 1 MiB, because the handler gets the message as a whole, in memory.
     pub message: usize,
-    /// Most frames in one message. Over it: 1008. Default 16,384: empty fragments cost nothing to
-    /// send and would never end otherwise.
+    /// The most frames in one message. More close the connection with 1008.
+    ///
+    /// Default: 16,384. Without this bound, a message of empty fragments could go on for ever.
     pub fragments: usize,
-    /// Most messages and pings of one WebSocket in a second, on average; a second's worth may come at
-    /// once. Over it: 1008. Messages that waited while a handler ran, up to a minute, are not held
-    /// against their client.
-    /// Default 0: no ceiling.
+    /// The most messages and pings that one WebSocket may send, per second on average; a burst may
+    /// have as many as one second allows. More close the connection with 1008. Messages that
+    /// accumulate while a handler runs, for up to a minute, do not count as a burst.
+    ///
+    /// Default: 0, which means no limit, because a client that sends too fast is slowed down by its
+    /// own handler.
     pub messages_per_second: u32,
-    /// Most bytes that wait for a client that does not read, beside the lot that is being written.
-    /// Over it the sender gets [`Error::Full`](crate::Error::Full), and `overflow` says what
-    /// becomes of the client. Default 1 MiB. One message is always taken, whatever its size; and a
-    /// client that has been behind for less than 100 ms only slows its senders down, who may then
-    /// pass the bound a little.
+    /// The most bytes that wait for a client that does not read, not counting those that are being
+    /// written. When more is sent, the sender gets [`Error::Full`](crate::Error::Full), and
+    /// [`overflow`](Limits::overflow) decides what happens to the client. One message is always
+    /// taken, whatever its size. In the first 100 ms in which a client does not read, its senders
+    /// are slowed down instead, and may exceed the bound a little.
+    ///
+    /// Default: 1 MiB, the size of the largest message.
     pub backlog: usize,
-    /// Most messages that wait for a client that does not read; same consequence as `backlog`.
-    /// Default 1,024: small messages are dear by count.
+    /// The most messages that wait for a client that does not read, with the same consequences as
+    /// [`backlog`](Limits::backlog).
+    ///
+    /// Default: 1,024, because many small messages cost more than their bytes.
     pub backlog_messages: usize,
-    /// What becomes of a client, or of the message, when too much waits. Default
-    /// [`Overflow::Close`].
+    /// What happens when more is sent to a client that does not read than its backlog holds.
+    ///
+    /// Default: [`Overflow::Close`], because a client that reconnects knows that it missed
+    /// something.
     pub overflow: Overflow,
-    /// Most bytes that wait for all clients of a server together. Over it, `overflow` holds for
-    /// clients that already do not read when more is sent to them. Default 64 MiB.
+    /// The most bytes that wait for all clients of a server together. When it is exceeded,
+    /// [`overflow`](Limits::overflow) applies to every client that already does not read when more
+    /// is sent to it.
+    ///
+    /// Default: 64 MiB, the full backlogs of 64 clients.
     pub total_backlog: usize,
-    /// Largest read buffer of a connection, in bytes, above which what waits for it is written in
-    /// the middle of a batch, or, when it does not read, it is not read from. Default 64 KiB; a
-    /// connection begins with 2 KiB, and more makes no copy cheaper. Request heads may need more.
+    /// The largest read buffer of a connection, in bytes; a request head may need more. It also
+    /// bounds the answers in one batch: beyond it they are written before the batch ends, or, if
+    /// the client does not read, the server stops reading from the client.
+    ///
+    /// Default: 64 KiB, beyond which copying gets no cheaper. A connection starts with
+    /// [`READ_BUFFER`] bytes.
     pub buffer: usize,
-    /// Stack of a connection's thread, in bytes. Default 1 MiB; only pages that were touched
-    /// take memory.
+    /// The stack of a connection's thread, in bytes.
+    ///
+    /// Default: 1 MiB, of which only the pages that are touched take memory.
     pub stack: usize,
-    /// Most connections at a time. For one more, the connection that has been idle longest makes
-    /// room, one of the same address first: one that waits for its next request, or that has sent
-    /// nothing for a second after the accept. When none does within 100 ms, it gets 503. Default
-    /// 1,000: the usual soft limit of descriptors is 1,024. 0 is no ceiling. Each has a thread, and
-    /// one more while it does not read what it is sent.
+    /// The most connections at the same time. A further one takes the place of the connection that
+    /// has been idle the longest, preferably one from the same address: one that waits for its next
+    /// request, or that has sent nothing for a second after it was accepted. If no place is free
+    /// within 100 ms, the new connection gets 503.
+    ///
+    /// Default: 1,000, because the usual soft limit of file descriptors is 1,024. 0 means no limit.
+    /// Each connection has one thread, and a second one while its client does not read.
     pub connections: usize,
-    /// Most connections at a time from one IPv4 address or one IPv6 /64, which is the least that a
-    /// subscriber is given. For one more, an idle one of the same address makes room, or it gets
-    /// 503, as with `connections`. Default 0, no ceiling: behind a proxy all clients have one
-    /// address. A connection from a [trusted proxy](crate::http::Server::trusted_proxy) counts for
-    /// a client from the head of its request until the answer is written; a WebSocket, until it
-    /// ends.
+    /// The most connections at the same time from one IPv4 address or one IPv6 /64, the smallest
+    /// network that a subscriber is given. A further one takes the place of an idle one from the
+    /// same address, or gets 503, as with [`connections`](Limits::connections). A connection from a
+    /// [trusted proxy](crate::http::Server::trusted_proxy) counts for its client from the head of a
+    /// request until the answer is written; a WebSocket counts until it ends.
+    ///
+    /// Default: 0, which means no limit, because behind a proxy all clients have the same address.
     pub connections_per_address: usize,
-    /// Most WebSockets of one session (a browser's tabs); one more gets 429. Default 16. 0 is no
-    /// ceiling.
+    /// The most WebSockets of one session, such as the tabs of a browser. A further one gets 429.
+    ///
+    /// Default: 16, enough for the tabs of one browser. 0 means no limit.
     pub connections_per_session: usize,
-    /// Most topics that one session is in at a time, with all its WebSockets. A client that may name
-    /// topics could otherwise make as many as it likes: a further one is refused
-    /// ([`Topic::subscribe`](crate::Topic::subscribe)). Default 1,000. Topics belong to the process: of
-    /// several servers in it the largest of this bound and of the next two holds.
+    /// The most topics that one session, with all its WebSockets, is a member of. A further one is
+    /// refused ([`Topic::subscribe`](crate::Topic::subscribe)).
+    ///
+    /// Default: 1,000. Without this bound, a client that can name topics could create any number of
+    /// them. Topics belong to the process: of several servers in one process, the largest value of
+    /// this field applies, and likewise of the next two.
     pub topics_per_session: usize,
-    /// Longest name of a topic, in bytes. A session does not get into one with a longer name, and to
-    /// send to it is [`Error::TopicName`](crate::Error::TopicName). Default 255.
+    /// The longest name of a topic, in bytes. Joining a topic with a longer name is refused, and
+    /// sending to it is [`Error::TopicName`](crate::Error::TopicName).
+    ///
+    /// Default: 255, because a client may choose the name, which stays in memory.
     pub topic_name: usize,
-    /// Most bytes of messages that all topics together keep for later members, each message with
-    /// [`KEPT_EACH`]; the oldest of any topic go first. Default 4 MiB.
+    /// The most bytes of messages that all topics together keep for later members, each with
+    /// [`MESSAGE_OVERHEAD`]. Beyond it, the oldest message of any topic is dropped.
+    ///
+    /// Default: 4 MiB, the messages of 16 topics that each keep as much as one may
+    /// ([`TOPIC_KEEPS`]).
     pub topics_keep: usize,
-    /// Most requests on one connection; the last answer says `Connection: close`. Default 1,000.
-    /// 0 is no ceiling.
+    /// The most requests on one connection. The last answer has `Connection: close`.
+    ///
+    /// Default: 1,000, by which the cost of opening the connection no longer matters. 0 means no
+    /// limit.
     pub requests_per_connection: usize,
-    /// Longest wait for a whole request head, from its first byte (for the first request: from
-    /// the accept). A total: a byte now and then does not extend it. Over it: 408, or a silent
-    /// close when no byte came. Default 10 s.
+    /// The longest time for a whole request head, from its first byte; for the first request, from
+    /// the accept. It is a total, which a byte now and then does not extend. A head that takes
+    /// longer is answered with 408; if no byte arrived, the connection is closed without an answer.
+    ///
+    /// Default: 10 s, enough for a slow network and a lost packet.
     pub head_timeout: Duration,
-    /// Longest wait for a whole request body, a total, to which a body gets the time that its
-    /// size takes at [`BODY_RATE`]. Over it: 408. Default 30 s.
+    /// The longest time for a whole request body: a total, plus the time that the received bytes
+    /// take at [`BODY_RATE`]. A body that takes longer is answered with 408.
+    ///
+    /// Default: 30 s, so that a short body may come on a slow network, and a long one at
+    /// [`BODY_RATE`].
     pub body_timeout: Duration,
-    /// Longest wait for a whole WebSocket message once its first byte came, a total. Over it:
-    /// 1008. Default 30 s.
+    /// The longest time for a whole WebSocket message from its first byte, a total. A message that
+    /// takes longer closes the connection with 1008.
+    ///
+    /// Default: 30 s, in which 1 MiB arrives at 280 kbit/s.
     pub message_timeout: Duration,
-    /// Longest write of one answer, or of one lot of waiting messages, a total, to which a lot
-    /// gets the time that its size takes at [`WRITE_RATE`]. Over it the socket is shut.
-    /// Default 30 s.
+    /// The longest time for writing one answer, or one batch of waiting messages: a total, plus the
+    /// time that its size takes at [`WRITE_RATE`]. After that the socket is shut down.
+    ///
+    /// Default: 30 s, which bridges a short interruption of the network.
     pub write_timeout: Duration,
-    /// Longest wait for the next request on a connection that is kept alive. Default 15 s. On a
-    /// full server it may end sooner: see `connections`.
+    /// The longest wait for the next request on a persistent connection. After that the connection
+    /// is closed; on a full server it may be closed sooner (see
+    /// [`connections`](Limits::connections)).
+    ///
+    /// Default: 15 s, because an idle connection still holds a thread.
     pub idle_timeout: Duration,
-    /// Longest wait for the peer's Close frame after the server's own. Then the socket is shut.
-    /// Default 5 s.
+    /// The longest wait for the client's Close frame after the server's own. After that the socket
+    /// is shut down.
+    ///
+    /// Default: 5 s, because a browser answers at once.
     pub close_timeout: Duration,
-    /// Silence after which a WebSocket is pinged. Default 20 s. Zero: no heartbeat, and a peer
-    /// that vanished without a word stays until a write fails.
+    /// The silence after which the server pings a WebSocket. Zero means no pings; a client that
+    /// vanished then keeps its connection until a write fails.
+    ///
+    /// Default: 20 s, well under the 60 s after which nginx ends a silent connection.
     pub ping_interval: Duration,
-    /// Silence after a ping that ends the connection. Any byte counts as life. A ping waits behind
-    /// what was written before: for that, up to `write_timeout` is added, at [`WRITE_RATE`].
-    /// Default 20 s.
+    /// The silence after a ping that ends the connection with 1011. Any byte from the client ends
+    /// the silence. A ping waits behind what was sent before it; for that, up to
+    /// [`write_timeout`](Limits::write_timeout) is added, at [`WRITE_RATE`].
+    ///
+    /// Default: 20 s, so that the server notices within 40 s that a client has vanished.
     pub pong_timeout: Duration,
-    /// Longest that a graceful shutdown waits for handlers and clients before it shuts their
-    /// sockets. Default 10 s.
+    /// The longest time for which a graceful shutdown waits for handlers and clients. After that it
+    /// shuts down their sockets.
+    ///
+    /// Default: 10 s, so that a stuck handler cannot hold up the end of the process for long.
     pub drain_timeout: Duration,
 }
 
-/// What is done when more is sent to a client that does not read than may wait for it.
+/// What happens when more is sent to a client that does not read than its backlog holds.
 ///
 /// ```
 /// use sockling::limits::{Limits, Overflow};
@@ -134,12 +193,14 @@ pub struct Limits {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// The client's socket is shut: it comes back and begins anew, and misses nothing unknowingly.
+    /// The server shuts down the client's socket. The client reconnects and starts afresh, and so
+    /// misses nothing without noticing.
     Close,
-    /// The message is dropped, and the sender told by the number that took it, or by an error when
-    /// nobody did: for clients that may miss some, such as those that show a changing figure. Close
-    /// frames are not dropped, and of pongs the newest is kept. A client that takes nothing for
-    /// `write_timeout` is closed all the same.
+    /// The server drops the message. The sender learns of it by the number of receivers, or by an
+    /// error if there are none. This suits clients that may miss a message, such as a page that
+    /// shows a changing figure. Close frames are never dropped, and of pongs the newest is kept. A
+    /// client that takes nothing for [`write_timeout`](Limits::write_timeout) is cut off all the
+    /// same.
     Drop,
 }
 
@@ -180,28 +241,29 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns bounds for a machine with 64 MiB of memory: by [`most_memory`](Limits::most_memory)
-    /// the library takes less than 24 MiB of it, whatever its clients do, and leaves the rest to the
-    /// system, whose sockets are not counted, and to the application. Times are the default ones.
+    /// Returns limits for a machine with 64 MiB of memory. By [`most_memory`](Limits::most_memory),
+    /// the library takes less than 24 MiB of it, whatever its clients do. The rest is for the
+    /// application and for the system, whose buffers for sockets are not counted. The timeouts are
+    /// the default ones.
     ///
-    /// | field | value | why |
+    /// | field | value | reason |
     /// |---|--:|---|
-    /// | `connections` | 100 | one takes up to 172 KiB by the numbers below; an idle one takes 15 |
-    /// | `stack` | 64 KiB | a handler that panics with a backtrace needs 32; two may be needed where nothing is optimized |
-    /// | `buffer` | 8 KiB | a batch of some messages; more only makes large batches cheaper |
-    /// | `message` | 16 KiB | it is in memory twice: as it came, and as it is sent on |
-    /// | `body` | 16 KiB | so is a body, while its buffer grows |
-    /// | `request_line` | 4 KiB | pages of small machines have short paths |
-    /// | `headers` | 8 KiB | what browsers send with some cookies is half of it |
-    /// | `header_count` | 64 | browsers send 20 |
-    /// | `fragments` | 1,024 | more than one for every 16 bytes of a message serves nobody |
-    /// | `backlog` | 64 KiB | four messages, or a second on a slow line |
-    /// | `backlog_messages` | 256 | of as many bytes as a small message and its place take |
-    /// | `total_backlog` | 4 MiB | as much as all clients may have waiting, were half of them slow |
+    /// | `connections` | 100 | with these limits, one takes at most 172 KiB, and an idle one 15 KiB |
+    /// | `stack` | 64 KiB | a handler that panics with a backtrace needs 32 KiB; without optimization, twice that |
+    /// | `buffer` | 8 KiB | a batch of several messages; more only makes large batches cheaper |
+    /// | `message` | 16 KiB | it is in memory twice: as it was received, and as it is sent on |
+    /// | `body` | 16 KiB | it is in memory twice while its buffer grows |
+    /// | `request_line` | 4 KiB | the pages of small machines have short paths |
+    /// | `headers` | 8 KiB | twice what a browser sends with several cookies |
+    /// | `header_count` | 64 | a browser sends about 20 |
+    /// | `fragments` | 1,024 | no client needs more than one for every 16 bytes of a message |
+    /// | `backlog` | 64 KiB | four messages, or one second on a slow network |
+    /// | `backlog_messages` | 256 | that many messages of 256 bytes fill the backlog |
+    /// | `total_backlog` | 4 MiB | more than half of the clients with a full backlog |
     /// | `connections_per_session` | 8 | the tabs of one browser |
-    /// | `topics_per_session` | 20 | each takes up to 1 KiB, for each session |
-    /// | `topics_keep` | 512 KiB | some hundred messages for those who come later |
-    /// | `requests_per_connection` | 100 | a connection that is kept takes the place of another |
+    /// | `topics_per_session` | 20 | each takes up to 1 KiB per session |
+    /// | `topics_keep` | 512 KiB | several hundred messages for later members |
+    /// | `requests_per_connection` | 100 | a persistent connection takes the place of another one |
     ///
     /// ```
     /// use sockling::limits::Limits;
@@ -231,21 +293,22 @@ impl Limits {
         }
     }
 
-    /// Returns the most bytes that these bounds let connections take: each its whole stack, a head, a
-    /// body or message, full buffers and its topics, and all together what waits for clients that do
-    /// not read, what topics keep, and the log's queue. `None` without a ceiling on connections.
+    /// Returns the most memory that the library takes with these limits, in bytes, or `None`
+    /// without a limit on [`connections`](Limits::connections). The sum counts for each connection
+    /// its whole stack, a head, a body or a message, full buffers, and its topics; and for all
+    /// connections together the total backlog, the messages that topics keep, and the log's queue.
     ///
-    /// Not counted: the program; what handlers allocate, the bodies of their responses included, to
-    /// which the library adds 16 KiB at most; up to [`RECEIVER_BYTES`] for each
-    /// [`Receiver`](crate::Receiver); and what the system holds for sockets, up to some megabytes for a
-    /// client that does not read.
+    /// It does not count the program itself; what handlers allocate, including the bodies of their
+    /// responses, to which the library adds at most 16 KiB; up to [`RECEIVER_BYTES`] for each
+    /// [`Receiver`](crate::Receiver); and the system's buffers for sockets, which may take several
+    /// megabytes for a client that does not read.
     pub fn most_memory(&self) -> Option<usize> {
         let head = self.request_line.saturating_add(self.headers);
-        // A buffer that is full doubles: the read buffer for a head, and a body's own.
+        // A full buffer doubles: the read buffer for a head, and the buffer of a body.
         let read = self.buffer.max(head.saturating_mul(2));
         let received = self.body.saturating_mul(2).max(self.message);
-        // A batch's answers; one message is taken whatever waits; and a thread that writes. Instead, in
-        // HTTP, an answer that is joined with its head.
+        // On a WebSocket, the answers of a batch, one message that is taken in any case, and a
+        // thread that writes; in HTTP, an answer that is joined with its head.
         let sent = self.buffer.saturating_add(self.message).saturating_add(WRITER).max(JOINED);
         let topics = self.topics_per_session.saturating_mul(self.topic_name.saturating_add(TOPIC));
         let sum =
@@ -257,98 +320,114 @@ impl Limits {
     }
 }
 
-/// Returns whether there may be one more where there are so many; 0 is no ceiling.
+/// Returns whether a further item fits under a limit; 0 means no limit.
 pub(crate) fn has_room(most: usize, count: usize) -> bool {
     most == 0 || count < most
 }
 
-/// What a topic takes beside its name and what it keeps, with its first member, in bytes.
+/// The memory of a topic with its first member, in bytes, besides its name and what it keeps.
 const TOPIC: usize = 768;
-/// What a thread takes of its stack that writes for a client that does not read, in bytes.
+/// The stack that a thread uses that writes to a client that does not read, in bytes.
 const WRITER: usize = 16 * 1024;
 
-/// Empty lines that are skipped before a request line (RFC 9112, 2.2). More is 400.
+/// The most empty lines that are skipped before a request line (RFC 9112, 2.2), because some
+/// clients send one after a body. More are answered with 400.
 pub const LEADING_CRLFS: usize = 2;
-/// Most hexadecimal digits in a chunk size: what fits 64 bits. Over it: 400.
+/// The most hexadecimal digits in a chunk size: as many as 64 bits hold. More are answered with
+/// 400.
 pub const CHUNK_SIZE_DIGITS: usize = 16;
-/// Most bytes of chunk extensions in one body, all chunks together. Over it: 400. They are
-/// skipped, so they could otherwise carry an endless request past the body limit.
+/// The most bytes of chunk extensions in one body, of all chunks together. More are answered with
+/// 400. Extensions are skipped, so without this bound they could make a body endless.
 pub const CHUNK_EXTENSIONS: usize = 4 * 1024;
-/// Most name-value pairs that are looked at in a request's cookies; the rest is ignored.
+/// The most name-value pairs that are read from the cookies of a request. The rest is ignored.
+/// Browsers are required to store 50 for a domain (RFC 6265, 6.1).
 pub const COOKIE_PAIRS: usize = 64;
-/// Longest cookie value, in bytes; a longer one is ignored.
+/// The longest cookie value, in bytes. A longer one is ignored. Browsers are required to store
+/// cookies of this size (RFC 6265, 6.1).
 pub const COOKIE_VALUE: usize = 4 * 1024;
-/// Bytes a second at which a request body may arrive at the slowest, beyond `body_timeout`.
+/// The slowest rate at which a request body may arrive after [`Limits::body_timeout`], in bytes per
+/// second. A slower client merely holds a thread.
 pub const BODY_RATE: u64 = 500;
-/// Bytes a second at which an answer may leave at the slowest, beyond `write_timeout`.
+/// The slowest rate at which an answer may be written after [`Limits::write_timeout`], in bytes per
+/// second. It is higher than [`BODY_RATE`], because the rest of an answer takes memory as well.
 pub const WRITE_RATE: u64 = 16 * 1024;
-/// Longest that a client may go on sending after the last answer. What it sends is read and
-/// dropped, so that it can read that answer: closing a socket with unread input resets the
-/// connection (RFC 9112, 9.6). No bound on the bytes: a client in the middle of a large upload
-/// would see a reset in place of 413 or 1009.
+/// The longest time for which a client may go on sending after the last answer. The server reads
+/// and drops what arrives, so that the client can read that answer: closing a socket with unread
+/// input resets the connection (RFC 9112, 9.6). There is no bound in bytes, because a client in the
+/// middle of a large upload would then see a reset instead of 413 or 1009.
 pub const LINGER: Duration = Duration::from_secs(5);
-/// Silence after which it is not waited for any more.
+/// The silence that ends this wait early.
 pub const LINGER_QUIET: Duration = Duration::from_millis(500);
-/// Time that a write may hold the sending thread: about two scheduler ticks. Then a thread of its
-/// own takes the write over.
+/// The longest time for which one write holds the sending thread: about two ticks of the scheduler.
+/// After that, a thread of its own takes over the write.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
-/// Longest that one send, to however many clients, waits for less to wait for all clients of the
-/// server, once that is more than `total_backlog`.
+/// The longest time for which one send, to any number of clients, waits while more than
+/// [`Limits::total_backlog`] waits for the clients of the server.
 pub const TOTAL_WAIT: Duration = Duration::from_millis(20);
-/// Longest that a newcomer waits for a place when all are taken. Then it gets 503.
+/// The longest time for which a new connection waits for a place on a full server. After that it
+/// gets 503.
 pub const WAIT_FOR_PLACE: Duration = Duration::from_millis(100);
-/// Silence after the accept from which on a connection that has sent nothing may have to make room.
-/// A request that is on its way arrives in less, even if its first packet is lost.
+/// The silence after the accept from which on a connection counts as idle, and may have to give up
+/// its place. A first request arrives sooner, even if its first packet is lost.
 pub const SILENT: Duration = Duration::from_secs(1);
-/// Time between the shutting of a connection's receiving side and the last look for a request that
-/// crosses. A newcomer waits for it, so it is a small part of `WAIT_FOR_PLACE`.
+/// The time between shutting down the receiving side of an idle connection and the last look for a
+/// request that was sent at the same moment. A new connection waits meanwhile, so this is a small
+/// part of [`WAIT_FOR_PLACE`].
 pub const CROSSING: Duration = Duration::from_millis(10);
-/// Longest wait for the rest of a request whose beginning crossed. Then it is told 503.
+/// The longest wait for the rest of a request whose beginning arrived at that moment. After that it
+/// is answered with 503.
 pub const REST_CROSSING: Duration = Duration::from_secs(1);
-/// First read buffer of a connection, and what a quiet one has, in bytes.
+/// The read buffer of a new or quiet connection, in bytes: small, because most connections are
+/// quiet.
 pub const READ_BUFFER: usize = 2 * 1024;
-/// Threads that wait in `accept` at a time; newcomers to a full server that wait at a time although
-/// no connection is idle (further ones are refused at once); and refused connections that are
-/// told so at a time (further ones are dropped).
+/// The most threads that wait in `accept` at the same time, so that a burst of clients finds
+/// threads that have started already. Also the most new connections that wait for a place on a full
+/// server although no connection is idle (further ones are refused at once), and the most refused
+/// connections that are being told so (further ones are dropped).
 pub const SPARE_THREADS: usize = 8;
-/// Life of a session cookie without a request, in seconds: four weeks.
+/// The lifetime of a session cookie, in seconds: four weeks. A request in its second half renews
+/// it.
 pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
-/// Most ended logins that are remembered until their cookies expire, of users and of guests each.
-/// When a user's would be one too many, the one that was issued first is dropped, and with it every
-/// user's login that was issued up to then ends: a cookie that was ended is never good again. Of
-/// guests the oldest is dropped.
+/// The most ended logins that are remembered until their cookies expire, of users and of guests
+/// each. For one more login of a user, the login that was issued first is dropped, and all users'
+/// logins that were issued up to then end with it, so that an ended cookie never becomes valid
+/// again. For one more guest, the oldest is dropped.
 pub const REVOKED: usize = 16 * 1024;
-/// Most ended logins of one user that are remembered one by one. One more, and every login of this
-/// user that was issued up to the latest of them is ended: so no account can fill the list.
+/// The most ended logins of one user that are remembered one by one. With one more, all logins of
+/// this user that were issued up to the latest of them end, so that no account can fill the list.
 pub const REVOKED_PER_USER: usize = 8;
-/// Most bytes of an envelope between processes: a message of the default largest size, with its
-/// topic. What is longer is not relayed, which is a gap for the other processes, and what comes longer
-/// is dropped; both are counted.
+/// The largest envelope between processes, in bytes: a message of the default largest size with its
+/// topic. A longer one is not relayed, which is a gap for the other processes; a longer one that
+/// arrives is dropped. Both are counted.
 pub const ENVELOPE: usize = 1024 * 1024 + 4 * 1024;
-/// Messages that wait in a [`Receiver`](crate::Receiver) at most.
+/// The most messages that wait in a [`Receiver`](crate::Receiver), because the program may not be
+/// reading it. Further ones are dropped.
 pub const RECEIVER: usize = 1024;
-/// Bytes of messages that wait in a [`Receiver`](crate::Receiver) at most, each message with
-/// [`KEPT_EACH`]; one message is always taken.
+/// The most bytes of messages that wait in a [`Receiver`](crate::Receiver), each message with
+/// [`MESSAGE_OVERHEAD`]. One message is always taken.
 pub const RECEIVER_BYTES: usize = 1024 * 1024;
-/// Most bytes of an HTTP answer that are joined with its head into one write. A longer body is
-/// written from where the application put it.
+/// The largest HTTP response that is copied into one write, in bytes, head included. The body of a
+/// larger one is written from where the application put it.
 pub const JOINED: usize = 16 * 1024;
-/// Most bytes of messages that one topic keeps for those who come later, each with
-/// [`KEPT_EACH`]; the oldest go first.
+/// The most bytes of messages that one topic keeps for later members, each with
+/// [`MESSAGE_OVERHEAD`]. Beyond it, the oldest are dropped.
 pub const TOPIC_KEEPS: usize = 256 * 1024;
-/// Bytes that a kept message counts for beyond its own.
-pub const KEPT_EACH: usize = 128;
-/// Longest log line of the library's own, in bytes; a longer one is cut. An application's error may
-/// quote what a client sent.
+/// The bytes that a kept message counts for besides its payload: about what its bookkeeping takes.
+pub const MESSAGE_OVERHEAD: usize = 128;
+/// The longest of the library's own log lines, in bytes. A longer one is cut, because an error of
+/// the application may quote what a client sent.
 pub const LOG_LINE: usize = 1024;
-/// Lines of one kind that are logged at once, however fast they come.
+/// The most log lines of one kind that are logged at once, however fast they come: enough to see
+/// what happens.
 pub const LOG_BURST: u32 = 50;
-/// Pace at which further lines of this kind are logged. The rest is left out, and counted.
+/// The interval at which further lines of this kind are logged, so that no client can flood the
+/// log. The lines in between are left out and counted.
 pub const LOG_PACE: Duration = Duration::from_secs(2);
-/// How long after the first line that was left out their count is logged.
+/// The time after the first line that is left out at which their number is logged.
 pub const LOG_REPORT: Duration = Duration::from_secs(10);
-/// Most bytes of log lines that wait for stderr, or for the application's logger. Further lines are
-/// dropped, and counted: no client's thread waits for a log that nobody reads.
+/// The most bytes of log lines that wait for stderr, or for the application's logger. Further lines
+/// are dropped and counted, so that no thread that serves a client waits for the log.
 pub const LOG_QUEUE: usize = 64 * 1024;
-/// Longest that the end of a server waits for the log lines that are queued.
+/// The longest time for which the end of a server waits for the queued log lines, so that a log
+/// that nobody reads cannot hold it up.
 pub const LOG_FLUSH: Duration = Duration::from_millis(100);

@@ -1,15 +1,16 @@
-//! The library's own log lines. No client can flood the log, and no log can hold a thread that serves
-//! a client.
+//! Paces, cuts, queues, and writes the library's own log lines. No client can flood the
+//! log, and a slow log cannot hold a thread that serves a client.
 //!
 //! ```text
-//! log_line!(..) ── paced by kind ── capped ── queue, 64 KiB ── the writer thread ── stderr, or `log`
-//!                      │                        │
-//!                      └── left out, counted    └── full: dropped, counted
+//! log_line!(..) ── paced by kind ── cut ── queue, 64 KiB ── the writer thread ── stderr, or `log`
+//!                      │                     │
+//!                      └── left out, counted └── full: dropped, counted
 //! ```
 //!
-//! A kind is a place in the source that logs, and a level. The writer thread starts when a server is bound; until
-//! then nobody connects, and lines are written directly. What the application logs through
-//! [`log`](crate::log) is its own: not paced, and written by the thread that logs it.
+//! Lines are of one kind if the same line of the source logs them at the same level. The writer
+//! thread starts when a server is bound; until then no client is connected, and lines are written
+//! directly. The lines that the application logs through [`log`](crate::log) do not pass through
+//! here.
 
 use crate::ground::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
 use crate::ground::system::start_thread;
@@ -18,9 +19,9 @@ use std::mem::take;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Logs a line of the library's own: `log_line!(Info, "listening on {}", address)`, or with an
-/// expression for the level. What stands for a client's text is quoted by the caller, so that it cannot
-/// begin a line of its own.
+/// Logs one of the library's own lines: `log_line!(Info, "listening on {}", address)`, or with an
+/// expression for the level. The caller quotes any text from a client, so that it cannot begin a
+/// new line.
 macro_rules! log_line {
     (Debug, $($text:tt)+) => {
         if cfg!(feature = "log") {
@@ -36,19 +37,19 @@ macro_rules! log_line {
 }
 pub(crate) use log_line;
 
-/// How much a line matters. What a client alone can cause is `Info` or `Debug`: the operator need not
-/// do anything about it.
+/// The severity of a line. What a client can cause by itself is `Info` or `Debug`, because the
+/// operator need not do anything about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Error,
     Warn,
     Info,
-    /// For the `log` crate alone.
+    /// For the `log` crate only.
     Debug,
 }
 
-/// Logs a line that comes from this place in the source, or counts it when there are too many. Never
-/// waits for the log.
+/// Logs a line from this place in the source, or counts it if there are too many. Never waits for
+/// the log.
 #[inline(never)]
 pub(crate) fn log(level: Level, place: Place, text: Arguments) {
     if !is_on(level) {
@@ -56,7 +57,7 @@ pub(crate) fn log(level: Level, place: Place, text: Arguments) {
     }
     let now = Instant::now();
     match QUEUE.pace(level, place, now) {
-        // Made without the lock: the application's code may have to write the text.
+        // Formatted without the lock, because the text may run the application's `Display` code.
         Pace::Kept => QUEUE.push(level, capped(text)),
         Pace::First => {
             let line = capped(text);
@@ -67,24 +68,24 @@ pub(crate) fn log(level: Level, place: Place, text: Arguments) {
     }
 }
 
-/// Has lines queued from here on: a server is bound.
+/// Starts the writer thread, because a server is being bound. From here on lines are queued.
 pub(crate) fn start() {
     QUEUE.lock().ensure_writer();
 }
 
-/// Waits until the queue is written, so long at most.
+/// Waits until the queue is written, but no longer than `longest`.
 pub(crate) fn flush(longest: Duration) {
     let busy = |state: &mut State| state.bytes > 0;
     drop(QUEUE.changed.wait_timeout_while(QUEUE.lock(), longest, busy));
 }
 
-/// File and line.
+/// A file and a line of the source.
 type Place = (&'static str, u32);
 
-/// Returns the text, cut where it is too long.
+/// Returns the text, cut to [`LOG_LINE`] bytes.
 pub(crate) fn capped(text: Arguments) -> String {
     let mut line = Capped::default();
-    // It takes everything. An error is one of a `Display`, and the line ends there.
+    // `Capped` never fails. A `Display` of an argument may, and then the line ends there.
     let _ = line.write_fmt(text);
     if line.cut {
         line.text.push_str(".. (cut)");
@@ -114,7 +115,7 @@ impl Write for Capped {
 static QUEUE: Queue = Queue::new();
 
 pub(crate) struct Queue {
-    /// Held to count, to append and to take, never while a line is made or written.
+    /// Held while lines are counted, appended, and taken; never while one is formatted or written.
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -122,26 +123,28 @@ pub(crate) struct Queue {
 pub(crate) struct State {
     writer: Option<Writer>,
     pub lines: Vec<(Level, String)>,
-    /// Bytes of those lines and of those that the writer thread has taken and not written.
+    /// The bytes of those lines, and of the lines that the writer thread has taken and not yet
+    /// written.
     pub bytes: usize,
     pub dropped: u64,
     kinds: Vec<Kind>,
 }
 
-/// The writer thread: of which process, since a forked child has none, and whether it could start.
+/// The writer thread: the process that started it, because a forked child does not have it, and
+/// whether it could start.
 struct Writer {
     process: u32,
     started: bool,
 }
 
-/// What one place in the source has logged at one level.
+/// The state of one kind of line.
 struct Kind {
     place: Place,
     level: Level,
-    /// When the lines so far would have come, had they kept the pace.
+    /// The time at which the next line would come if all lines so far had kept the pace.
     due: Instant,
     left_out: u64,
-    /// The first line that was left out, and when the count is to be told.
+    /// The time at which to log the number of lines left out, and the first of them.
     report: Option<(Instant, String)>,
 }
 
@@ -151,11 +154,11 @@ impl Kind {
     }
 }
 
-/// Whether a line may pass.
+/// Whether a line keeps the pace.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     Kept,
-    /// It is the first that is left out: what is left out is told by its text.
+    /// The line is the first one left out, whose text will represent all of them.
     First,
     LeftOut,
 }
@@ -195,7 +198,7 @@ impl Queue {
         }
     }
 
-    /// Takes a line to be written.
+    /// Queues a line.
     fn push(&self, level: Level, line: String) {
         let mut state = self.lock();
         if state.writer.is_none() {
@@ -208,7 +211,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Writes what comes, until the process ends.
+    /// Writes queued lines until the process ends.
     fn write_lines(&self) {
         loop {
             let (lines, dropped) = self.wait_for_lines();
@@ -222,8 +225,8 @@ impl Queue {
         }
     }
 
-    /// Waits for lines, or until it is time to tell what was left out. Returns them, and how many
-    /// lines there was no room for.
+    /// Waits for lines, including those that report what was left out. Returns them with the number
+    /// of lines for which there was no room.
     fn wait_for_lines(&self) -> (Vec<(Level, String)>, u64) {
         let mut state = self.lock();
         loop {
@@ -247,7 +250,7 @@ impl State {
         let process = std::process::id();
         match &self.writer {
             Some(writer) if writer.process == process && writer.started => return,
-            // After a fork what is queued is the parent's, which writes it.
+            // After a fork, the queued lines belong to the parent, which writes them.
             Some(writer) if writer.process != process => {
                 (self.lines, self.bytes, self.dropped) = (Vec::new(), 0, 0);
                 self.kinds.clear();
@@ -269,21 +272,20 @@ impl State {
         }
     }
 
-    /// Has it told later how many lines were left out: by the first of them.
+    /// Arranges for the number of lines left out to be logged later, with the first of them.
     pub fn tell_later(&mut self, level: Level, place: Place, line: String, now: Instant) {
         if let Some(kind) = self.kinds.iter_mut().find(|kind| kind.is(level, place)) {
             kind.report = Some((now + LOG_REPORT, line));
         }
     }
 
-    /// Takes lines as if a thread wrote them.
+    /// Accepts lines as if a writer thread were running.
     #[cfg(test)]
     pub fn pretend_to_write(&mut self) {
         self.writer = Some(Writer { process: std::process::id(), started: true });
     }
 
-    /// Appends a line for each kind of which it is time to tell what was left out. Returns how long it
-    /// is until the next such time.
+    /// Appends a line for each kind whose report is due. Returns the time until the next one is.
     pub fn report(&mut self, now: Instant) -> Duration {
         let mut next = Duration::from_secs(86_400);
         for at in 0..self.kinds.len() {
@@ -304,10 +306,10 @@ impl State {
     }
 }
 
-/// Stack of the writer thread, in bytes. The application's logger runs on it.
+/// The stack of the writer thread, in bytes, on which the application's logger runs.
 const STACK: usize = 128 * 1024;
 
-/// Returns what a line takes in the queue.
+/// Returns the bytes that a line takes in the queue.
 fn weight(line: &str) -> usize {
     line.len() + std::mem::size_of::<(Level, String)>()
 }

@@ -1,5 +1,5 @@
-//! What the systems that this runs on do differently, and how a thread is started. No other file
-//! asks which system it is.
+//! The differences between operating systems: sockets, names of files, entropy, clocks, and the
+//! start of a thread. No other file asks which system it runs on.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,33 +8,34 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Whether a socket is of no use any more once a write has given up at its timeout (Windows says so
-/// of SO_SNDTIMEO). There a client that takes no [`PIECE`] within a [`HOLD`] is cut off.
+/// Whether a socket cannot be used any more after a write has timed out, as Windows documents for
+/// SO_SNDTIMEO. On such a system, a client that does not take [`PIECE`] bytes within [`HOLD`] is
+/// cut off.
 pub(crate) const BRITTLE: bool = cfg!(windows);
-/// Most bytes of one write to such a socket.
+/// The most bytes of one write to such a socket.
 pub(crate) const PIECE: usize = 16 * 1024;
-/// Time that a write to such a socket may hold the sending thread.
+/// The longest time for which one write to such a socket holds the sending thread.
 pub(crate) const HOLD: Duration = Duration::from_secs(1);
 
-/// Whether a segment of a path may name a drive, a stream or a device.
+/// Whether a segment of a path may name a drive, a stream, or a device.
 pub(crate) const WINDOWS_NAMES: bool = cfg!(windows);
 
-/// The library's threads that run.
+/// The number of the library's threads that are running.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts a thread with so many bytes of stack that does one job. Error: the system has no room for
-/// it.
+/// Starts a thread that runs one job on a stack of `stack` bytes. Returns an error if the system
+/// has no room for a further thread.
 pub(crate) fn start_thread(
     name: &str,
     stack: usize,
     job: Box<dyn FnOnce() + Send>,
 ) -> io::Result<()> {
     let counted = Counted(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
-    // Read only when there are very many: it is a file.
+    // The setting is in a file, so it is read only when there are very many threads.
     if counted.0 > MANY && !fits(counted.0, most_mappings()) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    // Boxed by the caller, so that this is compiled once.
+    // The caller boxes the job, so that this function is compiled only once.
     let run = move || {
         let _counted = counted;
         job();
@@ -42,17 +43,19 @@ pub(crate) fn start_thread(
     thread::Builder::new().name(name.to_string()).stack_size(stack).spawn(run).map(drop)
 }
 
-/// Threads for which any Linux has room.
+/// A number of threads for which every Linux system has room.
 const MANY: usize = 4096;
 
-/// Returns whether the system has mappings for so many threads. Each takes four on Linux: its
-/// stack, the stack of its signal handlers, and a guard before each. Where they run out in a thread
-/// that has started, std ends the process; so an eighth is left for everything else.
+/// Returns whether the process may have enough memory mappings for this number of threads. On
+/// Linux, each takes four: its stack, the stack of its signal handlers, and a guard page for each.
+/// If they run out in a thread that has already started, std aborts the process; so an eighth stays
+/// free for everything else.
 pub(crate) fn fits(threads: usize, mappings: Option<usize>) -> bool {
     mappings.map_or(true, |most| threads.saturating_mul(4) <= most - most / 8)
 }
 
-/// Returns the most mappings that Linux gives a process.
+/// Returns the most memory mappings that a process may have, or `None` on a system that does not
+/// say.
 fn most_mappings() -> Option<usize> {
     let mut text = [0; 16];
     let length = File::open("/proc/sys/vm/max_map_count").ok()?.read(&mut text).ok()?;
@@ -61,7 +64,7 @@ fn most_mappings() -> Option<usize> {
     Some(digits.take(9).fold(0, number)).filter(|number| *number > 0)
 }
 
-/// A thread that is counted until it ends, or could not start.
+/// Counts a thread until it ends or fails to start.
 struct Counted(usize);
 
 impl Drop for Counted {
@@ -70,8 +73,8 @@ impl Drop for Counted {
     }
 }
 
-/// Returns 256 bits that nobody can guess, or `None` on a system that has no file of them. Where it
-/// has, its failure is an error, and nothing weaker takes its place.
+/// Returns 256 random bits for cryptographic use, or `None` on a system without `/dev/urandom`.
+/// Where that file exists, failing to read it is an error, and nothing weaker replaces it.
 pub(crate) fn entropy() -> Option<io::Result<[u8; 32]>> {
     fn read() -> io::Result<[u8; 32]> {
         let mut bits = [0; 32];
@@ -81,8 +84,8 @@ pub(crate) fn entropy() -> Option<io::Result<[u8; 32]>> {
     cfg!(unix).then(read)
 }
 
-/// Returns what wakes all threads that are blocked in `accept` at once, where the system can: on
-/// Linux a listening socket can be shut like a connected one.
+/// Returns a handle to the listening socket whose `shutdown` wakes all threads that are blocked in
+/// `accept`, or `None` where the system cannot do that. Linux can.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn waker(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     use std::os::unix::io::OwnedFd;
@@ -94,12 +97,12 @@ pub(crate) fn waker(_: &TcpListener) -> io::Result<Option<TcpStream>> {
     Ok(None)
 }
 
-/// Returns the seconds since 1970; 0 on a system whose clock is before.
+/// Returns the seconds since 1970, or 0 if the clock of the system is earlier.
 pub(crate) fn unix_seconds() -> u64 {
     unix_millis() / 1000
 }
 
-/// Returns the milliseconds since 1970; 0 on a system whose clock is before.
+/// Returns the milliseconds since 1970, or 0 if the clock of the system is earlier.
 pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)

@@ -163,7 +163,7 @@ fn also_empty_messages_are_kept_up_to_a_bound() {
     }
     let late = Tab::new(&shared);
     assert!(topic.subscribe(&late.session.id));
-    assert_eq!(late.got().len(), TOPIC_KEEPS / crate::ground::limits::KEPT_EACH);
+    assert_eq!(late.got().len(), TOPIC_KEEPS / crate::ground::limits::MESSAGE_OVERHEAD);
 }
 
 #[test]
