@@ -3,16 +3,16 @@
 //!
 //! The files are listed in the order in which they may name each other.
 
-pub(crate) mod broadcast;
-pub(crate) mod dispatch;
-pub(crate) mod handles;
-pub(crate) mod inbound;
-pub(crate) mod interests;
 pub(crate) mod mailbox;
 pub(crate) mod process;
-pub(crate) mod receiver;
-pub(crate) mod registry;
-pub(crate) mod stats;
-pub(crate) mod topic;
 pub(crate) mod topics;
+pub(crate) mod interests;
+pub(crate) mod stats;
+pub(crate) mod registry;
+pub(crate) mod dispatch;
+pub(crate) mod inbound;
+pub(crate) mod receiver;
+pub(crate) mod topic;
 pub(crate) mod websocket;
+pub(crate) mod broadcast;
+pub(crate) mod handles;

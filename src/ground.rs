@@ -6,5 +6,5 @@
 pub mod limits;
 #[cfg(not(feature = "log"))]
 pub mod log;
-pub(crate) mod logger;
 pub(crate) mod system;
+pub(crate) mod logger;

@@ -51,7 +51,7 @@
 //! websocket/  close frame message handshake
 //!             error
 //! session/    keys id cookie revoked
-//! net/        stream reader timer queue outbox writer batch
+//! net/        stream reader timer queue outbox waits batch
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound receiver topic
 //!             websocket broadcast handles
@@ -91,7 +91,7 @@
 //!    ```
 //! 6. *The 101 leaves.* It is put into a new `Outbox` (`net/outbox.rs`), `registry::join` writes the
 //!    outbox into the session map (`comms/registry.rs`), `Slot::upgrade` shows it to a shutdown
-//!    (`server/connections.rs`), `Outbox::open` (`net/writer.rs`) writes it to the socket. From here any thread
+//!    (`server/connections.rs`), `Outbox::open` (`net/outbox.rs`) writes it to the socket. From here any thread
 //!    can reach the client. `handle_connection` is called.
 //! 7. *Bytes to a frame.* `Conversation::read` waits, and pings when the client is silent. The
 //!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
@@ -103,7 +103,7 @@
 //!    (`comms/dispatch.rs`), which looks up the outboxes of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`net/batch.rs`)
 //!    gives it to each: written at once, or, when the client's next frame is already there, at the
 //!    end of the batch, which the clock does not let take longer than 10 ms. One thread at
-//!    a time has the role of writing, which `Outbox::send` (`net/writer.rs`) takes or leaves.
+//!    a time has the role of writing, which `Outbox::send` (`net/outbox.rs`) takes or leaves.
 //! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
 //!     `close_connection` answers with its code and lets it read that, and `handle_disconnection` is
 //!     called. The thread accepts again, or ends when enough others do.
@@ -188,14 +188,14 @@ pub use ground::log;
 
 /// HTTP/1.1 (RFC 9110, RFC 9112): from bytes to requests, from responses to bytes, and the server.
 pub mod http {
+    pub(crate) mod headers;
+    pub(crate) mod target;
+    pub(crate) mod head;
+    pub(crate) mod origin;
     pub(crate) mod chunked;
     pub(crate) mod cookie;
-    pub(crate) mod forwarded;
-    pub(crate) mod head;
-    pub(crate) mod headers;
-    pub(crate) mod origin;
     pub(crate) mod response;
-    pub(crate) mod target;
+    pub(crate) mod forwarded;
 
     pub use self::chunked::{Chunked, ChunkedError};
     pub use self::cookie::cookies;
@@ -213,8 +213,8 @@ pub mod http {
 pub mod websocket {
     pub(crate) mod close;
     pub(crate) mod frame;
-    pub(crate) mod handshake;
     pub(crate) mod message;
+    pub(crate) mod handshake;
 
     pub use self::close::{CloseCode, CloseError, CloseFrame};
     pub use self::frame::{apply_mask, FrameError, FrameHeader, OpCode};

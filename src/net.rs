@@ -3,10 +3,10 @@
 //!
 //! The files are listed in the order in which they may name each other.
 
-pub(crate) mod batch;
-pub(crate) mod outbox;
-pub(crate) mod queue;
-pub(crate) mod reader;
 pub(crate) mod stream;
+pub(crate) mod reader;
 pub(crate) mod timer;
-pub(crate) mod writer;
+pub(crate) mod queue;
+pub(crate) mod outbox;
+pub(crate) mod waits;
+pub(crate) mod batch;

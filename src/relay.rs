@@ -3,9 +3,9 @@
 //!
 //! The files are listed in the order in which they may name each other.
 
-pub(crate) mod adapter;
 pub(crate) mod channel;
 pub(crate) mod envelope;
+pub(crate) mod adapter;
 
 pub use self::adapter::{Gap, Link, Relay};
 pub use self::channel::{Bits, SessionName};

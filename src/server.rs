@@ -6,12 +6,12 @@
 //! runs in `conversation`, at the client's `pace`. Parsing and framing are the work of the rooms
 //! `http` and `websocket`, and sending is that of `comms` and `net`.
 
-pub(crate) mod acceptor;
-pub(crate) mod connection;
 pub(crate) mod connections;
-pub mod controller;
-pub(crate) mod conversation;
-pub(crate) mod launch;
-pub(crate) mod pace;
 pub(crate) mod request;
+pub(crate) mod pace;
+pub(crate) mod conversation;
+pub mod controller;
 pub(crate) mod route;
+pub(crate) mod connection;
+pub(crate) mod acceptor;
+pub(crate) mod launch;

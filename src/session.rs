@@ -3,7 +3,7 @@
 //!
 //! The files are listed in the order in which they may name each other.
 
-pub(crate) mod cookie;
-pub(crate) mod id;
 pub(crate) mod keys;
+pub(crate) mod id;
+pub(crate) mod cookie;
 pub(crate) mod revoked;

@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("websocket", &["close", "frame", "message", "handshake"]),
     ("", &["error"]),
     ("session", &["keys", "id", "cookie", "revoked"]),
-    ("net", &["stream", "reader", "timer", "queue", "outbox", "writer", "batch"]),
+    ("net", &["stream", "reader", "timer", "queue", "outbox", "waits", "batch"]),
     ("relay", &["channel", "envelope", "adapter"]),
     (
         "comms",

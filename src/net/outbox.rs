@@ -1,8 +1,23 @@
-//! The write half of one WebSocket as the rest of the program sees it: who may add to it and when,
-//! what is known of it without its lock, and its end. Who writes it is in `writer`.
+//! The write half of one WebSocket: any thread may send, one at a time writes, and none holds the lock
+//! while it does.
 //!
 //! Every change goes through [`Outbox::change`], which afterwards publishes what others rely on: the
 //! marks that are read without the lock, the server's total, and the wake-up of threads that wait.
+//!
+//! ```text
+//! a sender   appends its frame, and takes the role of the writer unless another thread has it; writes
+//!            what is pending, looks again, and goes on so for 16 writes at most
+//!   a write came up short, or it wrote 16 times: it leaves the role, and the rest, to a flusher
+//! a flusher  writes lot after lot, each with a total deadline, and stays for a second after it has
+//!            caught up, so that a client that is slow again costs no sender anything
+//! ```
+//!
+//! The role is one, and its thread takes the bytes in order, so messages from one sender arrive in
+//! order. A sender's write gives up after 8 ms, since a thread that serves one client may not wait for
+//! another. std has no write that does not wait at all (`O_NONBLOCK` would hold for the reader too, which
+//! shares the descriptor), so a client that stops reading costs one of its senders these 8 ms. A flusher
+//! exists for clients that are behind, and for no others: a thread and a queue for every client would
+//! cost each message two changes of thread.
 //!
 //! How long a send may wait for room, in all, for however many clients (a [`Patience`]):
 //!
@@ -23,18 +38,27 @@
 
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
-use crate::net::queue::{Admission, Counts, Life, Owner, Queue};
-use crate::net::stream::{after, Stream};
+use crate::ground::system::{start_thread, HOLD};
+use crate::net::queue::{Admission, Counts, Life, Next, Owner, Queue};
+use crate::net::stream::{after, is_timeout, write_all, write_deadline, Stream};
 use crate::net::timer::Clock;
 use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
-use crate::websocket::message::Message;
+use std::io::{self, ErrorKind};
 use std::mem::take;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+/// Writes that one sender does for others before a flusher takes over.
+const ROUNDS: usize = 16;
+
+/// Stack of a flusher: it calls `write` and little else.
+const FLUSHER_STACK: usize = 128 * 1024;
+/// How long a flusher stays after its client has caught up.
+const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
 /// What all outboxes of a server share.
 #[derive(Default)]
@@ -271,9 +295,151 @@ impl Outbox {
         })
     }
 
-    fn full(&self, queue: &Queue) -> Full {
+    pub fn full(&self, queue: &Queue) -> Full {
         let closed = self.shared.limits.overflow == Overflow::Close && queue.is_too_slow();
         Full { peer: self.peer, waiting: queue.bytes(), closed }
+    }
+
+    /// Writes the first bytes, and what was sent meanwhile. Returns whether the socket took them.
+    #[inline(never)]
+    pub fn open(self: &Arc<Outbox>) -> bool {
+        if self.write_briefly().is_err() {
+            self.cut_off("its write timeout cannot be set");
+        }
+        let first = self.change(Queue::first_lot);
+        self.run(first);
+        !self.is_shut()
+    }
+
+    /// Sends a whole frame: writes it now, or leaves it to the thread that is writing.
+    #[inline]
+    pub fn send(
+        self: &Arc<Outbox>,
+        frame: &Frame,
+        patience: &mut Patience,
+    ) -> Result<Sent, Refused> {
+        let limits = &self.shared.limits;
+        let (next, crowded) = self.admit(frame.len(), patience, |queue| {
+            let next = queue.send(frame);
+            (next, queue.is_crowded(limits))
+        })?;
+        let sent = self.run(next);
+        Ok(if crowded { Sent::Crowded } else { sent })
+    }
+
+    /// Sends a ping to a client that has been quiet, and frees memory that it does not need.
+    #[inline(never)]
+    pub fn ping(self: &Arc<Outbox>) {
+        // Refused when the connection has ended, which the next read will tell.
+        drop(self.send(&Frame::new(OpCode::Ping, b""), &mut Patience::new()));
+        self.change(Queue::shrink);
+    }
+
+    /// Writes what is pending, unless another thread has the role.
+    pub fn write_pending(self: &Arc<Outbox>) -> Sent {
+        self.run(self.change(Queue::take_role))
+    }
+
+    /// Writes lot after lot, as the queue says.
+    #[inline]
+    fn run(self: &Arc<Outbox>, mut next: Next) -> Sent {
+        let mut rounds = 0;
+        let mut sent = Sent::Done;
+        while let Next::Write(lot) = next {
+            rounds += 1;
+            next = match self.write_once(&lot) {
+                Some(taken) if taken < lot.len() => {
+                    sent = Sent::Stalled;
+                    self.change(|queue| queue.came_up_short(lot, taken))
+                }
+                _ => self.change(|queue| queue.written(lot, rounds == ROUNDS)),
+            };
+        }
+        if next == Next::HandOver {
+            self.hand_over(sent == Sent::Stalled);
+        }
+        sent
+    }
+
+    /// Has writes give up soon: a thread that sends is not to wait for the client.
+    fn write_briefly(&self) -> io::Result<()> {
+        let hold = if self.stream.is_brittle() { HOLD } else { DIRECT_WRITE };
+        self.stream.set_write_timeout(hold)
+    }
+
+    /// Makes one `write` call. Returns how many bytes the system took, or `None` when the connection
+    /// has ended: it is shut then, and nothing is pending.
+    #[inline]
+    fn write_once(&self, bytes: &[u8]) -> Option<usize> {
+        loop {
+            match self.stream.write(bytes) {
+                Ok(taken) => return Some(taken),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) && !self.stream.is_brittle() => return Some(0),
+                Err(error) if is_timeout(&error) => {
+                    self.cut_off("it does not read, and this system cannot wait for it");
+                    return None;
+                }
+                Err(_) => {
+                    self.close();
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Gives the role, and what is pending, to a thread of its own, since the sender may not wait for
+    /// this client. When no thread can be started a client that has stalled is cut off.
+    #[cold]
+    fn hand_over(self: &Arc<Outbox>, stalled: bool) {
+        let outbox = Arc::clone(self);
+        let job = Box::new(move || outbox.drain(stalled, true));
+        if start_thread("sockling-flush", FLUSHER_STACK, job).is_err() {
+            self.drain(stalled, false);
+        }
+    }
+
+    /// Writes lot after lot, each within its deadline, until nothing is pending; has the role. A
+    /// sender's thread does this, not a flusher, when none could be started: it may not wait.
+    fn drain(self: &Arc<Outbox>, mut stalled: bool, flusher: bool) {
+        if stalled && !flusher {
+            self.cut_off("it does not read, and no thread can be started to wait for it");
+        }
+        while let Some(lot) = self.next_lot(stalled && flusher) {
+            let taken = match self.write_once(&lot) {
+                Some(taken) if taken < lot.len() => taken,
+                _ => continue,
+            };
+            if !flusher {
+                self.cut_off("it does not read, and no thread can be started to wait for it");
+                continue;
+            }
+            stalled = true;
+            self.change(Queue::fall_behind);
+            let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
+            let all = write_all(&*self.stream, &lot[taken..], deadline);
+            // A direct write that follows must be short again.
+            match all.and_then(|()| self.write_briefly()) {
+                Ok(()) => {}
+                Err(error) if is_timeout(&error) => self.cut_off("it did not read in time"),
+                // It has gone by itself.
+                Err(_) => drop(self.close()),
+            }
+        }
+    }
+
+    /// Returns the flusher's next lot, for which it waits a while if it stays. Without one, the role
+    /// is given back.
+    fn next_lot(&self, stays: bool) -> Option<Vec<u8>> {
+        let until = after(FLUSHER_STAYS);
+        self.change_when(|queue| {
+            let left = until.saturating_duration_since(Instant::now());
+            match queue.next_lot(stays && !left.is_zero()) {
+                Next::Write(lot) => Ok(Some(lot)),
+                Next::Stay => Err(left),
+                Next::HandOver | Next::Leave => Ok(None),
+            }
+        })
     }
 
     /// Appends a whole frame for `by` to write. Returns whether it is now the caller's to see to, and
@@ -291,33 +457,6 @@ impl Outbox {
             let crowded = much || queue.is_crowded(limits);
             (callers, if crowded { Sent::Crowded } else { Sent::Done })
         })
-    }
-
-    /// Appends what topics kept for a new member, for the caller to write: the newest messages for
-    /// which there is room, oldest first. The others are counted as dropped. Nothing is taken when
-    /// the connection has ended.
-    pub fn give(&self, messages: &[Arc<Message>]) {
-        let limits = &self.shared.limits;
-        let total = limits.total_backlog.saturating_sub(self.total());
-        self.change(|queue| {
-            if messages.is_empty() || queue.life() != Life::Open {
-                return;
-            }
-            let (bytes, most) = queue.room(limits);
-            let mut room = bytes.min(total);
-            let fits = |message: &&Arc<Message>| {
-                let left = room.checked_sub(message.frame().len());
-                room = left.unwrap_or(0);
-                left.is_some()
-            };
-            let fit = messages.iter().rev().take(most).take_while(fits).count();
-            let (missed, given) = messages.split_at(messages.len() - fit);
-            queue.counts.dropped += missed.len() as u64;
-            for message in given {
-                // For no batch: what the total does not count could pass it on many connections.
-                queue.append(&message.frame(), Owner::Courier);
-            }
-        });
     }
 
     /// Returns whether a pong may go out like any other frame. For a client that is behind one waits,
@@ -423,61 +562,8 @@ impl Outbox {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Waits until there is room for a message of this length and for what others send, or until the
-    /// deadline. Without one, the thread that writes has one, and cuts off a client that does not
-    /// read. Returns what waits if there is no room.
-    pub fn wait_for_room(&self, length: usize, deadline: Option<Instant>) -> Result<(), Full> {
-        let limits = &self.shared.limits;
-        let none = |queue: &Queue| {
-            queue.life() == Life::Open
-                && (queue.is_crowded(limits)
-                    || queue.is_full(length, limits)
-                    || queue.is_beyond(self.total(), limits))
-        };
-        let queue = self.wait_while(none, deadline);
-        match none(&queue) {
-            true => Err(Full { closed: false, ..self.full(&queue) }),
-            false => Ok(()),
-        }
-    }
-
-    /// Waits while the client is behind and more than a buffer is queued for it. Returns for how long
-    /// if it may have waited.
-    pub fn wait_for_reader(&self) -> Option<Duration> {
-        if !self.is_behind() {
-            return None;
-        }
-        let begun = Instant::now();
-        let most = self.shared.limits.buffer;
-        drop(self.wait_while(|queue| queue.is_behind() && queue.pending() > most, None));
-        Some(begun.elapsed())
-    }
-
-    /// Waits until all is written. Returns false when the deadline came first.
-    pub fn wait_until_written(&self, deadline: Instant) -> bool {
-        let queue = self.wait_while(|queue| queue.bytes() > 0, Some(deadline));
-        queue.bytes() == 0
-    }
-
-    /// Waits while the queue is open and so, or until the deadline.
-    fn wait_while(
-        &self,
-        so: impl Fn(&Queue) -> bool,
-        deadline: Option<Instant>,
-    ) -> MutexGuard<'_, Queue> {
-        let mut queue = self.lock();
-        while queue.life() != Life::Shut && so(&queue) {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                break;
-            }
-            queue = self.wait(queue, left);
-        }
-        queue
-    }
-
     /// Waits for a change, or for so long.
-    fn wait<'a>(
+    pub fn wait<'a>(
         &'a self,
         mut queue: MutexGuard<'a, Queue>,
         longest: Option<Duration>,
@@ -492,11 +578,11 @@ impl Outbox {
         }
     }
 
-    fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.shared.total.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    pub fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
