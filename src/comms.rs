@@ -1,5 +1,5 @@
-//! Who is connected, and sending to them from anywhere: a session becomes its open WebSockets, a topic its
-//! members. Nothing here reads a socket or calls a handler.
+//! Which clients are connected, and sending to them from anywhere: turns a session into its open
+//! WebSockets, and a topic into its members. Nothing here reads a socket or calls a handler.
 //!
 //! The files are listed in the order in which they may name each other.
 

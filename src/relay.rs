@@ -1,5 +1,6 @@
-//! What processes tell each other: the names of channels, envelopes, and the trait of an adapter. Nothing
-//! here knows who is connected to this process.
+//! What processes send to each other: the names of channels, envelopes, and the trait of an
+//! adapter. Turns messages into bytes for an engine between processes, and back. Nothing here knows
+//! which clients are connected.
 //!
 //! The files are listed in the order in which they may name each other.
 

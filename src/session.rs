@@ -1,5 +1,5 @@
-//! Who a client is. A request's cookie becomes a session, and a session a cookie; a login that has ended
-//! stays ended. Nothing here knows who is connected.
+//! The identity of a client. Turns a request's cookie into a session, and a session into a cookie;
+//! a login that has ended stays ended. Nothing here knows which clients are connected.
 //!
 //! The files are listed in the order in which they may name each other.
 

@@ -7,7 +7,7 @@ use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 
-/// The handle to the WebSockets of everybody, or of everybody but one session.
+/// A handle to the WebSockets of all sessions, or of all sessions but one.
 ///
 /// ```
 /// use sockling::controller::Broadcast;
@@ -29,7 +29,7 @@ impl Broadcast {
         Broadcast { except, local: false }
     }
 
-    /// Keeps it in this process: for what each process tells its own clients, such as a
+    /// Keeps the broadcast in this process: for what each process tells its own clients, such as a
     /// [`Gap`](crate::relay::Gap).
     ///
     /// ```
@@ -43,22 +43,23 @@ impl Broadcast {
         self
     }
 
-    /// Sends a message to each WebSocket and returns how many took it. A client that does not
-    /// read is cut off, or misses it, and is not counted; it never makes the broadcast fail, which is
-    /// always `Ok`. Those of other processes ([`Comms::relay`](crate::Comms::relay)) are not counted.
+    /// Sends a message to each WebSocket and returns how many in this process accepted it. A client
+    /// that does not read is cut off or misses the message, and is not counted; it never makes the
+    /// broadcast fail, so the result is always `Ok`. May block like
+    /// [`Websocket::send`](crate::controller::Websocket::send).
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        self.send_all(Content::from(&message.into()))
+        self.send_content(Content::from(&message.into()))
     }
 
-    /// Ends each WebSocket with a Close frame and returns how many in this process. Error: as for
-    /// [`Websocket::close`](crate::controller::Websocket::close).
+    /// Closes each WebSocket with a Close frame and returns how many in this process. Errors: as
+    /// for [`Websocket::close`](crate::controller::Websocket::close).
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let CloseFrame { code, reason } = CloseFrame::new(code, reason)?;
-        self.send_all(Content::Close { code, reason: &reason })
+        self.send_content(Content::Close { code, reason: &reason })
     }
 
-    fn send_all(&self, content: Content) -> Result<usize, Error> {
+    fn send_content(&self, content: Content) -> Result<usize, Error> {
         let target = Target::Everybody { except: self.except.as_ref().map(Into::into) };
-        send(if self.local { To::Here(target) } else { To::Everywhere(target) }, content, None)
+        send(if self.local { To::Local(target) } else { To::Everywhere(target) }, content, None)
     }
 }

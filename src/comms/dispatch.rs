@@ -1,5 +1,6 @@
-//! The one way by which anything is sent: finds the WebSockets and receivers that are meant, tells the
-//! other processes if there is a relay, and then gives the frame to each WebSocket.
+//! The one path on which anything is sent: finds the WebSockets and receivers that are meant,
+//! publishes to the other processes if there is a relay, and then gives the frame to each
+//! WebSocket.
 //!
 //! ```text
 //! handles ──┐             ┌──▶ relay ──▶ engine ──▶ other processes
@@ -32,7 +33,7 @@ pub(crate) enum To<'a> {
     /// To one WebSocket, which is of this process.
     Connection(&'a Weak<Outbox>),
     /// To a target in this process.
-    Here(Target<'a>),
+    Local(Target<'a>),
     /// To a target in all processes, if there is a relay.
     Everywhere(Target<'a>),
 }
@@ -53,11 +54,12 @@ impl Found {
     }
 }
 
-/// Sends, and returns how many WebSockets of this process took it. Until the deadline, if there is one,
-/// the sender waits for room. Error: [`Error::Full`] when a session or a connection is meant, no
-/// WebSocket took the message, and one does not read.
+/// Sends, and returns how many WebSockets of this process accepted it. Until the deadline, if there
+/// is one, the sender waits for room. Error: [`Error::Full`] when the message is for a session or a
+/// connection, no WebSocket accepted it, and a client does not read.
 ///
-/// Not inlined, nor are the steps before a frame is written: what they need would lie beneath the write.
+/// Not inlined, nor are the steps before a frame is written: what they need would lie beneath the
+/// write.
 #[inline(never)]
 pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<usize, Error> {
     let found = announce(to, content);
@@ -76,7 +78,7 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
     };
     let to_session = matches!(
         to,
-        To::Connection(_) | To::Here(Target::Session(_)) | To::Everywhere(Target::Session(_))
+        To::Connection(_) | To::Local(Target::Session(_)) | To::Everywhere(Target::Session(_))
     );
     match full.filter(|_| to_session && taken == 0) {
         Some(Full { peer, waiting, closed }) => Err(Error::Full { peer, waiting, closed }),
@@ -84,13 +86,13 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
     }
 }
 
-/// Finds the WebSockets, and tells other processes and receivers: first, since a client here may be
-/// waited for.
+/// Finds the WebSockets, and gives the content to other processes and to receivers. This comes
+/// first, since the sender may have to wait for a client of this process.
 #[inline(never)]
 fn announce(to: To, content: Content) -> Found {
     let (found, mailboxes) = find(to, Some(content));
     if let To::Everywhere(target) = to {
-        // Asked without a lock: most programs have none.
+        // Asked first without a lock: most programs have none.
         if let Some(relay) = is_relayed().then(relay).flatten() {
             relay.publish(target, content);
         }
@@ -111,8 +113,9 @@ fn close(found: &Found, ended: Option<Ended>, code: CloseCode, reason: &str) -> 
     close_all(found.outboxes().filter(covered), &close)
 }
 
-/// Ends logins of a session: their cookies are no longer accepted, and their WebSockets are closed with
-/// 1008. More may be ended than was asked for (see `revoked`), and other processes are told of all of it.
+/// Ends logins of a session: their cookies are no longer accepted, and their WebSockets are closed
+/// with 1008. More may be ended than was asked for (see `revoked`), and other processes are told of
+/// all of it.
 pub(crate) fn end_login<'a>(to: fn(Target<'a>) -> To<'a>, id: SessionId, ended: Ended, why: &str) {
     // First on the list, then the WebSockets that are open: see `registry`.
     let ended = revoked::end(&id, ended);
@@ -123,17 +126,17 @@ pub(crate) fn end_login<'a>(to: fn(Target<'a>) -> To<'a>, id: SessionId, ended: 
         Ended::UpTo(issued) => (None, issued),
     };
     let content = Content::Ended { login, issued, reason: why };
-    // Only a message can meet a client that does not read.
+    // Closing never fails: only a message can meet a client that does not read.
     let _ = send(to(Target::Session((&id).into())), content, None);
 }
 
-/// Returns what [`Content::Ended`] says that has ended.
+/// Returns the ended logins that a [`Content::Ended`] names.
 pub(crate) fn ended_by(login: Option<Bits>, issued: u64) -> Ended {
     login.map_or(Ended::UpTo(issued), |Bits(login)| Ended::Login(login, issued))
 }
 
-/// Returns the open WebSockets that get this content, and the receivers; without content, the WebSockets
-/// of a session, a connection or everybody.
+/// Returns the open WebSockets that get this content, and the receivers; without content, the
+/// WebSockets of a session, a connection or everybody.
 pub(crate) fn find(to: To, content: Option<Content>) -> (Found, Vec<Mailbox>) {
     let (mut found, mut receivers) = (Found::default(), Vec::new());
     let target = match to {
@@ -141,7 +144,7 @@ pub(crate) fn find(to: To, content: Option<Content>) -> (Found, Vec<Mailbox>) {
             found.one = one.upgrade().filter(|one| one.is_served());
             return (found, receivers);
         }
-        To::Here(target) | To::Everywhere(target) => target,
+        To::Local(target) | To::Everywhere(target) => target,
     };
     let is_message = matches!(content, Some(Content::Text(_) | Content::Binary(_)));
     match target {

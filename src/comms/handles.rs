@@ -1,5 +1,4 @@
-//! Sending to any client from anywhere: from a handler, or from a thread that has nothing to do
-//! with the server.
+//! [`Comms`]: the entrance to everything that sends, from a handler or from any other thread.
 
 use crate::comms::broadcast::Broadcast;
 use crate::comms::inbound;
@@ -14,7 +13,8 @@ use crate::net::batch;
 use crate::relay::adapter::Relay;
 use crate::session::id::SessionId;
 
-/// The way to all clients of all servers in this process, and with [`Comms::relay`] in others.
+/// Reaches every client of every server in this process and, with [`Comms::relay`], in other
+/// processes.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -27,27 +27,27 @@ use crate::session::id::SessionId;
 /// })
 /// .join().unwrap()?;
 ///
-/// // What else can be asked for; nobody is here.
+/// // What else it tells; no client is connected.
 /// assert_eq!((Comms::connections(), Comms::sessions(), Comms::is_connected(7)), (0, vec![], false));
 /// assert_eq!(Comms::stats().messages_out, 0);
 /// let user = Comms::receiver(7); // gets what is sent to user 7
 /// Comms::topic("news").subscribe(&7.into());
 /// Comms::topic("news").send("read all about it")?;
 /// assert_eq!(user.try_recv(), Some("read all about it".into()));
-/// Comms::flush(); // in a handler: what was sent so far leaves before the rest of it runs
+/// Comms::flush(); // in a handler: writes what was sent so far before the rest of it runs
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Comms;
 
 impl Comms {
-    /// Has a relay carry to other processes what is sent here, and here what is sent there: to
-    /// sessions, to topics, to everybody, their closing too, and the end of logins. Called once, before
-    /// a server is bound; each server then needs [`Server::session_keys`], the same on every process.
-    /// See [`guide::beyond_one_host`](crate::guide::beyond_one_host).
+    /// Starts a relay, which carries what is sent in one process to the others: messages to
+    /// sessions, to topics and to everybody, Close frames, and the end of logins. Call it once,
+    /// before a server is bound; each server then needs [`Server::session_keys`], the same in every
+    /// process. See [`guide::beyond_one_host`](crate::guide::beyond_one_host).
     ///
-    /// Errors: [`Error::Setting`] when there is a relay, or a server was bound;
-    /// [`Error::Entropy`]; and that of [`Relay::start`].
+    /// Errors: [`Error::Setting`] when there is a relay already or a server has been bound;
+    /// [`Error::Entropy`]; and those of [`Relay::start`].
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -65,14 +65,14 @@ impl Comms {
         inbound::start_relay(Box::new(relay))
     }
 
-    /// Returns the handle to a session's WebSockets: by its id, or by a user's number.
+    /// Returns a handle to the WebSockets of a session, given by its id or by a user's number.
     pub fn websocket(id: impl Into<SessionId>) -> Websocket {
         Websocket::of_session(id.into())
     }
 
-    /// Returns the handle to the one WebSocket whose handler runs on this thread, for what should
-    /// not go to the session's other tabs; `None` on other threads, in `handle_disconnection`, and in
-    /// a test without a socket.
+    /// Returns a handle to the one WebSocket whose handler runs on this thread, for what should not
+    /// go to the session's other tabs. Returns `None` on other threads, in `handle_disconnection`,
+    /// and in a test without a socket.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -98,7 +98,7 @@ impl Comms {
     }
 
     /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
-    /// of its session. Of several that end at once, one is the last.
+    /// of its session. When several end at once, exactly one is the last.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -124,31 +124,31 @@ impl Comms {
         batch::own().map_or(false, |own| own.was_last())
     }
 
-    /// Returns the handle to a topic: to the sessions that subscribed to this name.
+    /// Returns a handle to a topic: to the sessions that subscribed to this name.
     pub fn topic(name: impl Into<String>) -> Topic {
         Topic::new(name.into())
     }
 
-    /// Returns the handle to the WebSockets of all sessions but this one, of all routes and servers
-    /// in the process, and of others by [`Comms::relay`]. For those of one room there is
-    /// [`Comms::topic`].
+    /// Returns a handle to the WebSockets of all sessions but this one, on all routes and servers
+    /// of the process and, with [`Comms::relay`], in other processes. For the members of one room
+    /// there is [`Comms::topic`].
     pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
         Broadcast::new(Some(except.into()))
     }
 
-    /// Returns the handle to the WebSockets of all sessions, of all routes and servers in the
-    /// process, and of others by [`Comms::relay`].
+    /// Returns a handle to the WebSockets of all sessions, on all routes and servers of the process
+    /// and, with [`Comms::relay`], in other processes.
     pub fn notify() -> Broadcast {
         Broadcast::new(None)
     }
 
-    /// Returns whether a session has a WebSocket that is open, or whose close handshake is going on,
-    /// in this process.
+    /// Returns whether a session has a WebSocket in this process. A WebSocket counts until its
+    /// close handshake is over.
     pub fn is_connected(id: impl Into<SessionId>) -> bool {
         outboxes(&id.into()).is_some()
     }
 
-    /// Returns the sessions that have a WebSocket in this process, in no order.
+    /// Returns the sessions that have a WebSocket in this process, in no particular order.
     pub fn sessions() -> Vec<SessionId> {
         registry::sessions()
     }
@@ -158,22 +158,22 @@ impl Comms {
         everyone().len()
     }
 
-    /// Returns what gets all that is sent to a session from now on, beside its WebSockets and
-    /// without them: to its id or user's number, to topics that it subscribed to, to everybody;
-    /// also by other processes, and not what is sent to one of its WebSockets. To subscribe to
-    /// topics the session then needs no WebSocket.
+    /// Returns a receiver of what is sent to a session from now on: to its id or user's number, to
+    /// topics that it has subscribed to, and to everybody, by this process or another; but not what
+    /// is sent to one of its WebSockets. While it has a receiver, a session needs no WebSocket to
+    /// subscribe to topics.
     pub fn receiver(id: impl Into<SessionId>) -> Receiver {
         Receiver::new(id.into())
     }
 
-    /// Returns counts of all servers of the process: connections, messages, bytes, drops.
+    /// Returns the counts of all servers of the process: connections, messages, bytes, drops.
     pub fn stats() -> Stats {
         Stats::of(census(), relay_counts())
     }
 
-    /// Writes at once what the running handler has sent. Without it, what a quick handler sends
-    /// while its client's next message is already there is written together with the answers to
-    /// that one.
+    /// Writes now what the running handler has sent. Without it, when the client's next message has
+    /// already arrived, what a quick handler sends is written together with the answers to that
+    /// message.
     pub fn flush() {
         batch::flush();
     }

@@ -1,4 +1,4 @@
-//! What other processes send: an envelope becomes a call of the one dispatch, which then stays in this
+//! What other processes send: turns an envelope into a call of the dispatch that stays in this
 //! process.
 
 use crate::comms::dispatch::{end_login, ended_by, send, To};
@@ -10,19 +10,21 @@ use crate::relay::channel::{Bits, Channel};
 use crate::relay::envelope::{Content, Envelope, Target};
 use crate::session::keys::SessionKeys;
 
-/// Sets the relay of this process and starts it. Errors: those of [`Comms::relay`](crate::Comms::relay).
+/// Sets the relay of this process and starts it. Errors: those of
+/// [`Comms::relay`](crate::Comms::relay).
 pub(crate) fn start_relay(relay: Box<dyn Relay>) -> Result<(), Error> {
     let node = Bits(SessionKeys::random()?.draw());
     let relayed = Relayed::new(relay, node, Box::new(Inbound));
     set_relay(Some(relayed.clone()))?;
-    // Started after it is set: of a session that comes meanwhile it is told, or it is in what it asks for.
+    // Started after it is set, so that it is either told of a session that connects meanwhile, or
+    // finds it among the channels that are wanted.
     relayed.start().map_err(|error| {
         drop(set_relay(None));
         error
     })
 }
 
-/// What the adapter of a relay reaches of this process.
+/// The part of this process that the adapter of a relay reaches.
 struct Inbound;
 
 impl Inward for Inbound {
@@ -38,10 +40,10 @@ impl Inward for Inbound {
         let Envelope { target, content, .. } = *envelope;
         match (target, content) {
             (Target::Session(name), Content::Ended { login, issued, reason }) => {
-                end_login(To::Here, name.into(), ended_by(login, issued), reason);
+                end_login(To::Local, name.into(), ended_by(login, issued), reason);
             }
-            // A client that does not read is dealt with, counted and logged where it is found.
-            _ => drop(send(To::Here(target), content, None)),
+            // A client that does not read was dealt with, counted and logged on the way.
+            _ => drop(send(To::Local(target), content, None)),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Topics and receivers: which sessions get more than what is sent to themselves, and who listens in.
+//! Topics and receivers: what a session gets beside messages to itself, and what gets a session's
+//! messages beside its WebSockets.
 //!
-//! A program that uses neither has none of this, in bytes or in time: the registry knows a trait, and the
-//! first call that needs the rest makes it. It lies inside the registry's lock.
+//! A program that uses neither has none of this, in bytes or in time: the registry knows a trait,
+//! and the first call that needs the rest creates it. It lies inside the registry's lock.
 
 use crate::comms::mailbox::Mailbox;
 use crate::comms::topics::{Outboxes, Sessions, Topics};
@@ -23,11 +24,11 @@ pub(crate) struct Interests {
 pub(crate) trait Hook: Send {
     /// Notes that a WebSocket has joined a session. Returns what it gets first.
     fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>>;
-    /// Notes that a WebSocket has left its session, perhaps as the last. Returns whether the session still
-    /// has a receiver.
+    /// Notes that a WebSocket has left its session, perhaps as the last. Returns whether the
+    /// session still has a receiver.
     fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool;
-    /// Returns the WebSockets and receivers of a topic's members, but one session's receivers, and has the
-    /// topic keep the message if it keeps any.
+    /// Returns the WebSockets of a topic's members, and the receivers of all but one session, and
+    /// has the topic keep the message if it keeps any.
     fn send(
         &mut self,
         topic: &str,
@@ -37,9 +38,9 @@ pub(crate) trait Hook: Send {
     ) -> (Option<Outboxes>, Vec<Mailbox>);
     /// Returns the receivers of one session, or of all but one.
     fn mailboxes(&self, of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox>;
-    /// Takes the names of the topics that came to be or ended, for the relay.
+    /// Takes the names of the topics that began or ended, for the relay.
     fn take_changed(&mut self) -> Vec<Arc<str>>;
-    /// Returns how many topics there are.
+    /// Returns the number of topics.
     fn topics(&self) -> usize;
     fn interests(&mut self) -> &mut Interests;
 }

@@ -1,4 +1,5 @@
-//! What a receiver is fed through: holds the messages that there is room for, and counts the rest.
+//! The queue behind a receiver: it holds the messages for which there is room, and counts the
+//! others.
 
 use crate::ground::limits::{MESSAGE_OVERHEAD, RECEIVER, RECEIVER_BYTES};
 use crate::websocket::message::Message;
@@ -12,7 +13,7 @@ pub(crate) struct Mailbox(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     held: Mutex<Held>,
-    came: Condvar,
+    arrived: Condvar,
 }
 
 #[derive(Default)]
@@ -23,7 +24,7 @@ struct Held {
 }
 
 impl Mailbox {
-    /// Gives a message, or counts it when there is no room.
+    /// Appends a message, or counts it as missed when there is no room. One message always fits.
     pub fn give(&self, message: &Message) {
         let mut held = self.held();
         let bytes = held.bytes + weight(message);
@@ -31,21 +32,21 @@ impl Mailbox {
         if room || held.messages.is_empty() {
             held.bytes = bytes;
             held.messages.push_back(message.clone());
-            self.0.came.notify_one();
+            self.0.arrived.notify_one();
         } else {
             held.missed += 1;
         }
     }
 
-    /// Takes the next message, for which it waits so long, or for ever.
+    /// Takes the next message; waits up to `longest` for it, or without end.
     pub fn take(&self, longest: Option<Duration>) -> Option<Message> {
         let none = |held: &mut Held| held.messages.is_empty();
         let mut held = match longest {
             None => {
-                self.0.came.wait_while(self.held(), none).unwrap_or_else(PoisonError::into_inner)
+                self.0.arrived.wait_while(self.held(), none).unwrap_or_else(PoisonError::into_inner)
             }
             Some(longest) => {
-                let waited = self.0.came.wait_timeout_while(self.held(), longest, none);
+                let waited = self.0.arrived.wait_timeout_while(self.held(), longest, none);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
@@ -54,12 +55,12 @@ impl Mailbox {
         Some(message)
     }
 
-    /// Returns how many messages there was no room for.
+    /// Returns how many messages were missed.
     pub fn missed(&self) -> usize {
         self.held().missed
     }
 
-    /// Returns whether both are one.
+    /// Returns whether both are the same queue.
     pub fn is(&self, other: &Mailbox) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -69,7 +70,7 @@ impl Mailbox {
     }
 }
 
-/// Returns what a message counts for: also an empty one takes memory.
+/// Returns how many bytes a message counts for. An empty message takes memory too.
 pub(crate) fn weight(message: &Message) -> usize {
     message.as_bytes().len() + MESSAGE_OVERHEAD
 }

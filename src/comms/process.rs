@@ -1,7 +1,7 @@
-//! What holds for the whole process: the relay, if there is one, and what its servers allow.
+//! The settings of the whole process: the relay, if there is one, and the bounds of topics.
 //!
-//! The lock here is held to look and to change, and may be taken while the registry's is held; never the
-//! other way round.
+//! The lock is held to read and to change them, and may be taken while the registry's is held;
+//! never the other way round.
 
 use crate::error::Error;
 use crate::ground::limits::Limits;
@@ -26,14 +26,14 @@ struct State {
     bounds: Option<Bounds>,
 }
 
-/// What topics may take: the most that any server of the process allows.
+/// The bounds of topics: the largest that any server of the process sets.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Topics that a session may be in.
+    /// Most topics of a session.
     pub per_session: usize,
-    /// Bytes of a topic's name.
+    /// Longest name of a topic, in bytes.
     pub name: usize,
-    /// Bytes of messages that all topics together keep.
+    /// Most bytes of messages that all topics together keep.
     pub keep: usize,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn bind(has_keys: bool, limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns what topics may take; that of the default limits while no server is bound.
+/// Returns the bounds of topics; those of the default limits while no server is bound.
 pub(crate) fn bounds() -> Bounds {
     state().bounds.unwrap_or_else(|| Bounds::from(&Limits::default()))
 }

@@ -1,4 +1,4 @@
-//! Listening in: what is sent to a session, inside the process.
+//! A receiver: what is sent to a session, read inside the process.
 
 use crate::comms::mailbox::Mailbox;
 use crate::comms::registry;
@@ -6,13 +6,13 @@ use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::time::Duration;
 
-/// Gets what is sent to a session from when it is made until it is dropped: for the tests of a
-/// controller, or to hand messages on. No `send` counts it. As an iterator it waits for the next
-/// message, and does not end.
+/// Receives what is sent to a session, from its creation until it is dropped: to test a controller,
+/// or to pass messages on. No `send` counts it. As an iterator it blocks until the next message and
+/// never ends.
 ///
-/// Up to [`RECEIVER`](crate::limits::RECEIVER) messages of
-/// [`RECEIVER_BYTES`](crate::limits::RECEIVER_BYTES) in all wait in it, or one that is larger; those for
-/// which there is no room are dropped, and counted in [`missed`](Receiver::missed).
+/// At most [`RECEIVER`](crate::limits::RECEIVER) messages with
+/// [`RECEIVER_BYTES`](crate::limits::RECEIVER_BYTES) in all wait in it, or one larger message.
+/// Further messages are dropped and counted by [`missed`](Receiver::missed).
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -38,17 +38,17 @@ impl Receiver {
         Receiver { id, mailbox }
     }
 
-    /// Returns the next message if it comes within so long.
+    /// Returns the next message, or `None` if none arrives within `longest`. Blocks until then.
     pub fn recv_timeout(&self, longest: Duration) -> Option<Message> {
         self.mailbox.take(Some(longest))
     }
 
-    /// Returns the next message if it is there.
+    /// Returns the next message, or `None` if none has arrived. Does not block.
     pub fn try_recv(&self) -> Option<Message> {
         self.mailbox.take(Some(Duration::ZERO))
     }
 
-    /// Returns how many messages were dropped because too many waited.
+    /// Returns how many messages were dropped because too many were waiting.
     pub fn missed(&self) -> usize {
         self.mailbox.missed()
     }

@@ -1,17 +1,17 @@
-//! Who is connected: the one map of the process, from a session to its open WebSockets.
+//! The registry of connections: the one map of the process, from a session to its open WebSockets.
 //!
 //! # What the lock protects
 //!
 //! One mutex holds the map and, behind a hook that exists once a program has used them, topics and
-//! receivers. So each of these is one step that no thread sees half done: a WebSocket joins its session
-//! and gets what the session's topics keep; the last WebSocket of a session leaves, and the session
-//! leaves its topics; a session subscribes and gets what was kept before anything newer.
+//! receivers. So each of these is one step that no thread sees half done: a WebSocket joins its
+//! session and gets what the session's topics keep; the last WebSocket of a session leaves, and the
+//! session leaves its topics; a session subscribes and gets what was kept before anything newer.
 //!
-//! Inside, a thread looks up, clones `Arc`s, and appends to outboxes what topics keep. It never writes
-//! to a socket, waits for a client or runs user code, since one stuck client must not stop the rest. The
-//! locks that may be taken inside are those of an outbox, a mailbox, `revoked`, `process` and `stats`;
-//! none of these takes the registry's. A relay is told what changed after the lock was released, since it
-//! may ask back.
+//! Inside, a thread looks up, clones `Arc`s, and appends to outboxes what topics keep. It never
+//! writes to a socket, waits for a client or runs user code, since one stuck client must not stop
+//! the rest. The locks that may be taken inside are those of an outbox, a mailbox, `revoked`,
+//! `process` and `stats`; none of these takes the registry's. A relay is told what changed after
+//! the lock was released, since it may ask back.
 //!
 //! # A login that ends while its WebSocket opens
 //!
@@ -21,22 +21,22 @@
 //! ```
 //!
 //! If `ending` collects first, the login was on the list before `opening` asked, which refuses the
-//! WebSocket. If `opening` comes first, `ending` collects the WebSocket and closes it. So the question
-//! must stand inside the lock, and the collection must not use the look-up cache.
+//! WebSocket. If `opening` comes first, `ending` collects the WebSocket and closes it. So the
+//! question must stand inside the lock, and the collection must not use the look-up cache.
 //!
 //! # The look-up cache
 //!
-//! A handler mostly answers the client whose message it handles, so each thread remembers the session
-//! that it looked up last, and the count of changes at that time. Whoever changes the map raises the
-//! count first, under the lock; a thread that reads the same count again may use what it remembers
-//! without the lock. The result is as if it had sent before the change.
+//! A handler mostly answers the client whose message it handles, so each thread remembers the
+//! session that it looked up last, and the count of changes at that time. A thread that changes the
+//! map raises the count first, under the lock; a thread that reads the same count again may use
+//! what it remembers without the lock. The result is as if it had sent before the change.
 //!
 //! # What keeps an outbox alive
 //!
-//! The conversation does, the map until the WebSocket leaves, and a list that was handed to a sender for
-//! the length of its send. Everything that is remembered for later is weak (the cache, handles) or
-//! dropped at the next change (the list of everyone, the lists of topics), so nothing holds the socket of
-//! a client that has gone.
+//! The conversation does; so do the map, until the WebSocket leaves, and a list that was handed to
+//! a sender, for the length of its send. Everything that is remembered for later is weak (the
+//! cache, handles) or dropped at the next change (the list of everyone, the lists of topics), so
+//! nothing holds the socket of a client that has gone.
 
 use crate::comms::interests::{Hook, Interests};
 use crate::comms::mailbox::Mailbox;
@@ -108,7 +108,7 @@ impl Registry {
     }
 }
 
-/// Runs on the registry. What may happen in `look` is said above.
+/// Runs on the registry. See above for what `look` may do.
 fn with<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
     let mut registry = GLOBAL.registry.lock().unwrap_or_else(PoisonError::into_inner);
     let result = look(registry.get_or_insert_with(Registry::default));
@@ -186,7 +186,7 @@ pub(crate) fn join(outbox: &Arc<Outbox>, most: usize) -> Result<Registration, No
 }
 
 impl Registration {
-    /// Takes the WebSocket off the map, if it is there.
+    /// Removes the WebSocket from the map, if it is still there.
     pub fn leave(&self) {
         let outbox = &self.0;
         let id = &outbox.session.id;
@@ -197,9 +197,10 @@ impl Registration {
                 return;
             }
             let left: Outboxes = known.iter().filter(|one| !is_own(one)).cloned().collect();
-            // One that is not served yet may fail to open, and then nobody would be told.
+            // One that is not served yet may fail to open; then no handler would see the last
+            // leave.
             outbox.leave(!left.iter().any(|one| one.is_served()));
-            // Inside the lock, so that the counts are either here or there.
+            // Inside the lock, so that a census finds the counts exactly once.
             stats::leaving(outbox);
             let gone = left.is_empty();
             match gone {
@@ -222,8 +223,7 @@ impl Drop for Registration {
     }
 }
 
-/// Returns the open WebSockets of a session, or `None`. To ask for a session that has none leaves no
-/// trace.
+/// Returns the open WebSockets of a session, or `None` when it has none; asking leaves no trace.
 pub(crate) fn outboxes(id: &SessionId) -> Option<Outboxes> {
     let changes = GLOBAL.changes.load(Ordering::Acquire);
     let known = LAST.try_with(|last| match &*last.borrow() {
@@ -233,8 +233,8 @@ pub(crate) fn outboxes(id: &SessionId) -> Option<Outboxes> {
     known.ok().flatten().or_else(|| look_up(id))
 }
 
-/// Returns the open WebSockets of a session under the lock, not from the cache: for logins that end (see
-/// above).
+/// Returns the open WebSockets of a session under the lock, not from the cache: for logins that end
+/// (see above).
 ///
 /// Not inlined: what it needs would lie beneath every write of a sender.
 #[inline(never)]
@@ -244,7 +244,7 @@ pub(crate) fn look_up(id: &SessionId) -> Option<Outboxes> {
     });
     let look_up = |outboxes| LookUp { changes, id: *id, outboxes: Arc::downgrade(outboxes) };
     let last = outboxes.as_ref().map(look_up);
-    // Fails near the end of the thread: then nothing is looked up again.
+    // Fails while the thread ends: then nothing is remembered.
     let _ = LAST.try_with(|slot| *slot.borrow_mut() = last);
     outboxes
 }
@@ -267,8 +267,8 @@ pub(crate) fn sessions() -> Vec<SessionId> {
     with(|registry| registry.sessions.keys().copied().collect())
 }
 
-/// Returns all outboxes whose counts are not in the sums, with the sums, and how many WebSockets,
-/// sessions and topics there are.
+/// Returns all outboxes whose counts are not in the sums, the sums, and the numbers of WebSockets,
+/// sessions and topics.
 pub(crate) fn census() -> (Vec<Arc<Outbox>>, Counts, [usize; 3]) {
     with(|registry| {
         let Registry { sessions, interests, .. } = registry;
@@ -281,7 +281,7 @@ pub(crate) fn census() -> (Vec<Arc<Outbox>>, Counts, [usize; 3]) {
     })
 }
 
-/// Runs on topics and receivers, and the sessions that are here.
+/// Runs on topics and receivers, with the sessions of this process.
 fn with_interests<T>(look: impl FnOnce(&mut Interests, &Sessions) -> T) -> T {
     with(|registry| {
         let Registry { interests, sessions, .. } = registry;
@@ -290,14 +290,15 @@ fn with_interests<T>(look: impl FnOnce(&mut Interests, &Sessions) -> T) -> T {
     })
 }
 
-/// Runs on the topics and the sessions that are here.
+/// Runs on the topics, with the sessions of this process.
 pub(crate) fn with_topics<T>(look: impl FnOnce(&mut Topics, &Sessions) -> T) -> T {
     with_interests(|interests, sessions| look(&mut interests.topics, sessions))
 }
 
-/// Puts a session, or one WebSocket of it, into a topic, which keeps as many messages as `keep` says, if
-/// it says anything. Returns the outboxes to which kept messages were appended, for the caller to write,
-/// or `None` when the session, or the WebSocket, is not here or may not be in the topic.
+/// Puts a session, or one WebSocket of it, into a topic, which keeps as many messages as `keep`
+/// says, if it says anything. Returns the outboxes to which kept messages were appended, for the
+/// caller to write, or `None` when the session, or the WebSocket, is not here or may not be in the
+/// topic.
 pub(crate) fn join_topic(
     name: &Arc<str>,
     id: &SessionId,
@@ -311,8 +312,8 @@ pub(crate) fn join_topic(
             None if receivers.contains_key(id) => &[][..],
             None => return None,
         };
-        let is_here = |one| outboxes.iter().any(|outbox| Arc::ptr_eq(outbox, one));
-        if !one.map_or(true, is_here) {
+        let is_open = |one| outboxes.iter().any(|outbox| Arc::ptr_eq(outbox, one));
+        if !one.map_or(true, is_open) {
             return None;
         }
         let joined = match topics.join(name, id, outboxes, one, keep) {
@@ -331,8 +332,8 @@ pub(crate) fn join_topic(
     joined.ok()
 }
 
-/// Returns the WebSockets and mailboxes of a topic's members, and has the topic keep the message if it
-/// keeps any: in one step, so that a newcomer gets it once, from the topic or from the sender.
+/// Returns the WebSockets and mailboxes of a topic's members, and has the topic keep the message if
+/// it keeps any: in one step, so that a newcomer gets it once, from the topic or from the sender.
 pub(crate) fn topic_members(
     name: &str,
     content: Content,
@@ -373,7 +374,8 @@ pub(crate) fn remove_receiver(id: &SessionId, mailbox: &Mailbox) {
     with(|registry| registry.tell_relay(id));
 }
 
-/// Returns the mailboxes of one session, or of all but one; without the lock when there are none at all.
+/// Returns the mailboxes of one session, or of all but one; without the lock when there are none at
+/// all.
 pub(crate) fn mailboxes(of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox> {
     if GLOBAL.receivers.load(Ordering::Acquire) == 0 {
         return Vec::new();
@@ -396,8 +398,8 @@ pub(crate) fn wants(channel: &Channel) -> bool {
     })
 }
 
-/// Returns the channels that this process wants. That of a session with a WebSocket and a receiver stands
-/// there twice.
+/// Returns the channels that this process wants. That of a session with a WebSocket and a receiver
+/// stands there twice.
 pub(crate) fn wanted() -> Vec<Channel> {
     with_interests(|Interests { topics, receivers }, sessions| {
         let ids = sessions.keys().chain(receivers.keys());

@@ -1,4 +1,5 @@
-//! Counts of all servers of the process, for a page that a monitor reads.
+//! Counts of all servers of the process, for a page that a monitor reads. What has passed on
+//! connections that are over is summed up here.
 
 use crate::net::outbox::Outbox;
 use crate::net::queue::Counts;
@@ -9,9 +10,9 @@ static PAST: Mutex<Option<Past>> = Mutex::new(None);
 
 #[derive(Default)]
 struct Past {
-    /// Those that have left the registry and whose conversations are not over.
+    /// WebSockets that have left the registry and whose conversations are not over.
     leaving: Vec<Arc<Outbox>>,
-    /// What has passed on those whose conversations are over.
+    /// The counts of WebSockets whose conversations are over.
     sums: Counts,
 }
 
@@ -20,8 +21,8 @@ fn with_past<T>(look: impl FnOnce(&mut Past) -> T) -> T {
     look(past.get_or_insert_with(Past::default))
 }
 
-/// Notes that a WebSocket is leaving the registry, whose lock the caller holds: its counts are still
-/// changing and must be neither missing nor there twice.
+/// Notes that a WebSocket is leaving the registry, whose lock the caller holds: its counts are
+/// still changing and must be neither missing nor there twice.
 pub(crate) fn leaving(outbox: &Arc<Outbox>) {
     with_past(|past| past.leaving.push(Arc::clone(outbox)));
 }
@@ -34,16 +35,16 @@ pub(crate) fn ended(outbox: &Arc<Outbox>) {
     });
 }
 
-/// Returns the WebSockets that have left the registry and are not in the sums, and the sums. The caller
-/// holds the registry's lock.
+/// Returns the WebSockets that have left the registry and are not in the sums, and the sums. The
+/// caller holds the registry's lock.
 pub(crate) fn past() -> (Vec<Arc<Outbox>>, Counts) {
     with_past(|past| (past.leaving.clone(), past.sums))
 }
 
-/// How much there is, and how much there has been since the process began.
+/// What there is now, and what has passed since the process started.
 ///
-/// Each connection keeps its own sums, which cost it next to nothing, and they are added up when they
-/// are asked for. They never go down.
+/// Each connection keeps its own counts, which costs it next to nothing; they are added up when
+/// they are asked for. Totals never decrease.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -55,42 +56,43 @@ pub(crate) fn past() -> (Vec<Arc<Outbox>>, Counts) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// WebSockets that are open.
+    /// Open WebSockets.
     pub connections: usize,
-    /// Sessions that have one.
+    /// Sessions with an open WebSocket.
     pub sessions: usize,
-    /// Topics that have a member.
+    /// Topics with a member.
     pub topics: usize,
-    /// Bytes that wait for clients, with those of frame headers.
+    /// Bytes that wait for clients, frame headers included.
     pub waiting: usize,
-    /// Messages from clients, in all; counted when all that was read at once has been handled.
+    /// Total of messages from clients; counted when everything that was read at once has been
+    /// handled.
     pub messages_in: u64,
-    /// Messages that were taken for clients, in all; one that goes to ten clients counts ten times.
+    /// Total of messages that were accepted for clients; a message to ten clients counts ten times.
     pub messages_out: u64,
-    /// Bytes of frames from clients, in all.
+    /// Total of bytes in frames from clients.
     pub bytes_in: u64,
-    /// Bytes of frames, and of the answers that opened WebSockets, that were written, in all. Of a
-    /// write that the end of the connection cut short, nothing is counted.
+    /// Total of bytes written in frames and in the responses that opened WebSockets. A write that
+    /// the end of the connection cut short is not counted.
     pub bytes_out: u64,
-    /// Messages that were not taken for a client because it does not read, in all.
+    /// Total of messages that were dropped because the client does not read.
     pub dropped: u64,
-    /// Clients that were cut off for that, in all.
+    /// Total of clients that were cut off because they do not read.
     pub cut_off: u64,
-    /// Envelopes that the relay took for other processes, in all. This and what follows stays 0 without
-    /// [`Comms::relay`](crate::Comms::relay).
+    /// Total of envelopes that the relay accepted for other processes. This count and those below
+    /// stay 0 without [`Comms::relay`](crate::Comms::relay).
     pub relay_out: u64,
-    /// Envelopes that the relay did not take, in all: it had no room, or they were too long.
+    /// Total of envelopes that the relay did not accept: it had no room, or they were too long.
     pub relay_lost: u64,
-    /// Envelopes from other processes, in all.
+    /// Total of envelopes from other processes.
     pub relay_in: u64,
-    /// What came and was no envelope, or stood on another's channel, in all.
+    /// Total of invalid envelopes, and of those that arrived on a channel other than their own.
     pub relay_refused: u64,
-    /// Times that the relay told of messages that may be missing, in all.
+    /// Total of gaps that the relay reported.
     pub relay_gaps: u64,
 }
 
 impl Stats {
-    /// Returns the counts of these outboxes and of what has passed before and by the relay.
+    /// Adds up a census of the registry and the counts of the relay.
     pub(crate) fn of(
         (outboxes, mut all, [connections, sessions, topics]): (
             Vec<Arc<Outbox>>,

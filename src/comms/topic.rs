@@ -1,4 +1,4 @@
-//! The face of a topic: who is in a room, and what is said there.
+//! The handle to a topic: to join it, to leave it, and to send to its members.
 
 use crate::comms::dispatch::{send, To};
 use crate::comms::process::bounds;
@@ -11,10 +11,10 @@ use crate::session::id::SessionId;
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
-/// The handle to a topic: a name that sessions subscribe to, for all routes and servers of the
-/// process, and of others by [`Comms::relay`](crate::Comms::relay). It holds that name, and how
-/// many messages to keep. A topic is there while it has a member, and costs nothing before and
-/// after. A session may be in [`Limits::topics_per_session`] topics, and a name may have
+/// A handle to a topic: a name that sessions subscribe to, on all routes and servers of the process
+/// and, with [`Comms::relay`](crate::Comms::relay), in other processes. The handle holds the name
+/// and the number of messages to keep. A topic exists while it has a member, and costs nothing
+/// before and after. A session may be in [`Limits::topics_per_session`] topics, and a name may have
 /// [`Limits::topic_name`] bytes.
 ///
 /// ```
@@ -42,16 +42,16 @@ use std::sync::Arc;
 /// # }
 /// assert_eq!(Comms::topic("room/7").send("is anybody there?")?, 0);
 ///
-/// // A session that is listened to needs no WebSocket.
+/// // A session that has a receiver needs no WebSocket.
 /// let ada = SessionId::from(1);
-/// let heard = Comms::receiver(&ada);
+/// let receiver = Comms::receiver(&ada);
 /// let room: sockling::Topic = Comms::topic("room/8");
 /// assert!(room.subscribe(&ada) && !room.is_empty());
 /// assert_eq!((room.members(), room.len()), (vec![ada], 1));
 /// room.send("hey")?;
-/// assert_eq!(heard.try_recv(), Some("hey".into()));
+/// assert_eq!(receiver.try_recv(), Some("hey".into()));
 /// assert!(room.unsubscribe(&ada));
-/// assert!(!room.join_here() && !room.leave_here()); // no WebSocket is served on this thread
+/// assert!(!room.join_here() && !room.leave_here()); // this thread serves no WebSocket
 /// assert!(Comms::topic("a name without an end ".repeat(100)).send("hey").is_err());
 /// # Ok::<(), Error>(())
 /// ```
@@ -69,15 +69,15 @@ impl Topic {
         Topic { name: name.into(), keep: None }
     }
 
-    /// Has the topic keep its last messages, so many and at most [`TOPIC_KEEPS`] bytes of them, for
-    /// those who subscribe later. What they get first is in order, and nothing newer comes before it. A
-    /// newcomer gets the newest of them that fit into its [`Limits::backlog`]; those that do not are
-    /// counted in [`Stats::dropped`]. What was sent to all but a session is not kept for that one. All
-    /// topics together keep [`Limits::topics_keep`] bytes; the oldest messages of any topic go first.
+    /// Has the topic keep its last messages, up to this number and [`TOPIC_KEEPS`] bytes, for later
+    /// subscribers. A new member gets them in order and before any newer message: the newest that
+    /// fit into its [`Limits::backlog`]; the others are counted in [`Stats::dropped`]. A message
+    /// that was sent to all but one session is not kept for that session. All topics together keep
+    /// [`Limits::topics_keep`] bytes; the oldest message of any topic is dropped first.
     ///
-    /// It takes effect when this handle subscribes, joins or sends, and lasts until another handle
-    /// says another number, or the last member has gone; what was kept goes with that one. Each process
-    /// keeps for its own members.
+    /// The number takes effect when this handle subscribes, joins or sends, and lasts until another
+    /// handle sets another number or the last member leaves; then what was kept is dropped. Each
+    /// process keeps messages for its own members.
     ///
     /// [`TOPIC_KEEPS`]: crate::limits::TOPIC_KEEPS
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
@@ -89,25 +89,29 @@ impl Topic {
     }
 
     /// Makes a session a member, with all its WebSockets and those that it opens later, until it
-    /// unsubscribes or its last one has gone. A later one gets what is kept before its
-    /// `handle_connection`, on whatever route it opens. Returns whether it is a member now: not
-    /// when it has no WebSocket, is in as many topics as a session may be, or the name is too long.
+    /// unsubscribes or its last WebSocket has gone. A later WebSocket, on whatever route, gets the
+    /// kept messages before its `handle_connection` is called.
+    ///
+    /// Returns whether the session is a member now: `false` when it has neither a WebSocket nor a
+    /// receiver, is in as many topics as it may be, or the name is too long.
     pub fn subscribe(&self, id: &SessionId) -> bool {
         let new = join_topic(&self.name, id, None, self.keep);
         self.write(new)
     }
 
-    /// Takes a session out, with all that it has there. Returns whether it was in. What others are
-    /// just sending may still come, and a second time to who comes back at once and gets what is
-    /// kept.
+    /// Removes a session with all its WebSockets. Returns whether it was a member. A message that
+    /// is being sent at the same time may still arrive, and arrive twice if the session subscribes
+    /// again at once and gets what was kept.
     pub fn unsubscribe(&self, id: &SessionId) -> bool {
         with_topics(|topics, _| topics.leave(&self.name, id, None))
     }
 
     /// Makes the one WebSocket whose handler runs on this thread a member, until it leaves or ends:
-    /// two tabs in two rooms get one room each. It changes nothing in a session that has subscribed.
-    /// Returns whether it is a member now: not on a thread that serves no WebSocket, as in a test
-    /// without one, and not where [`subscribe`](Topic::subscribe) would refuse it.
+    /// two tabs in two rooms get one room each. It changes nothing when the session has subscribed.
+    ///
+    /// Returns whether the WebSocket is a member now: `false` on a thread that serves no WebSocket,
+    /// as in a test without a socket, and where [`subscribe`](Topic::subscribe) would return
+    /// `false`.
     pub fn join_here(&self) -> bool {
         match batch::own() {
             Some(own) => self.write(join_topic(&self.name, &own.session.id, Some(&own), self.keep)),
@@ -115,8 +119,8 @@ impl Topic {
         }
     }
 
-    /// Ends what [`join_here`](Topic::join_here) began. Returns whether it had begun. What others are
-    /// just sending may still come.
+    /// Ends the membership that [`join_here`](Topic::join_here) began. Returns whether there was
+    /// one. A message that is being sent at the same time may still arrive.
     pub fn leave_here(&self) -> bool {
         match batch::own() {
             Some(own) => {
@@ -126,15 +130,19 @@ impl Topic {
         }
     }
 
-    /// Sends a message to each member's WebSockets, once to each, and returns how many took it. A
-    /// client that does not read is cut off, or misses it, and is not counted; it never makes this
-    /// fail. Members in other processes are not counted. Error: [`Error::TopicName`] when the name is
-    /// longer than a topic's may be.
+    /// Sends a message to each WebSocket of each member, once, and returns how many in this process
+    /// accepted it. A client that does not read is cut off or misses the message, and is not
+    /// counted; it never makes this fail. May block like
+    /// [`Websocket::send`](crate::controller::Websocket::send).
+    ///
+    /// Errors: [`Error::TopicName`] when the name is longer than [`Limits::topic_name`].
+    ///
+    /// [`Limits::topic_name`]: crate::limits::Limits::topic_name
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         self.send_to(None, message.into())
     }
 
-    /// Sends a message to all members but one session; otherwise like [`send`](Topic::send).
+    /// Sends a message like [`send`](Topic::send), but to all members except one session.
     pub fn send_except(
         &self,
         except: &SessionId,
@@ -151,29 +159,29 @@ impl Topic {
             return Err(Error::TopicName { bytes, most });
         }
         if self.keep.is_some() {
-            with_topics(|topics, _| topics.keep_so_many(&self.name, self.keep));
+            with_topics(|topics, _| topics.set_keep(&self.name, self.keep));
         }
         let target = Target::Topic { name: &self.name, except: except.map(Into::into) };
         send(To::Everywhere(target), Content::from(&message), None)
     }
 
-    /// Returns the sessions that are members in this process, with all or some of their WebSockets, in
-    /// no order.
+    /// Returns the sessions that are members in this process, with all or some of their WebSockets,
+    /// in no particular order.
     pub fn members(&self) -> Vec<SessionId> {
         with_topics(|topics, _| topics.members(&self.name))
     }
 
-    /// Returns how many sessions are members in this process.
+    /// Returns the number of sessions that are members in this process.
     pub fn len(&self) -> usize {
         with_topics(|topics, _| topics.len_of(&self.name))
     }
 
-    /// Returns whether nobody is a member in this process.
+    /// Returns whether the topic has no member in this process.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Writes what new members get first.
+    /// Writes what new members got first. Returns whether there was anything to join.
     fn write(&self, new: Option<Vec<Arc<Outbox>>>) -> bool {
         let joined = new.is_some();
         batch::write_list(new.unwrap_or_default());

@@ -1,13 +1,13 @@
-//! Who is in which topic, and what a topic keeps. No lock and no socket is here; the registry has the
-//! lock, and those who send have the sockets.
+//! The members of each topic, and the messages that a topic keeps for later members. This file has
+//! no lock and no socket: the registry has the lock, and senders write.
 //!
 //! ```text
-//! topic ─▶ session ─▶ all its WebSockets, also those that open later
-//!                  or some, each for as long as it is open
+//! topic ─▶ session ─▶ all its WebSockets, those that open later included
+//!                  or some of them, each for as long as it is open
 //! ```
 //!
-//! A topic is there while it has a member, and a session while it has a WebSocket or is listened to:
-//! nothing stays of those who have gone.
+//! A topic exists while it has a member, and a session can be a member while it has a WebSocket or
+//! a receiver. Nothing remains of a session that has gone.
 
 use crate::comms::mailbox::weight;
 use crate::comms::process::{bounds, is_relayed};
@@ -19,36 +19,39 @@ use crate::websocket::message::Message;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Open WebSockets: of a session, of a topic's members, of everybody. Lists are shared and never changed,
-/// so a sender clones one `Arc` under the registry's lock.
+/// Open WebSockets: of a session, of a topic's members, of everybody. Lists are shared and never
+/// changed, so a sender clones one `Arc` under the registry's lock.
 pub(crate) type Outboxes = Arc<[Arc<Outbox>]>;
-/// The sessions that are here, each with its open WebSockets.
+/// The sessions of this process, each with its open WebSockets.
 pub(crate) type Sessions = HashMap<SessionId, Outboxes>;
 
 #[derive(Default)]
 pub(crate) struct Topics {
     topics: HashMap<Arc<str>, Topic>,
-    /// The topics that a session, or a WebSocket of it, is in.
-    of: HashMap<SessionId, HashSet<Arc<str>>>,
-    /// Those that came to be or ended and that the relay has not been told of.
+    /// The topics of which a session, or a WebSocket of it, is a member.
+    topics_of: HashMap<SessionId, HashSet<Arc<str>>>,
+    /// Topics that began or ended and that the relay has not been told of.
     pub changed: Vec<Arc<str>>,
-    /// Every message that a topic keeps, by its number, oldest first, and what they count for. Some
-    /// that are not kept any more are in it, so many.
+    /// The number and topic of every kept message, oldest first.
     kept: VecDeque<(u64, Arc<str>)>,
+    /// How many of these entries stand for a message that is no longer kept.
     stale: usize,
+    /// What all kept messages count for, in bytes.
     bytes: usize,
-    /// The number of the message that is kept next.
+    /// The number of the next message to keep.
     next: u64,
 }
 
 #[derive(Default)]
 struct Topic {
-    members: HashMap<SessionId, Part>,
-    /// Who gets what is sent: made by the first send after somebody came or went.
+    members: HashMap<SessionId, Membership>,
+    /// The members' WebSockets: collected by the first send after a change.
     recipients: Option<Outboxes>,
-    /// How many messages are kept, and they, oldest first.
+    /// How many messages to keep.
     keep: usize,
+    /// The messages that are kept, oldest first.
     kept: VecDeque<Kept>,
+    /// What they count for, in bytes.
     bytes: usize,
 }
 
@@ -59,27 +62,28 @@ struct Kept {
     except: Option<SessionId>,
 }
 
-/// What of a session is in a topic.
+/// Which WebSockets of a session are in a topic.
 #[derive(Default)]
-struct Part {
+struct Membership {
+    /// All of them.
     whole: bool,
-    /// WebSockets that are in it for themselves.
+    /// Those that joined one by one.
     some: Vec<Arc<Outbox>>,
 }
 
-/// What comes of joining.
+/// The result of joining a topic.
 #[derive(Default)]
 pub(crate) struct Joined {
-    /// Those of the session's WebSockets that were not in the topic.
+    /// The session's WebSockets that were not in the topic before.
     pub new: Vec<Arc<Outbox>>,
-    /// Whether the session as a whole was not.
+    /// Whether the session as a whole was not in it before.
     pub whole: bool,
-    /// What they are to get first.
+    /// The messages that they get first.
     pub kept: Vec<Arc<Message>>,
 }
 
 impl Topics {
-    /// Puts a session, or one WebSocket of it, into a topic. Error: why it may not be in it.
+    /// Adds a session, or one WebSocket of it, to a topic. Error: the reason why it is refused.
     pub fn join(
         &mut self,
         name: &Arc<str>,
@@ -92,47 +96,49 @@ impl Topics {
         if name.len() > bounds.name {
             return Err("the name is too long (Limits::topic_name)");
         }
-        let of = self.of.get(id);
+        let of = self.topics_of.get(id);
         let most = bounds.per_session;
         if of.map_or(most == 0, |of| of.len() >= most && !of.contains(name)) {
-            return Err("it is in as many as it may (Limits::topics_per_session)");
+            return Err(
+                "its session is in as many topics as it may be (Limits::topics_per_session)",
+            );
         }
         if !self.topics.contains_key(name) {
             self.tell_relay(Arc::clone(name));
         }
         self.topics.entry(Arc::clone(name)).or_default();
-        self.keep_so_many(name, keep);
+        self.set_keep(name, keep);
         let topic = self.topics.entry(Arc::clone(name)).or_default();
-        let part = topic.members.entry(*id).or_default();
+        let membership = topic.members.entry(*id).or_default();
         let wanted = |outbox: &&Arc<Outbox>| match one {
-            Some(one) => Arc::ptr_eq(outbox, one) && !part.has(outbox),
-            None => !part.has(outbox),
+            Some(one) => Arc::ptr_eq(outbox, one) && !membership.has(outbox),
+            None => !membership.has(outbox),
         };
         let new: Vec<_> = members.iter().filter(wanted).cloned().collect();
-        let whole = one.is_none() && !part.whole;
+        let whole = one.is_none() && !membership.whole;
         if new.is_empty() && !whole {
             return Ok(Joined::default());
         }
         match one {
-            None => part.whole = true,
-            Some(_) => part.some.extend(new.iter().cloned()),
+            None => membership.whole = true,
+            Some(_) => membership.some.extend(new.iter().cloned()),
         }
         topic.recipients = None;
-        self.of.entry(*id).or_default().insert(Arc::clone(name));
+        self.topics_of.entry(*id).or_default().insert(Arc::clone(name));
         Ok(Joined { new, whole, kept: in_order(topic.kept_for(id).collect()) })
     }
 
-    /// Takes a session out of a topic with all that it has there, or one WebSocket that is there for
-    /// itself. Returns whether it was in it.
+    /// Removes a session from a topic with all its WebSockets, or one WebSocket that joined by
+    /// itself. Returns whether it was a member.
     pub fn leave(&mut self, name: &str, id: &SessionId, one: Option<&Arc<Outbox>>) -> bool {
-        let part = self.topics.get_mut(name).and_then(|topic| topic.members.get_mut(id));
-        let (left, gone) = match (part, one) {
+        let membership = self.topics.get_mut(name).and_then(|topic| topic.members.get_mut(id));
+        let (left, gone) = match (membership, one) {
             (None, _) => return false,
             (Some(_), None) => (true, true),
-            (Some(part), Some(one)) => {
-                let before = part.some.len();
-                part.some.retain(|outbox| !Arc::ptr_eq(outbox, one));
-                (part.some.len() < before, !part.whole && part.some.is_empty())
+            (Some(membership), Some(one)) => {
+                let before = membership.some.len();
+                membership.some.retain(|outbox| !Arc::ptr_eq(outbox, one));
+                (membership.some.len() < before, !membership.whole && membership.some.is_empty())
             }
         };
         if left {
@@ -140,24 +146,25 @@ impl Topics {
         }
         if gone {
             self.take_out(name, id);
-            let names = self.of.get_mut(id);
+            let names = self.topics_of.get_mut(id);
             if names.map_or(false, |names| names.remove(name) && names.is_empty()) {
-                self.of.remove(id);
+                self.topics_of.remove(id);
             }
         }
         left
     }
 
-    /// Notes that a WebSocket has joined a session. Returns what it gets first: what the session's topics
-    /// keep.
+    /// Notes that a WebSocket has joined a session. Returns what it gets first: what the session's
+    /// topics keep.
     #[inline(never)]
     pub fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
-        for name in self.of.get(id).into_iter().flatten() {
+        for name in self.topics_of.get(id).into_iter().flatten() {
             if let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.has(id)) {
                 topic.recipients = None;
             }
         }
-        let topics = self.of.get(id).into_iter().flatten().filter_map(|name| self.topics.get(name));
+        let topics =
+            self.topics_of.get(id).into_iter().flatten().filter_map(|name| self.topics.get(name));
         let kept = topics.filter(|topic| topic.has(id)).flat_map(|topic| topic.kept_for(id));
         in_order(kept.collect())
     }
@@ -168,22 +175,22 @@ impl Topics {
         if session_too {
             return self.remove(id);
         }
-        for name in self.of.get(id).cloned().unwrap_or_default() {
-            // Also a list that has it because its session is a member would hold it open.
+        for name in self.topics_of.get(id).cloned().unwrap_or_default() {
+            // A list that has it because the session is a member would keep the socket open too.
             self.forget_recipients(&name);
             self.leave(&name, id, Some(outbox));
         }
     }
 
-    /// Takes a session out of all its topics.
+    /// Removes a session from all its topics.
     pub fn remove(&mut self, id: &SessionId) {
-        for name in self.of.remove(id).unwrap_or_default() {
+        for name in self.topics_of.remove(id).unwrap_or_default() {
             self.forget_recipients(&name);
             self.take_out(&name, id);
         }
     }
 
-    /// Notes for the relay that a topic came to be or ended.
+    /// Notes for the relay that a topic began or ended.
     fn tell_relay(&mut self, name: Arc<str>) {
         if is_relayed() {
             self.changed.push(name);
@@ -200,7 +207,7 @@ impl Topics {
         if let Some(topic) = self.topics.get_mut(name) {
             topic.members.remove(id);
             if topic.members.is_empty() {
-                // What it kept stays in the list of all, until that is swept.
+                // The entries of what it kept stay until the list is swept.
                 self.bytes -= topic.bytes;
                 self.stale += topic.kept.len();
                 if let Some((name, _)) = self.topics.remove_entry(name) {
@@ -216,8 +223,8 @@ impl Topics {
         self.topics.get(name).map_or(false, |topic| topic.has(id))
     }
 
-    /// Returns the WebSockets of a topic's members, and keeps the message if the topic keeps any; `None`
-    /// when there is no such topic.
+    /// Returns the WebSockets of a topic's members, and keeps the message if the topic keeps any;
+    /// `None` when there is no such topic.
     pub fn send(
         &mut self,
         name: &str,
@@ -233,7 +240,8 @@ impl Topics {
         Some(recipients)
     }
 
-    /// Keeps a message in a topic. It is copied, so it has no memory in reserve that would not be counted.
+    /// Keeps a message in a topic. It is copied, so it has no memory in reserve that would not be
+    /// counted.
     fn keep(&mut self, name: &str, content: Content, except: Option<SessionId>) {
         let key = self.topics.get_key_value(name).map(|(key, _)| Arc::clone(key));
         let topic = self.topics.get_mut(name);
@@ -250,14 +258,15 @@ impl Topics {
     }
 
     /// Changes how many messages a topic keeps, if `keep` says anything and there is such a topic.
-    pub fn keep_so_many(&mut self, name: &str, keep: Option<usize>) {
+    pub fn set_keep(&mut self, name: &str, keep: Option<usize>) {
         if let (Some(topic), Some(keep)) = (self.topics.get_mut(name), keep) {
             topic.keep = keep;
             self.trim(name);
         }
     }
 
-    /// Drops the oldest of what a topic keeps beyond its bounds, and then of what all keep.
+    /// Drops the oldest messages of a topic beyond its own bounds, then those of all topics beyond
+    /// theirs.
     fn trim(&mut self, name: &str) {
         if let Some(topic) = self.topics.get_mut(name) {
             while topic.kept.len() > topic.keep || topic.bytes > TOPIC_KEEPS {
@@ -278,8 +287,8 @@ impl Topics {
         self.sweep();
     }
 
-    /// Drops the list's entries of messages that their topics have dropped, once they are many: one at
-    /// a time they would have to be looked for.
+    /// Removes stale entries from the list once they are many: to remove one, it would have to be
+    /// searched for.
     fn sweep(&mut self) {
         if self.stale > 64 && self.stale > self.kept.len() / 2 {
             let Topics { kept, topics, .. } = self;
@@ -288,39 +297,40 @@ impl Topics {
         }
     }
 
-    /// Returns the sessions that are in a topic, in no order.
+    /// Returns the sessions in a topic, in no particular order.
     pub fn members(&self, name: &str) -> Vec<SessionId> {
         self.topics.get(name).map_or(Vec::new(), |topic| topic.members.keys().copied().collect())
     }
 
-    /// Returns how many sessions are in a topic.
+    /// Returns the number of sessions in a topic.
     pub fn len_of(&self, name: &str) -> usize {
         self.topics.get(name).map_or(0, |topic| topic.members.len())
     }
 
-    /// Returns the topics, in no order.
+    /// Returns the names of all topics, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.topics.keys()
     }
 
-    /// Returns whether there is a topic of this name.
+    /// Returns whether a topic has a member.
     pub fn exists(&self, name: &str) -> bool {
         self.topics.contains_key(name)
     }
 
-    /// Returns how many topics there are.
+    /// Returns the number of topics.
     pub fn len(&self) -> usize {
         self.topics.len()
     }
 
-    /// Returns whether a session has left a trace.
+    /// Returns whether a session has left any trace.
     #[cfg(test)]
     pub fn knows(&self, id: &SessionId) -> bool {
-        self.of.contains_key(id) || self.topics.values().any(|topic| topic.members.contains_key(id))
+        self.topics_of.contains_key(id)
+            || self.topics.values().any(|topic| topic.members.contains_key(id))
     }
 }
 
-impl Part {
+impl Membership {
     fn has(&self, outbox: &Arc<Outbox>) -> bool {
         self.whole || self.some.iter().any(|one| Arc::ptr_eq(one, outbox))
     }
@@ -337,13 +347,14 @@ impl Part {
 
 impl Topic {
     fn has(&self, id: &SessionId) -> bool {
-        self.members.get(id).map_or(false, |part| part.whole)
+        self.members.get(id).map_or(false, |membership| membership.whole)
     }
 
     fn recipients(&mut self, sessions: &Sessions) -> Outboxes {
         let Topic { members, recipients, .. } = self;
         let all = || {
-            let present = members.iter().flat_map(|(id, part)| part.present(id, sessions));
+            let present =
+                members.iter().flat_map(|(id, membership)| membership.present(id, sessions));
             present.cloned().collect()
         };
         Arc::clone(recipients.get_or_insert_with(all))
@@ -353,12 +364,12 @@ impl Topic {
         self.kept.iter().filter(move |kept| kept.except.as_ref() != Some(id))
     }
 
-    /// Returns whether the message of this number, which it once kept, is still kept.
+    /// Returns whether the topic still keeps a message that it once kept.
     fn keeps(&self, number: u64) -> bool {
         self.kept.front().map_or(false, |oldest| oldest.number <= number)
     }
 
-    /// Drops the oldest message that it keeps. Returns what it counted for.
+    /// Drops the oldest kept message. Returns what it counted for, in bytes.
     fn drop_oldest(&mut self) -> usize {
         let bytes = self.kept.pop_front().map_or(0, |oldest| weight(&oldest.message));
         self.bytes -= bytes;

@@ -11,74 +11,80 @@ use crate::websocket::message::Message;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// The handle to the WebSockets of one session (a browser's tabs, or all browsers of a user), or to one
-/// of them. It holds no connection open, so it can be kept while clients come and go.
+/// A handle to the WebSockets of one session (a browser's tabs, or all browsers of a user), or to
+/// one WebSocket. It keeps no connection open, so it may be stored while clients come and go.
 ///
 /// ```
 /// use sockling::controller::Websocket;
 /// use sockling::prelude::*;
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// let user: Websocket = Comms::websocket(7);
 /// assert!(!user.is_connected() && user.backlog() == 0);
 /// assert_eq!(user.send("hey")?, 0); // nobody is connected
 /// assert_eq!(user.send_timeout("hey", Duration::from_secs(1))?, 0);
 /// assert_eq!(user.close(CloseCode::NORMAL, "bye")?, 0);
-/// assert!(user.close(CloseCode::ABNORMAL, "").is_err()); // may not be sent
+/// assert!(user.close(CloseCode::ABNORMAL, "").is_err()); // must not be sent
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Websocket {
-    to: Whom,
+    recipient: Recipient,
 }
 
 #[derive(Clone)]
-enum Whom {
+enum Recipient {
     Session(SessionId),
     Connection(Weak<Outbox>),
 }
 
 impl Websocket {
     pub(crate) fn of_session(id: SessionId) -> Websocket {
-        Websocket { to: Whom::Session(id) }
+        Websocket { recipient: Recipient::Session(id) }
     }
 
     pub(crate) fn of_connection(outbox: &Arc<Outbox>) -> Websocket {
-        Websocket { to: Whom::Connection(Arc::downgrade(outbox)) }
+        Websocket { recipient: Recipient::Connection(Arc::downgrade(outbox)) }
     }
 
     fn to(&self) -> To<'_> {
-        match &self.to {
-            Whom::Session(id) => To::Everywhere(Target::Session(id.into())),
-            Whom::Connection(one) => To::Connection(one),
+        match &self.recipient {
+            Recipient::Session(id) => To::Everywhere(Target::Session(id.into())),
+            Recipient::Connection(outbox) => To::Connection(outbox),
         }
     }
 
-    /// Sends a message to each WebSocket of the session and returns how many took it; 0 when
-    /// nobody is connected. Messages of one thread to one client arrive in order, and never in
-    /// pieces of each other.
+    /// Sends a message to each WebSocket of the session and returns how many accepted it: 0 when
+    /// the session is not connected, which is not an error. Messages from one thread to one client
+    /// arrive in order, and no message is interleaved with another.
     ///
-    /// With [`Comms::relay`] it goes to the session's WebSockets of other processes too, which are not
-    /// counted: 0 then says that nobody is connected here. What goes to one WebSocket stays here.
+    /// With [`Comms::relay`] the message also goes to the session's WebSockets in other processes.
+    /// They are not counted, so 0 then means that the session is not connected to this process. A
+    /// message to one WebSocket stays in this process.
     ///
-    /// A client that has just stopped reading holds the sender up for some milliseconds, once; in a
-    /// broadcast that is one client, in a loop of sends it is each. One that does not read is cut
-    /// off when too much waits for it ([`Limits::backlog`]), or the message is dropped
-    /// ([`Limits::overflow`]); from its own handler, `send` waits instead, so a handler holds no
-    /// lock of the application's meanwhile. Error: [`Error::Full`] when nobody took the message and
-    /// somebody does not read.
+    /// May block. A client that has just stopped reading delays the sender by some milliseconds,
+    /// once: a broadcast is delayed by one such client, a loop of sends by each. When more than
+    /// [`Limits::backlog`] waits for a client that does not read, the client is cut off or the
+    /// message is dropped, as [`Limits::overflow`] says. A handler that sends to its own client
+    /// waits for room instead, so it must not hold a lock of the application meanwhile.
     ///
+    /// Errors: [`Error::Full`] when no WebSocket accepted the message and at least one client does
+    /// not read.
+    ///
+    /// [`Comms::relay`]: crate::Comms::relay
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
     /// [`Limits::overflow`]: crate::limits::Limits::overflow
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         self.send_until(message.into(), None)
     }
 
-    /// Sends a message like [`send`](Websocket::send), and waits for room, so long at most: for a
-    /// thread that streams much to one client. Of several tabs it waits for each in turn. A client
-    /// that takes nothing for [`Limits::write_timeout`](crate::limits::Limits::write_timeout) ends
-    /// meanwhile. Error: [`Error::Full`] when the time is over and nobody took the message; nobody
-    /// is cut off for it.
+    /// Sends a message like [`send`](Websocket::send), but waits up to `longest` in all for room at
+    /// each client in turn: for a thread that streams much to one client. A client that takes
+    /// nothing for [`Limits::write_timeout`](crate::limits::Limits::write_timeout) is cut off
+    /// meanwhile.
+    ///
+    /// Errors: [`Error::Full`] when the time has passed and no WebSocket accepted the message. No
+    /// client is cut off for that.
     pub fn send_timeout(
         &self,
         message: impl Into<Message>,
@@ -91,10 +97,11 @@ impl Websocket {
         send(self.to(), Content::from(&message), deadline)
     }
 
-    /// Ends each WebSocket of the session with a Close frame, after what was sent before, and
+    /// Closes each WebSocket of the session with a Close frame, behind what was sent before, and
     /// returns how many in this process. A client that does not answer within
-    /// [`Limits::close_timeout`] is cut off. Error: [`Error::Close`] for a code that may not be
-    /// sent (RFC 6455, 7.4.1); a reason of more than 123 bytes is cut.
+    /// [`Limits::close_timeout`] is cut off. A reason of more than 123 bytes is cut.
+    ///
+    /// Errors: [`Error::Close`] for a code that must not be sent (RFC 6455, 7.4.1).
     ///
     /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
@@ -102,14 +109,15 @@ impl Websocket {
         send(self.to(), Content::Close { code, reason: &reason }, None)
     }
 
-    /// Returns whether the session has a WebSocket that is open, or whose close handshake is going
-    /// on, in this process; whether this is so of the one connection.
+    /// Returns whether the session, or the one WebSocket, is connected to this process. A WebSocket
+    /// counts until its close handshake is over.
     pub fn is_connected(&self) -> bool {
         find(self.to(), None).0.outboxes().next().is_some()
     }
 
-    /// Returns the bytes, with those of frame headers, that wait for the session's clients in this
-    /// process, so that a producer can pace itself. What the system holds for a socket is not counted.
+    /// Returns how many bytes, frame headers included, wait in this process for the session's
+    /// clients, so that a producer can pace itself. Bytes in the system's socket buffers are not
+    /// counted.
     pub fn backlog(&self) -> usize {
         find(self.to(), None).0.outboxes().map(|outbox| outbox.backlog()).sum()
     }
@@ -117,9 +125,9 @@ impl Websocket {
 
 impl std::fmt::Debug for Websocket {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match &self.to {
-            Whom::Session(id) => write!(out, "Websocket({})", id),
-            Whom::Connection(_) => out.write_str("Websocket(one connection)"),
+        match &self.recipient {
+            Recipient::Session(id) => write!(out, "Websocket({})", id),
+            Recipient::Connection(_) => out.write_str("Websocket(one connection)"),
         }
     }
 }

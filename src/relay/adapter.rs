@@ -1,4 +1,5 @@
-//! What carries messages between processes: the trait of an adapter, and what it tells.
+//! The trait of an adapter, which carries envelopes between processes, and the two interfaces
+//! between it and the rest of the library.
 
 use crate::error::Error;
 use crate::ground::logger::log_line;
@@ -9,11 +10,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-/// An adapter for an engine that carries envelopes from each process to those that want them, by
-/// channels: [`Comms::relay`](crate::Comms::relay) takes it.
+/// An adapter for an engine that carries envelopes by channels, from each process to those that
+/// want them. Start it with [`Comms::relay`](crate::Comms::relay).
 ///
-/// It is called by threads that serve clients, so no method may wait for the engine: there is a queue
-/// of a bounded length before it.
+/// Threads that serve clients call it, so no method may wait for the engine: an adapter puts
+/// envelopes into a queue of bounded length.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -21,7 +22,7 @@ use std::time::SystemTime;
 /// use std::sync::mpsc::{channel, Sender};
 /// use std::sync::Mutex;
 ///
-/// /// Takes what is for everybody, and carries it nowhere.
+/// /// Accepts what is for everybody, and carries it nowhere.
 /// struct Nowhere(Mutex<Sender<Link>>);
 ///
 /// impl Relay for Nowhere {
@@ -34,7 +35,7 @@ use std::time::SystemTime;
 ///         if channel == "all" { Ok(()) } else { Err("there is no room".into()) }
 ///     }
 ///
-///     fn lost(&self, _channel: &str) {} // an engine carries to the others that there is a gap
+///     fn lost(&self, _channel: &str) {} // an adapter tells the others of the gap
 ///
 ///     fn changed(&self, _channel: &str) {}
 /// }
@@ -45,7 +46,7 @@ use std::time::SystemTime;
 /// assert_eq!(Comms::websocket(7).send("hey")?, 0);
 /// assert_eq!((Comms::stats().relay_out, Comms::stats().relay_lost), (1, 1));
 ///
-/// // What its thread does that reads from the engine.
+/// // What the thread that reads from the engine does.
 /// let link = links.recv().map_err(Error::other)?;
 /// let user = Comms::receiver(7);
 /// assert!(link.wants("u.7") && !link.wants("u.8"));
@@ -58,22 +59,22 @@ use std::time::SystemTime;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Relay: Send + Sync {
-    /// Begins, and keeps the link, to which it gives what arrives. Called once. Error: nothing can
-    /// ever be carried; an engine that is away for now is none.
+    /// Starts the adapter, which keeps the link and gives it what arrives. Called once. Error: the
+    /// adapter can never carry anything; an engine that cannot be reached for now is not an error.
     fn start(&self, link: Link) -> Result<(), Error>;
 
-    /// Takes an envelope for a channel, to be carried in the order in which a thread gives them.
-    /// Error: there is no room; it is then counted in [`Stats::relay_lost`](crate::Stats::relay_lost)
-    /// and lost.
+    /// Accepts an envelope for a channel. Envelopes from one thread are carried in the order of the
+    /// calls. Error: there is no room; the envelope is lost and counted in
+    /// [`Stats::relay_lost`](crate::Stats::relay_lost).
     fn publish(&self, channel: &str, envelope: Vec<u8>) -> Result<(), Error>;
 
-    /// Hears that a message for a channel was lost before it could be given: it is too long for an
-    /// envelope. It is counted already; the adapter tells of it as of what it had no room for, so that
-    /// the other processes hear of a [`Gap`]. Does nothing unless it is implemented.
+    /// Called when a message for a channel was lost because it is too long for an envelope. It has
+    /// been counted; the adapter reports it to the other processes as a [`Gap`], like an envelope
+    /// for which it had no room. Does nothing by default.
     fn lost(&self, _channel: &str) {}
 
-    /// Hears that this process may have begun to want a channel, or want it no more;
-    /// [`Link::wants`] says how it is when it is asked, so several changes may be taken as one.
+    /// Called when this process may have begun or ceased to want a channel. [`Link::wants`] tells
+    /// the state at the time of its call, so an adapter may treat several changes as one.
     fn changed(&self, channel: &str);
 }
 
@@ -82,14 +83,15 @@ pub trait Relay: Send + Sync {
 pub struct Link(Weak<Relayed>);
 
 impl Link {
-    /// Returns whether this process wants what comes on a channel: `false` for a text that names none.
+    /// Returns whether this process wants what comes on a channel: `false` for a text that names
+    /// none.
     pub fn wants(&self, channel: &str) -> bool {
         let wanted = Channel::parse(channel).zip(self.0.upgrade());
         wanted.map_or(false, |(channel, relayed)| relayed.inward.wants(&channel))
     }
 
-    /// Returns the channels that this process wants, in no order and perhaps with repetitions: for an
-    /// adapter that has just connected.
+    /// Returns the channels that this process wants, in no order and perhaps with repetitions: for
+    /// an adapter that has just connected.
     pub fn wanted(&self) -> Vec<String> {
         let wanted = self.0.upgrade().map_or(Vec::new(), |relayed| relayed.inward.wanted());
         wanted.iter().map(Channel::name).collect()
@@ -97,12 +99,13 @@ impl Link {
 
     /// Gives what came on a channel to the clients of this process that it is for.
     ///
-    /// An envelope that this process sent itself is dropped. So is what is not an envelope or arrives on a
-    /// channel other than its own, which is counted in
+    /// An envelope that this process sent itself is dropped. So is what is not an envelope or
+    /// arrives on a channel other than its own, which is counted in
     /// [`Stats::relay_refused`](crate::Stats::relay_refused).
     ///
-    /// May block: a client that has just stopped reading delays the caller by some milliseconds, each time
-    /// that it stops, and by some more while more is sent to it in its first 100 ms than may wait.
+    /// May block: a client that has just stopped reading delays the caller by some milliseconds,
+    /// each time that it stops, and by some more while more is sent to it in its first 100 ms than
+    /// may wait.
     pub fn deliver(&self, channel: &str, bytes: &[u8]) {
         let relayed = match self.0.upgrade() {
             Some(relayed) => relayed,
@@ -136,7 +139,8 @@ impl Link {
         }
     }
 
-    /// Logs that messages may be missing, and counts it in [`Stats::relay_gaps`](crate::Stats::relay_gaps).
+    /// Logs that messages may be missing, and counts it in
+    /// [`Stats::relay_gaps`](crate::Stats::relay_gaps).
     pub fn gap(&self, gap: &Gap) {
         log_line!(Warn, "relay: {}", gap);
         if let Some(relayed) = self.0.upgrade() {
@@ -151,7 +155,8 @@ impl fmt::Debug for Link {
     }
 }
 
-/// Messages between two moments may be missing: the engine was away, or more was sent than it took.
+/// A period of which messages may be missing: the engine could not be reached, or more was sent
+/// than the adapter accepted.
 ///
 /// ```
 /// use sockling::relay::Gap;
@@ -163,11 +168,11 @@ impl fmt::Debug for Link {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// From when on; before, nothing was missing.
+    /// The beginning; no earlier message is missing.
     pub from: SystemTime,
-    /// Until when; `None` while it goes on.
+    /// The end; `None` while the gap goes on.
     pub to: Option<SystemTime>,
-    /// Why, in words.
+    /// The cause, for the log.
     pub reason: String,
 }
 
@@ -185,7 +190,8 @@ impl fmt::Display for Gap {
 pub(crate) trait Outward: Send + Sync {
     /// Tells the other processes.
     fn publish(&self, target: Target, content: Content);
-    /// Says that this process may have begun or ceased to want the channels of these sessions and topics.
+    /// Says that this process may have begun or ceased to want the channels of these sessions and
+    /// topics.
     fn changed(&self, sessions: &[SessionId], topics: &[Arc<str>]);
     /// Returns how much has passed.
     fn counts(&self) -> Counts;

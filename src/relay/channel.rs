@@ -1,5 +1,5 @@
-//! The names of the channels between processes: one for each session, one for each topic, and one for
-//! everybody. A name is text that any engine takes, and says what the channel is for.
+//! The names of the channels between processes: one for each session, one for each topic, and one
+//! for everybody. A name is text that any engine takes, and says what the channel is for.
 //!
 //! ```text
 //! all               everybody, and logins that ended
@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine;
 use std::fmt;
 
-/// 128 bits that tell one process, guest or login from all others. `Debug` shows none of them.
+/// 128 bits that identify a process, a guest or a login. `Debug` does not show them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bits(pub [u8; 16]);
 
@@ -36,8 +36,8 @@ impl fmt::Debug for Bits {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionName {
-    /// A client that has not logged in. Knowing the bits is enough to send to the guest, not to be it: the
-    /// cookie has a signature too.
+    /// A client that has not logged in. Knowing the bits is enough to send to the guest, not to be
+    /// it: the cookie has a signature too.
     Guest(Bits),
     /// The user with this number.
     User(i64),
@@ -61,7 +61,7 @@ impl From<SessionName> for SessionId {
     }
 }
 
-/// What a channel is for.
+/// The purpose of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
     Everybody,
@@ -86,7 +86,8 @@ impl Channel {
         }
     }
 
-    /// Returns what a name is for; `None` when [`name`](Channel::name) returns no such text.
+    /// Returns the channel with this name, or `None` when [`name`](Channel::name) never returns
+    /// such a text.
     pub fn parse(name: &str) -> Option<Channel> {
         let channel = match name.split_once('.') {
             None => Channel::Everybody,
@@ -98,7 +99,7 @@ impl Channel {
             Some(("u", user)) => Channel::Session(SessionName::User(user.parse().ok()?)),
             Some(_) => return None,
         };
-        // What could be written in two ways is one in one of them only.
+        // Of several spellings only the one that `name` returns is valid.
         Some(channel).filter(|channel| channel.name() == name)
     }
 }

@@ -1,23 +1,23 @@
-//! Turns what one process tells the others into bytes, and back: version 1 of the format.
+//! Turns what one process sends to the others into bytes, and back: version 1 of the format.
 //!
 //! ```text
 //! byte 0       version: 1
 //!       1       content: 1 text, 2 binary, 3 close, 4 ended login, 5 ended logins
 //!       2       target: 1 a session, 2 everybody, 3 a topic
-//!       3       session: 0 none, 1 a guest, 2 a user: who gets it, or else who is left out
-//!       4..20   node: the process that says it
+//!       3       session: 0 none, 1 a guest, 2 a user; the recipient of target 1, or else left out
+//!       4..20   node: the process that sends it
 //!       20..    session: nothing, 16 bytes of a guest, or 8 of a user's number
-//!       ..      topic, of target 3 only: length in 2 bytes, and so much UTF-8
-//!       ..      length of the content in 4 bytes, and so much content:
+//!       ..      topic, of target 3 only: length in 2 bytes, then that many bytes of UTF-8
+//!       ..      length of the content in 4 bytes, then that many bytes:
 //!                 text, binary   the message
 //!                 close          code in 2 bytes, reason
 //!                 ended login    login in 16 bytes, its issue time in 8, reason
-//!                 ended logins   issue time in 8 bytes, up to which the user's are ended, reason
+//!                 ended logins   issue time in 8 bytes up to which the user's logins end, reason
 //! ```
 //!
-//! Numbers have their highest byte first, texts are UTF-8, a reason has 123 bytes at most, times are
-//! milliseconds since 1970. A login belongs to a session, and a topic has nothing to close. All else is refused: half an envelope must
-//! not look like a whole one.
+//! Numbers are big-endian, texts are UTF-8, a reason has at most 123 bytes, and times are
+//! milliseconds since 1970. Ended logins go to a session, and a Close frame never to a topic.
+//! Everything else is refused: half an envelope must not look like a whole one.
 
 use crate::ground::limits::ENVELOPE;
 use crate::relay::channel::{Bits, Channel, SessionName};
@@ -27,7 +27,7 @@ use std::fmt;
 
 const VERSION: u8 = 1;
 
-/// What one process tells the others: they read it from a channel of the engine between them.
+/// What one process sends to the others by a channel of the engine between them.
 ///
 /// ```
 /// use sockling::relay::{Bits, Content, Envelope, SessionName, Target};
@@ -42,54 +42,54 @@ const VERSION: u8 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// The process that says it, by which it knows its own.
+    /// The process that sends it, which thereby recognizes its own envelopes.
     pub node: Bits,
-    /// Who gets it.
+    /// The recipients.
     pub target: Target<'a>,
-    /// What is said.
+    /// What they get.
     pub content: Content<'a>,
 }
 
-/// Who gets an envelope's content.
+/// The recipients of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
     /// All WebSockets of a session.
     Session(SessionName),
     /// All WebSockets.
     Everybody {
-        /// But those of this session.
+        /// Except those of this session.
         except: Option<SessionName>,
     },
-    /// Those of a topic's members.
+    /// The WebSockets of a topic's members.
     Topic {
-        /// The topic.
+        /// The topic's name.
         name: &'a str,
-        /// But those of this session.
+        /// Except those of this session.
         except: Option<SessionName>,
     },
 }
 
-/// What an envelope says.
+/// The content of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
-    /// A message of text.
+    /// A text message.
     Text(&'a str),
-    /// A message of bytes.
+    /// A binary message.
     Binary(&'a [u8]),
-    /// That their WebSockets are to be closed.
+    /// A Close frame.
     Close {
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// And this reason.
+        /// The reason, of at most 123 bytes.
         reason: &'a str,
     },
-    /// That logins of the session have ended: their cookies are not taken again, and their WebSockets
+    /// The end of logins of the session: their cookies are no longer accepted, and their WebSockets
     /// are closed with 1008.
     Ended {
-        /// The login; of a guest, the guest's bits. `None`: every login of the user that was issued up
+        /// The login, or the bits of a guest; `None` for every login of the user that was issued up
         /// to `issued`.
         login: Option<Bits>,
-        /// When the login was issued, in milliseconds since 1970.
+        /// The issue time of the login, in milliseconds since 1970.
         issued: u64,
         /// The reason in the Close frame.
         reason: &'a str,
@@ -106,7 +106,7 @@ impl<'a> From<&'a Message> for Content<'a> {
 }
 
 impl Content<'_> {
-    /// Returns the message, if it is one.
+    /// Returns the message, if the content is one.
     pub(crate) fn message(&self) -> Option<Message> {
         match *self {
             Content::Text(text) => Some(text.into()),
@@ -117,7 +117,8 @@ impl Content<'_> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Returns what the bytes say. Error: they are not one whole envelope of this version.
+    /// Returns the envelope in these bytes. Error: the bytes are not exactly one envelope of this
+    /// version.
     pub fn parse(bytes: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
         if bytes.len() > ENVELOPE {
             return Err(EnvelopeError::TooLong);
@@ -171,8 +172,8 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Returns the bytes. Error: [`EnvelopeError::TooLong`]. What else [`parse`](Envelope::parse)
-    /// refuses is written as it is.
+    /// Returns the bytes. Error: [`EnvelopeError::TooLong`]; anything else that
+    /// [`parse`](Envelope::parse) refuses is written as it is.
     pub fn to_bytes(&self) -> Result<Vec<u8>, EnvelopeError> {
         let (code, time);
         let (content, parts): (u8, [&[u8]; 3]) = match &self.content {
@@ -224,8 +225,8 @@ impl<'a> Envelope<'a> {
         Ok(bytes)
     }
 
-    /// Returns the name of the channel that it belongs on. That a login has ended is for everybody:
-    /// its cookie may be shown to any process.
+    /// Returns the name of the envelope's channel. The end of a login goes to everybody, because
+    /// its cookie may be presented to any process.
     pub fn channel(&self) -> String {
         let channel = match (&self.target, &self.content) {
             (_, Content::Ended { .. }) | (Target::Everybody { .. }, _) => Channel::Everybody,
@@ -236,7 +237,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Most bytes of an envelope beside its topic and content.
+/// Largest size of an envelope without its topic and content, in bytes.
 const HEAD: usize = 4 + 16 + 16 + 2 + 4;
 
 fn split<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], EnvelopeError> {
@@ -263,7 +264,8 @@ fn reason(bytes: &[u8]) -> Result<&str, EnvelopeError> {
     }
 }
 
-/// Why bytes are no envelope, or an envelope cannot be written. Such a one is dropped and counted.
+/// The reason why bytes are not an envelope, or an envelope cannot be written. It is dropped and
+/// counted.
 ///
 /// ```
 /// use sockling::relay::{Envelope, EnvelopeError};
@@ -274,17 +276,18 @@ fn reason(bytes: &[u8]) -> Result<&str, EnvelopeError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// The first byte is another version's.
+    /// The first byte is not this version's.
     Version,
-    /// A content, target or session is none of this version, or they do not go together.
+    /// The content, target or session is unknown to this version, or they do not belong together.
     Kind,
-    /// There are fewer bytes than it says, or more.
+    /// There are fewer bytes than the lengths say, or more.
     Length,
     /// A text is not UTF-8.
     Text,
-    /// A close code may not stand in a frame, or a reason is too long for one.
+    /// The close code must not be sent, or the reason is too long for a Close frame.
     Close,
-    /// It has more than [`ENVELOPE`](crate::limits::ENVELOPE) bytes, or its topic more than 65,535.
+    /// The envelope has more than [`ENVELOPE`](crate::limits::ENVELOPE) bytes, or its topic more
+    /// than 65,535.
     TooLong,
 }
 
@@ -292,10 +295,10 @@ impl fmt::Display for EnvelopeError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
             EnvelopeError::Version => "an envelope of another version",
-            EnvelopeError::Kind => "an envelope of no known kind",
-            EnvelopeError::Length => "an envelope that is cut or has too much",
+            EnvelopeError::Kind => "an envelope of an unknown kind",
+            EnvelopeError::Length => "an envelope of the wrong length",
             EnvelopeError::Text => "an envelope with text that is not UTF-8",
-            EnvelopeError::Close => "an envelope with a Close frame that may not be sent",
+            EnvelopeError::Close => "an envelope with a Close frame that must not be sent",
             EnvelopeError::TooLong => "an envelope that is too long",
         })
     }

@@ -5,10 +5,10 @@
 //! v2.u.<user>.<login>.<issued>.<expiry>.<signature>   a user, and the login that it belongs to
 //! ```
 //!
-//! `issued` is when the login was made, in milliseconds since 1970: a renewed cookie keeps it, so that
-//! "every login issued up to then" covers all cookies of a login or none. `expiry` is in seconds. The
-//! cookie holds everything, so nothing is stored on the server. An id that was not signed here is
-//! never adopted: the client gets a fresh one.
+//! `issued` is the time of the login in milliseconds since 1970. A renewed cookie keeps it, so that
+//! "every login issued up to then" covers all cookies of a login or none. `expiry` is in seconds
+//! since 1970. The cookie holds everything, so the server stores nothing. An id that this server
+//! did not sign is never adopted: the client gets a new one.
 
 use crate::ground::limits::SESSION_LIFE;
 use crate::ground::system::unix_millis;
@@ -21,13 +21,13 @@ use crate::session::keys::{seal, unseal, SessionKeys};
 #[derive(Clone, Copy)]
 pub(crate) struct Session {
     pub id: SessionId,
-    /// What a logout ends: a guest's id, or one login of a user.
+    /// What a logout ends: the bits of a guest's id, or of one login of a user.
     pub login: [u8; 16],
-    /// When the login was made, in milliseconds since 1970.
+    /// The time of the login, in milliseconds since 1970.
     pub issued: u64,
 }
 
-/// How a server's session cookie is named, signed and sent.
+/// The name, the keys and the attributes of a server's session cookie.
 #[derive(Clone)]
 pub(crate) struct SessionCookie {
     pub name: String,
@@ -36,15 +36,16 @@ pub(crate) struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// Returns the name on the wire. Browsers take `__Host-` only with Secure, from the host
-    /// itself and for all its paths, so that no other host can set it.
+    /// Returns the name on the wire. Browsers accept `__Host-` only with `Secure`, from the host
+    /// itself and for all its paths, so no other host can set the cookie.
     pub fn wire_name(&self) -> String {
         let prefix = if self.secure { "__Host-" } else { "" };
         format!("{}{}", prefix, self.name)
     }
 
-    /// Returns the sessions of the cookies that were signed here and have not expired, in order, each
-    /// with whether its cookie is to be renewed: when less than half its life is left.
+    /// Returns the sessions of all cookies that this server signed and that have not expired, in
+    /// order, each with whether its cookie is due for renewal: when less than half of its life is
+    /// left.
     pub fn sessions_of<'a>(
         &'a self,
         headers: &'a Headers,
@@ -56,21 +57,21 @@ impl SessionCookie {
             .filter_map(move |(_, value)| self.open(std::str::from_utf8(value).ok()?, now))
     }
 
-    /// Returns a fresh guest.
+    /// Returns a new guest.
     pub fn guest(&self) -> Session {
         let login = self.keys.draw();
         let id = SessionId::Guest(GuestId(login));
         Session { id, login, issued: unix_millis() }
     }
 
-    /// Returns a fresh login of a user, issued at this time in milliseconds since 1970.
+    /// Returns a new login of a user, issued at this time in milliseconds since 1970.
     pub fn user(&self, user: i64, issued: u64) -> Session {
         let (id, login) = (SessionId::Authenticated(user), self.keys.draw());
         Session { id, login, issued }
     }
 
-    /// Returns the Set-Cookie value that gives the session to the client for its whole life from
-    /// now on.
+    /// Returns the Set-Cookie value that gives the session to the client for a whole life from
+    /// `now`, in seconds since 1970.
     pub fn set(&self, session: &Session, now: u64) -> String {
         let mut body = session.id.text();
         if let SessionId::Authenticated(_) = session.id {

@@ -1,4 +1,4 @@
-//! The name of a session: what messages are sent to, and the token that stands for it.
+//! The id of a session, which messages are sent to, and its text in cookies and tokens.
 
 use crate::error::Error;
 use crate::session::keys::{seal, unseal, SessionKeys};
@@ -6,19 +6,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine;
 use std::fmt;
 
-/// The name of a session: what messages are sent to. A browser has one, all its tabs share it.
+/// The id of a session, to which messages are sent. A browser has one session, which all its tabs
+/// share.
 ///
-/// `Debug` and `Display` show six digits of a hash of a guest's name: enough to tell two apart in a
-/// log, not enough to name one.
+/// `Debug` and `Display` show a guest as six digits of a hash of the id: enough to tell two guests
+/// apart in a log, but not enough to send to one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionId {
-    /// Somebody who did not log in.
+    /// A client that has not logged in.
     Guest(GuestId),
-    /// The user with this number; all their browsers together.
+    /// The user with this number, on all browsers.
     Authenticated(i64),
 }
 
-/// The name of a guest: 128 random bits.
+/// The id of a guest: 128 random bits.
 ///
 /// ```
 /// use sockling::{prelude::*, GuestId};
@@ -35,8 +36,9 @@ pub enum SessionId {
 pub struct GuestId(pub(crate) [u8; 16]);
 
 impl SessionId {
-    /// Returns a text that stands for the session and can be stored: kind and id with a signature.
-    /// It is no cookie: who reads it can name the session to this server, and not be it.
+    /// Returns a token that stands for the session and can be stored: its kind and id with a
+    /// signature. It is not a cookie: with it a client can name the session to this server, but not
+    /// act as the session.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -52,7 +54,8 @@ impl SessionId {
         seal("id", &self.text(), keys)
     }
 
-    /// Returns the session that a stored text stands for. Error: [`Error::Token`].
+    /// Returns the session that a stored token stands for. Errors: [`Error::Token`] when the text
+    /// is not a token or none of the keys signed it.
     pub fn from_token(token: &str, keys: &SessionKeys) -> Result<SessionId, Error> {
         let body = unseal("id", token, keys).ok_or(Error::Token)?;
         let mut parts = body.split('.');
@@ -62,7 +65,8 @@ impl SessionId {
         }
     }
 
-    /// Returns the text in cookies and tokens: `u.` and the user's number, or `g.` and 22 characters.
+    /// Returns the text in cookies and tokens: `u.` and the user's number, or `g.` and 22
+    /// characters.
     pub(crate) fn text(&self) -> String {
         match self {
             SessionId::Guest(id) => ["g", &encode(&id.0)].join("."),

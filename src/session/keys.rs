@@ -1,7 +1,7 @@
-//! The secrets that sign session cookies, and the random numbers that name sessions.
+//! The keys that sign session cookies, and the random numbers of session ids.
 //!
-//! Signatures are HMAC-SHA1 (RFC 2104). What is broken in SHA-1 is collisions; no attack on the
-//! HMAC is known (RFC 6194, 3.3).
+//! Signatures are HMAC-SHA1 (RFC 2104). SHA-1 is broken for collisions; no attack on HMAC-SHA1 is
+//! known (RFC 6194, 3.3).
 
 use crate::error::Error;
 use crate::ground::logger::log_line;
@@ -13,13 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Bytes of a signature.
+/// Length of a signature, in bytes.
 pub(crate) const SIGNATURE: usize = 20;
 
-/// The keys of a server's sessions: the first signs, all verify. So a key is replaced by putting
-/// a new one before it, and dropping the old one when its cookies have expired.
-///
-/// Clones share the keys.
+/// The keys of a server's sessions: the first signs, all verify. To replace a key, put a new one
+/// before it and remove the old one when its cookies have expired. Clones share the keys.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -34,19 +32,19 @@ pub struct SessionKeys(Arc<Secrets>);
 
 struct Secrets {
     keys: Vec<Vec<u8>>,
-    /// Key and counter of the random numbers: the HMAC of a counter and of the moment, under a key
-    /// that nobody knows.
+    /// The secret key of the random numbers, each of which is the HMAC of a counter and the time.
     seed: [u8; 32],
-    /// Not behind a lock, which a fork could copy while another thread holds it.
+    /// The counter. Not behind a lock, which a fork could copy while another thread holds it.
     drawn: AtomicUsize,
 }
 
 impl SessionKeys {
-    /// Shortest key, in bytes: the length of the hash (RFC 2104, 3).
+    /// Length of the shortest key, in bytes: that of the hash (RFC 2104, 3).
     pub const SHORTEST: usize = SIGNATURE;
 
-    /// Returns the keys in this order. Errors: [`Error::Key`] when there is none or one is shorter
-    /// than 20 bytes, [`Error::Entropy`] when the system has no random numbers.
+    /// Returns the keys in this order. Errors: [`Error::Key`] when there is no key or one is
+    /// shorter than [`SHORTEST`](SessionKeys::SHORTEST), [`Error::Entropy`] when the system has no
+    /// random numbers.
     pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Result<SessionKeys, Error> {
         let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| key.as_ref().to_vec()).collect();
         if keys.is_empty() || keys.iter().any(|key| key.len() < SessionKeys::SHORTEST) {
@@ -55,13 +53,13 @@ impl SessionKeys {
         Ok(SessionKeys::with_seed(keys, entropy()?))
     }
 
-    /// Returns one random key; sessions end with the process. Error: [`Error::Entropy`].
+    /// Returns one random key, so that sessions end with the process. Errors: [`Error::Entropy`].
     pub fn random() -> Result<SessionKeys, Error> {
         let key = entropy()?;
         SessionKeys::new([key])
     }
 
-    /// Returns keys for requests that no client sent: different each time, and no secret.
+    /// Returns keys for requests that no client sent: different each time, but not secret.
     pub(crate) fn for_tests() -> SessionKeys {
         use std::hash::{BuildHasher, Hasher};
         let seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
@@ -74,12 +72,12 @@ impl SessionKeys {
         SessionKeys(Arc::new(Secrets { keys, seed, drawn: AtomicUsize::new(0) }))
     }
 
-    /// Returns 128 random bits. Cannot fail: the system was asked when the keys were made.
+    /// Returns 128 random bits. Cannot fail, because the system was asked when the keys were made.
     pub(crate) fn draw(&self) -> [u8; 16] {
         let count = self.0.drawn.fetch_add(1, Ordering::Relaxed) as u64;
-        // A process that forks leaves its child the seed and the count. The process id tells the
-        // two apart; the time, two children that had the same id one after the other, and a count
-        // that began again after 32 bits.
+        // A fork leaves the seed and the count to the child. The process id tells parent and child
+        // apart; the time tells apart two children that had the same id one after the other, and a
+        // count that began again after 32 bits.
         let process = std::process::id();
         let time = SystemTime::now().duration_since(UNIX_EPOCH);
         let time = time.unwrap_or_else(|before| before.duration()).as_nanos();
@@ -108,8 +106,8 @@ impl std::fmt::Debug for SessionKeys {
     }
 }
 
-/// Returns the HMAC-SHA1 of a text (RFC 2104, 2): the hash of the key's outer pad and the hash of
-/// its inner pad and the text.
+/// Returns the HMAC-SHA1 of a text (RFC 2104, 2): the hash of the key's outer pad and of the hash
+/// of the key's inner pad and the text.
 ///
 /// ```
 /// // RFC 2202, 3, test case 2.
@@ -126,7 +124,8 @@ pub fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; SIGNATURE] {
     padded(&block, 0x5c, &padded(&block, 0x36, text))
 }
 
-/// Not inlined twice: a session's cookie is signed where the stack should be small.
+/// Not inlined: it would be inlined twice, where a cookie is signed on a stack that must stay
+/// small.
 #[inline(never)]
 fn padded(block: &[u8; 64], pad: u8, text: &[u8]) -> [u8; SIGNATURE] {
     let mut hash = Sha1::new();
@@ -135,7 +134,7 @@ fn padded(block: &[u8; 64], pad: u8, text: &[u8]) -> [u8; SIGNATURE] {
     hash.digest().bytes()
 }
 
-/// Compares without an early end, so that the time does not tell how much of a guess was right.
+/// Compares without returning early, so that the time does not tell how much of a guess was right.
 #[inline(never)]
 fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()
@@ -144,7 +143,8 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 
 static PROCESS_KEYS: Mutex<Option<SessionKeys>> = Mutex::new(None);
 
-/// Returns the keys of servers that were given none: random, and the same for the whole process.
+/// Returns the keys of servers that were given none: random, and the same in the whole process.
+/// Errors: [`Error::Entropy`].
 pub(crate) fn process_keys() -> Result<SessionKeys, Error> {
     let mut keys = PROCESS_KEYS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(keys) = &*keys {
@@ -159,15 +159,15 @@ fn entropy() -> Result<[u8; 32], Error> {
     system::entropy().unwrap_or_else(|| Ok(thread_mix())).map_err(Error::Entropy)
 }
 
-/// Mixes what the standard library's hash maps of eight new threads are seeded with. The seeds
-/// come from the system, but std does not promise their quality.
+/// Mixes the seeds of the standard library's hash maps in eight new threads. The seeds come from
+/// the system, but the standard library does not promise their quality.
 fn thread_mix() -> [u8; 32] {
     use std::hash::{BuildHasher, Hasher};
     let draw =
         || std::collections::hash_map::RandomState::new().build_hasher().finish().to_be_bytes();
     let mut seeds = Vec::new();
     for _ in 0..8 {
-        // A thread that cannot be started is made up for by this one's seed.
+        // For a thread that cannot be started, this thread's seed is used.
         let thread = std::thread::Builder::new().spawn(draw);
         let seed = thread.ok().and_then(|thread| thread.join().ok());
         seeds.extend_from_slice(&seed.unwrap_or_else(draw));
@@ -179,15 +179,15 @@ fn thread_mix() -> [u8; 32] {
     bits
 }
 
-/// Returns `label.body.signature`. The label is signed too, so that a text made for one purpose is
-/// no good for another.
+/// Returns `label.body.signature`. The label is signed too, so that a text for one purpose is not
+/// valid for another.
 pub(crate) fn seal(label: &str, body: &str, keys: &SessionKeys) -> String {
     let text = [label, body].join(".");
     let signature = BASE64.encode(keys.sign(text.as_bytes()));
     [text, signature].join(".")
 }
 
-/// Returns the body of a text that was sealed with one of the keys.
+/// Returns the body of a text that [`seal`] returned for one of the keys and this label.
 pub(crate) fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a str> {
     let (text, signature) = sealed.rsplit_once('.')?;
     let signature = BASE64.decode(signature).ok().filter(|bytes| bytes.len() == SIGNATURE)?;

@@ -1,17 +1,19 @@
-//! Logins that were ended before their cookies expire. Cookies are not stored, so this list is what
-//! keeps an ended one from being taken again. It is bounded, and it fails closed: when it forgets an
-//! entry of a user, it ends more logins than it was asked to, never fewer.
+//! The list of logins that were ended before their cookies expire. Cookies are not stored, so this
+//! list is what keeps the cookie of an ended login from being accepted again. The list is bounded
+//! and fails closed: when it drops an entry of a user, it ends more logins than it was asked to,
+//! never fewer.
 //!
 //! ```text
-//! guest   the guest's bits; the oldest entry goes first: a guest's cookie that comes back is
-//!         only a guest's
+//! guest   the guest's bits; the oldest entry is dropped first, since an accepted cookie of a guest
+//!         gives no more than a guest has
 //! user    up to 8 single logins, then a mark: every login issued up to the latest of them
 //! all     a floor: every user's login issued up to the last entry that had to be dropped
 //! ```
 //!
-//! Two orders keep an ended login from slipping in: the thread that ends one adds it here and then
-//! collects the open WebSockets, and the thread that registers one asks here while it holds the
-//! registry's lock, which the collection needs too. So one of the two always sees the other.
+//! Two orders keep an ended login from slipping through: the thread that ends a login adds it here
+//! and then collects the open WebSockets; the thread that registers a WebSocket asks here while it
+//! holds the registry's lock, which the collection needs too. So one of the two always sees the
+//! other.
 
 use crate::ground::limits::{REVOKED, REVOKED_PER_USER, SESSION_LIFE};
 use crate::ground::system::unix_millis;
@@ -43,19 +45,20 @@ impl Ended {
     }
 }
 
-/// Ends what is named of a session. Returns what is ended now: more than that when the user had too
+/// Ends logins of a session. Returns what has ended: more than was asked for when the user had too
 /// many single entries.
 pub(crate) fn end(id: &SessionId, ended: Ended) -> Ended {
     with(|revoked| revoked.end(id, ended, unix_millis()))
 }
 
-/// Returns whether the session's login was ended.
+/// Returns whether the login has been ended.
 #[inline(never)]
 pub(crate) fn is_ended(session: &Session) -> bool {
     lock().as_ref().map_or(false, |revoked| revoked.has(session))
 }
 
-/// Returns the issue time of a new login: now, or later if logins issued now count as ended.
+/// Returns the issue time of a new login, in milliseconds since 1970: now, or later if logins
+/// issued now count as ended.
 pub(crate) fn issue_time(user: i64) -> u64 {
     with(|revoked| revoked.issue_time(user, unix_millis()))
 }
@@ -68,19 +71,20 @@ fn lock() -> MutexGuard<'static, Option<Revoked>> {
     REVOKED_LOGINS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Guests and users apart, since anybody can become a guest and be ended, again and again.
+/// Guests and users are kept apart, because anybody can become a guest and log out, again and
+/// again.
 #[derive(Default)]
 pub(crate) struct Revoked {
-    /// Ended guests, in order, so that one is found without looking at all.
+    /// Ended guests, sorted, for binary search.
     guests: Vec<Login>,
-    /// The same, oldest first, each with the time at which its cookie has expired.
+    /// The same guests, oldest first, each with the time at which its cookie has expired.
     guests_until: VecDeque<(u64, Login)>,
-    /// What was ended of users, in the order of their numbers.
+    /// Ended logins of users, sorted by the user's number.
     users: Vec<Entry>,
     floor: u64,
 }
 
-/// What was ended of a user, and until when a cookie of it can be valid.
+/// What has ended of a user, and until when a cookie of it could be valid.
 struct Entry {
     user: i64,
     ended: Ended,
@@ -96,9 +100,9 @@ impl Entry {
 }
 
 impl Revoked {
-    /// Ends what is named of a session, at this time in milliseconds since 1970.
+    /// Ends logins of a session; `now` is in milliseconds since 1970.
     pub fn end(&mut self, id: &SessionId, ended: Ended, now: u64) -> Ended {
-        // A cookie that was renewed just now lasts so long.
+        // A cookie that was renewed just now is valid until then.
         let until = now.saturating_add(SESSION_LIFE * 1000);
         match (id, ended) {
             (SessionId::Guest(_), Ended::Login(login, _)) => self.end_guest(login, until, now),
@@ -139,7 +143,7 @@ impl Revoked {
             ended = Ended::UpTo(latest.max(new.issued()));
         }
         if let Ended::UpTo(time) = ended {
-            // The mark takes the place of all that it covers. No cookie of that lasts longer.
+            // The mark replaces everything that it covers; no cookie of that is valid for longer.
             self.users.retain(|entry| entry.user != user || entry.issued() > time);
         }
         let place = self.users.partition_point(|entry| entry.user < user);
@@ -150,7 +154,7 @@ impl Revoked {
         ended
     }
 
-    /// Drops what has expired, or else the entry that was issued first: then the floor rises to its
+    /// Drops expired entries, or else the entry that was issued first. The floor then rises to its
     /// issue time, so that what it ended stays ended.
     fn make_room(&mut self, now: u64) {
         self.users.retain(|entry| entry.until > now);
@@ -161,14 +165,14 @@ impl Revoked {
         }
     }
 
-    /// Returns what was ended of a user.
+    /// Returns the entries of a user.
     fn of(&self, user: i64) -> &[Entry] {
         let from = self.users.partition_point(|entry| entry.user < user);
         let count = self.users[from..].partition_point(|entry| entry.user == user);
         &self.users[from..from + count]
     }
 
-    /// Returns whether the session's login was ended.
+    /// Returns whether the login has been ended.
     pub fn has(&self, session: &Session) -> bool {
         match &session.id {
             SessionId::Guest(_) => self.guests.binary_search(&session.login).is_ok(),
@@ -179,8 +183,8 @@ impl Revoked {
         }
     }
 
-    /// Returns the issue time of a new login: the later of now and one more than what was ended by
-    /// time. So a login works in the millisecond of a logout, and after the clock went back.
+    /// Returns the issue time of a new login: the later of now and one millisecond past the user's
+    /// mark. So a login works in the millisecond of a logout, and after the clock was set back.
     pub fn issue_time(&self, user: i64, now: u64) -> u64 {
         let mark = |entry: &Entry| match entry.ended {
             Ended::UpTo(time) => Some(time),
