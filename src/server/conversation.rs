@@ -95,7 +95,7 @@ pub(crate) fn open(
             conversation.run(handler);
             // The controller goes on after the conversation, and may not return.
             conversation.slot.set_handling(true);
-            // The client has had the fields of its 101 for long; nobody needs them now.
+            // The client has its 101, with all fields; this one is written to nobody.
             Ok(Response::new().code(101))
         }
     }
@@ -126,6 +126,8 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
     let stream = Arc::clone(socket.stream());
     let shared = Arc::clone(&request.service.shared);
     let most = shared.limits.connections_per_session;
+    // Registered, and known to the slot, before the 101 is written: a client that has it is
+    // reachable.
     let outbox = Outbox::new(session, stream, request.peer(), shared, first);
     let registration = match registry::join(&outbox, most) {
         Ok(registration) => registration,

@@ -1,11 +1,12 @@
 //! A server: its settings, how it starts, and how it shuts down.
 //!
 //! ```text
-//! Server ── bind ──▶ Listening ── serve: the first thread accepts, this one runs the clock
-//!                        │
-//!                        └─ handle ──▶ ServerHandle::shutdown
-//!   stop accepting ── ask every connection to end ── wait: drain_timeout ── cut off and report
-//!   the rest ── wait: AFTER_CUT ── stop the clock, which ends serve
+//! Server ── bind ──▶ Listening ── serve: starts the first thread, runs the clock ──▶ returns
+//!                        │                                                           ▲
+//!                     handle ──▶ ServerHandle ── shutdown ── stops the clock ────────┘
+//!
+//! shutdown   stop accepting ── ask every connection to end ── wait for drain_timeout
+//!            ── cut off and report what is left ── wait for AFTER_CUT ── stop the clock
 //! ```
 
 use crate::comms::process;
