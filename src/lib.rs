@@ -177,6 +177,9 @@
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+// No input and no state may end a thread from here; `expect` states a proof.
+#![warn(clippy::unwrap_used, clippy::panic, clippy::todo, clippy::unimplemented)]
+#![warn(clippy::unreachable)]
 
 mod ground;
 
@@ -238,6 +241,7 @@ pub mod prelude;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 #[path = "../tests/inside/mod.rs"]
 pub mod inside;
 

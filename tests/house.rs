@@ -1,14 +1,14 @@
-//! The plan of the source holds: imports go one way, text stays apart from sockets, and nothing
-//! comes in from outside that is not on the list.
+//! The architecture of the source: imports between rooms and between the files of a room go one way,
+//! and the library depends on nothing but the packages on the list.
 
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use tree::{root, source_files};
 
-/// The rooms, bottom first, each with its files in the order in which they may name each other. A file
-/// may name files of the rooms before its own, and those before it in its own room.
+/// The rooms, lowest first, each with its files in reading order. A file may name files of lower rooms,
+/// and of its own room those before it.
 const ROOMS: [(&str, &[&str]); 9] = [
     ("ground", &["limits", "log", "system", "logger"]),
     (
@@ -54,69 +54,112 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ),
 ];
 
-/// Returns all files, bottom first, as `room/file`.
+/// Rooms that turn bytes into values without a socket, a thread, or a clock.
+const PURE: [&str; 2] = ["http/", "websocket/"];
+
+/// Returns all files, lowest first, as `room/file`.
 fn files() -> Vec<String> {
     let path = |room: &str, file: &str| [room, file].join("/").trim_start_matches('/').to_string();
     ROOMS.iter().flat_map(|(room, files)| files.iter().map(move |file| path(room, file))).collect()
 }
 
-/// Bytes in, values out: these rooms could run without an operating system's sockets and threads.
-const PURE: [&str; 2] = ["http/", "websocket/"];
-
-/// Returns a file's code: without its comments, which may point anywhere.
-fn code(file: &str) -> String {
-    let text = fs::read_to_string(root().join("src").join(file).with_extension("rs")).expect(file);
-    let line = |line: &str| line.split("//").next().unwrap_or("").to_string() + "\n";
-    text.lines().map(line).collect()
+fn text(file: &str) -> String {
+    fs::read_to_string(root().join("src").join(file).with_extension("rs")).expect(file)
 }
 
-/// Returns the files that a file names by `crate::` or `super::`, anywhere in its code.
-fn named_by(file: &str) -> Vec<String> {
-    let code = code(file);
-    let folder = file.split_once('/').map_or("", |(folder, _)| folder);
-    let mut named = Vec::new();
-    for (word, base) in [("crate::", ""), ("super::", folder)] {
-        for (at, _) in code.match_indices(word) {
-            // `$crate::` is a path of the application's, written by a macro; and tests may stop a
-            // thread at a point.
-            let pauses = code[at + word.len()..].starts_with("inside::pauses");
-            if code[..at].ends_with('$') || pauses {
-                continue;
+/// Returns the code of a file without its comments, which may name anything.
+fn code(file: &str) -> String {
+    let line = |line: &str| line.split("//").next().unwrap_or("").to_string() + "\n";
+    text(file).lines().map(line).collect()
+}
+
+/// Returns what `lib.rs`, the prelude, and the front files re-export: a public path, and the path of
+/// the item.
+fn re_exports() -> BTreeMap<String, String> {
+    let fronts = ROOMS.iter().map(|(room, _)| *room);
+    let fronts = fronts.filter(|room| source_files().contains(*room));
+    let mut found = BTreeMap::new();
+    for file in ["lib", "prelude"].into_iter().chain(fronts) {
+        let mut module = if file == "lib" { "" } else { file };
+        let code = code(file);
+        for line in code.lines() {
+            if line.starts_with("pub mod ") && line.ends_with(" {") {
+                module = line["pub mod ".len()..].trim_end_matches(" {");
+            } else if line == "}" {
+                module = "";
             }
-            let path: String = code[at + word.len()..]
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || "_:".contains(*c))
-                .collect();
-            let names: Vec<&str> = path.split("::").filter(|name| !name.is_empty()).collect();
-            named.push(match (base, names.as_slice()) {
-                (_, []) => format!("a group behind {} in {}: write one line a file", word, file),
-                // An exported macro stands at the root, wherever it was written.
-                ("", [name, ..]) if name.starts_with("__") => "ground/log".to_string(),
-                ("", ["error", ..]) => "error".to_string(),
-                ("", [room, name, ..]) => format!("{}/{}", room, name),
-                ("", [name]) => name.to_string(),
-                (base, [name, ..]) => format!("{}/{}", base, name),
-            });
+            let path = match line.trim().strip_prefix("pub use ") {
+                // What begins with `::` comes from another package.
+                Some(path) if !path.starts_with("::") => path.trim_end_matches(';'),
+                _ => continue,
+            };
+            let path = path.replace("self::", &format!("{}::", module)).replace("crate::", "");
+            let (path, names) = path.rsplit_once("::").unwrap_or(("", &path));
+            for name in names.trim_matches(&['{', '}'][..]).split(", ") {
+                let join = |to: &str| [to, name].join("::").trim_start_matches(':').to_string();
+                found.insert(join(module), join(path));
+            }
+        }
+    }
+    found
+}
+
+/// Returns the files that the code of a room names by `crate::` or `super::`. A name that another file
+/// re-exports counts as the file that defines it.
+fn named_by(code: &str, room: &str) -> Vec<String> {
+    let re_exports = re_exports();
+    let mut named = Vec::new();
+    for (word, base) in [("crate::", "".to_string()), ("super::", format!("{}::", room))] {
+        for (at, _) in code.match_indices(word) {
+            let is_of_path = |c: &char| c.is_alphanumeric() || "_:".contains(*c);
+            let path: String = code[at + word.len()..].chars().take_while(is_of_path).collect();
+            // A macro writes `$crate::` into the application; tests may stop a thread at a point.
+            if !code[..at].ends_with('$') && !path.starts_with("inside::pauses") {
+                named.push(file_of(base.clone() + &path, &re_exports));
+            }
         }
     }
     named
 }
 
+/// Returns the file that defines the item at a path, or the path itself if no file does.
+fn file_of(path: String, re_exports: &BTreeMap<String, String>) -> String {
+    let names: Vec<&str> = path.split("::").collect();
+    let known = files();
+    for length in 1..=names.len().min(2) {
+        let (front, rest) = names.split_at(length);
+        if known.contains(&front.join("/")) {
+            return front.join("/");
+        }
+        if let Some(item) = re_exports.get(&front.join("::")) {
+            return file_of([&[item.as_str()], rest].concat().join("::"), re_exports);
+        }
+    }
+    match path.starts_with("__") {
+        // An exported macro is at the root of the crate, wherever it is defined.
+        true => "ground/log".to_string(),
+        false => path,
+    }
+}
+
 #[test]
-fn every_file_has_its_room() {
+fn every_file_belongs_to_a_room_and_opens_with_its_purpose() {
     let mut known: BTreeSet<String> = files().into_iter().collect();
     known.extend(["lib".to_string(), "prelude".to_string()]);
-    // A front file says what its room is for.
     let fronts = ROOMS.iter().map(|(room, _)| room.to_string());
     known.extend(fronts.filter(|room| !["", "http", "websocket"].contains(&&**room)));
     assert_eq!(known, source_files());
+    for file in known {
+        assert!(text(&file).starts_with("//! "), "{}", file);
+    }
 }
 
 #[test]
 fn a_file_names_only_files_that_come_before_it() {
     let files = files();
     for (step, file) in files.iter().enumerate() {
-        for name in named_by(file) {
+        let room = file.split_once('/').map_or("", |(room, _)| room);
+        for name in named_by(&code(file), room) {
             let before = files[..=step].contains(&name);
             assert!(before, "{} names {}, which does not come before it", file, name);
         }
@@ -124,38 +167,42 @@ fn a_file_names_only_files_that_come_before_it() {
 }
 
 #[test]
-fn the_tour_shows_the_same_rooms_and_names_what_is_there() {
-    let tour = fs::read_to_string(root().join("src/lib.rs")).expect("a file");
+fn a_name_counts_as_the_file_that_defines_it() {
+    let rows = [
+        ("use crate::comms::handles::Comms;", "comms/handles"),
+        ("use crate::Comms;", "comms/handles"),
+        ("use crate::prelude::Comms;", "comms/handles"),
+        ("use crate::http::Request;", "server/request"),
+        ("use crate::prelude::Request;", "server/request"),
+        ("crate::limits::Limits::default()", "ground/limits"),
+        ("use crate::controller::Controller;", "server/controller"),
+        ("use crate::relay::Gap;", "relay/adapter"),
+        ("use super::Request;", "server/request"),
+        ("use super::head::Head;", "http/head"),
+        ("use crate::Error;", "error"),
+    ];
+    for (code, file) in rows {
+        assert_eq!(named_by(code, "http"), [file], "{}", code);
+    }
+    // Imports that no file defines are refused, too: groups of files, and globs.
+    let files = files();
+    for code in ["use crate::{comms, net};", "use crate::prelude::*;", "use super::*;"] {
+        assert!(named_by(code, "http").iter().all(|name| !files.contains(name)), "{}", code);
+    }
+}
+
+#[test]
+fn the_crate_documentation_lists_the_rooms_in_this_order() {
+    let tour = text("lib");
     let shown = tour.split("//! ground/ ").nth(1).and_then(|rest| rest.split("//! ```").next());
-    let words = shown.expect("the rooms").split(&[' ', '\n'][..]);
-    let words = words.filter(|word| !word.is_empty() && *word != "//!" && !word.ends_with('/'));
+    let words = shown.expect("the rooms").split_whitespace();
+    let words = words.filter(|word| *word != "//!" && !word.ends_with('/'));
     let files: Vec<&str> = ROOMS.iter().flat_map(|(_, files)| files.iter().copied()).collect();
     assert_eq!(words.collect::<Vec<_>>(), files);
-
-    let sources: String = source_files().iter().map(|file| code(file)).collect();
-    let step = tour.split("# The tour").nth(1).and_then(|rest| rest.split("The same, run").next());
-    let mut named = 0;
-    for name in step.expect("the tour").split('`').skip(1).step_by(2) {
-        let function = name.rsplit("::").next().unwrap_or("");
-        if name.contains("::") && function.chars().all(|c| c.is_lowercase() || c == '_') {
-            assert!(sources.contains(&format!("fn {}", function)), "{} is nowhere", name);
-            named += 1;
-        }
-    }
-    assert!(named > 10, "{}", named);
 }
 
 #[test]
-fn the_paths_of_a_file_are_found() {
-    // The test above would pass on an empty list.
-    let named = named_by("websocket/message");
-    for name in ["websocket/close", "websocket/frame", "ground/limits"] {
-        assert!(named.iter().any(|known| known == name), "{} in {:?}", name, named);
-    }
-}
-
-#[test]
-fn text_files_name_no_socket_thread_or_clock() {
+fn pure_rooms_name_no_socket_thread_or_clock() {
     for file in files().iter().filter(|file| PURE.iter().any(|room| file.starts_with(room))) {
         let code = code(file);
         for word in ["TcpStream", "std::thread", "Instant", "io::Read", "io::Write", "io::{"] {
@@ -165,91 +212,7 @@ fn text_files_name_no_socket_thread_or_clock() {
 }
 
 #[test]
-fn only_files_that_serve_the_whole_process_own_a_global() {
-    // The number of threads, the queue of log lines, the keys of servers that have none of their own,
-    // which logins have ended, the relay, the sums of counts, who is connected.
-    const GLOBALS: [(&str, usize); 7] = [
-        ("ground/system", 1),
-        ("ground/logger", 1),
-        ("session/keys", 1),
-        ("session/revoked", 1),
-        ("comms/process", 1),
-        ("comms/stats", 1),
-        ("comms/registry", 1),
-    ];
-    for file in &files() {
-        let code = code(file);
-        let globals = code
-            .lines()
-            .filter(|line| line.trim_start().starts_with("static ") || line.contains(" static "));
-        // What is local to a thread is not shared.
-        let shared = globals.filter(|line| !line.contains("= const {")).count();
-        let known = GLOBALS.iter().find(|(known, _)| known == file);
-        assert_eq!(shared, known.map_or(0, |(_, count)| *count), "{}", file);
-    }
-}
-
-#[test]
-fn nothing_in_the_source_can_give_up() {
-    for file in source_files() {
-        let code = code(&file);
-        for word in
-            [".unwrap()", "panic!(", "todo!(", "unimplemented!(", "unreachable!(", "unsafe "]
-        {
-            assert!(!code.contains(word), "{} has {}", file, word);
-        }
-    }
-}
-
-#[test]
-fn no_write_can_end_a_program_whose_peer_has_gone() {
-    // The standard library tells the system to raise no SIGPIPE in its plain write to a socket
-    // alone. A host program that does not ignore that signal would be ended by the others.
-    for file in source_files() {
-        let code = code(&file);
-        for word in ["_vectored", "IoSlice", "io::copy"] {
-            assert!(!code.contains(word), "{} has {}", file, word);
-        }
-    }
-}
-
-#[test]
-fn a_signature_is_compared_without_an_early_end() {
-    // How long `==` takes tells how much of a guess was right.
-    let keys = code("session/keys");
-    let body = |name: &str| {
-        let rest = keys.split(&format!("fn {}(", name)).nth(1).expect("a function");
-        rest.split("\n}\n").next().unwrap_or("").split("\n    }\n").next().unwrap_or("").to_string()
-    };
-    assert!(body("verify").contains("same("), "{}", body("verify"));
-    assert!(keys.contains("#[inline(never)]\nfn same("), "the compiler could see through it");
-    let same = body("same");
-    assert!(same.contains("fold("), "{}", same);
-    for word in [".all(", ".any(", ".eq(", ".cmp(", "position(", "return", "break", "if ", "?"] {
-        assert!(!same.contains(word), "it ends early by {}: {}", word, same);
-    }
-    // Nobody goes around it; that a length is the right one is no secret.
-    for file in ["session/keys", "session/cookie", "session/id"] {
-        for line in code(file).lines() {
-            let names = ["signature", "hmac", "mac("].iter().any(|name| line.contains(name));
-            let compares = ["==", "!=", ".eq(", "matches!", "starts_with"];
-            let compares = compares.iter().any(|word| line.contains(word));
-            assert!(!names || !compares || line.contains(".len() == "), "{}: {}", file, line);
-        }
-    }
-}
-
-#[test]
-fn every_file_opens_with_what_it_is() {
-    for file in source_files() {
-        let text = fs::read_to_string(root().join("src").join(&file).with_extension("rs"))
-            .expect("a file");
-        assert!(text.starts_with("//! "), "{}", file);
-    }
-}
-
-#[test]
-fn the_library_needs_what_is_on_the_list_and_nothing_else() {
+fn the_library_depends_on_the_packages_on_the_list_and_on_no_others() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
     assert!(!manifest.contains("dev-dependencies") && !manifest.contains("build-dependencies"));
     let section = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());

@@ -99,3 +99,41 @@ fn keys_are_never_shown() {
     let keys = SessionKeys::new(["a secret of 20 bytes", "another one of 20 bytes"]).unwrap();
     assert_eq!(format!("{:?}", keys), "SessionKeys(2 keys)");
 }
+
+/// The code that handles signatures.
+const SESSION: [&str; 3] = [
+    include_str!("../../src/session/keys.rs"),
+    include_str!("../../src/session/cookie.rs"),
+    include_str!("../../src/session/id.rs"),
+];
+
+/// Returns code without its comments.
+fn without_comments(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or("").to_string() + "\n").collect()
+}
+
+#[test]
+fn the_comparison_of_signatures_never_ends_early() {
+    // The time that `==` takes shows how much of a guess is right.
+    let keys = without_comments(SESSION[0]);
+    let body = |name: &str| {
+        let rest = keys.split(&format!("fn {}(", name)).nth(1).expect("a function");
+        rest.split("\n}\n").next().unwrap_or("").split("\n    }\n").next().unwrap_or("").to_string()
+    };
+    assert!(body("verify").contains("same("), "{}", body("verify"));
+    assert!(keys.contains("#[inline(never)]\nfn same("), "the compiler could optimize it");
+    let same = body("same");
+    assert!(same.contains("fold("), "{}", same);
+    for word in [".all(", ".any(", ".eq(", ".cmp(", "position(", "return", "break", "if ", "?"] {
+        assert!(!same.contains(word), "it may end early by {}: {}", word, same);
+    }
+    // No other code compares signatures; whether a length is right is not secret.
+    for code in SESSION.map(without_comments) {
+        for line in code.lines() {
+            let names = ["signature", "hmac", "mac("].iter().any(|name| line.contains(name));
+            let compares = ["==", "!=", ".eq(", "matches!", "starts_with"];
+            let compares = compares.iter().any(|word| line.contains(word));
+            assert!(!names || !compares || line.contains(".len() == "), "{}", line);
+        }
+    }
+}
