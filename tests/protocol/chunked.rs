@@ -4,16 +4,16 @@ use crate::cuts::{cuts, show};
 use sockling::http::{Chunked, ChunkedError};
 use sockling::limits::{Limits, CHUNK_EXTENSIONS, CHUNK_SIZE_DIGITS};
 
-/// Whether the body ended, or why it never will.
+/// Whether the body has ended, or the error.
 type End = Result<bool, ChunkedError>;
 
-/// What becomes of a body that arrives in pieces.
+/// The result of decoding a body that arrives in pieces.
 #[derive(Debug, PartialEq)]
 struct Decoded {
     body: Vec<u8>,
-    /// Bytes that had arrived when the body ended, failed, or no more came.
+    /// The bytes that had arrived when the body ended or failed, or when no more came.
     arrived: usize,
-    /// Bytes that were used, all calls together; those of a call that fails are not told.
+    /// The bytes consumed by all calls together, except by a call that failed.
     used: usize,
     end: End,
 }
@@ -55,7 +55,7 @@ fn check(gloss: &str, bytes: &[u8], body: &[u8], end: End, limits: &Limits) {
 }
 
 #[test]
-fn chunks_become_one_body_and_the_last_byte_ends_it() {
+fn chunks_become_one_body_that_ends_at_its_last_byte() {
     let rows: &[(&str, &[u8], &[u8])] = &[
         ("no chunk", b"0\r\n\r\n", b""),
         ("one", b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
@@ -86,7 +86,7 @@ fn chunks_become_one_body_and_the_last_byte_ends_it() {
     }
 }
 
-/// What is there when the error comes, and the error. Each ends with the byte that decides.
+/// Bytes that end with the one that causes the error, the body until then, and the error.
 const REFUSED: &[(&str, &[u8], &[u8], ChunkedError)] = &[
     ("no size", b"\r", b"", ChunkedError::Size),
     ("an LF for a size", b"\n", b"", ChunkedError::Size),
@@ -130,13 +130,13 @@ const REFUSED: &[(&str, &[u8], &[u8], ChunkedError)] = &[
 ];
 
 #[test]
-fn what_is_no_chunk_is_refused_at_the_byte_that_makes_it_so() {
+fn an_invalid_chunk_is_refused_at_its_first_invalid_byte() {
     for (gloss, bytes, body, error) in REFUSED {
         check(gloss, bytes, body, Err(*error), &Limits::default());
     }
 }
 
-/// All errors, with what the client is told.
+/// All errors with their statuses.
 pub const STATUSES: &[(ChunkedError, u16)] = &[
     (ChunkedError::Size, 400),
     (ChunkedError::LineEnd, 400),
@@ -147,8 +147,8 @@ pub const STATUSES: &[(ChunkedError, u16)] = &[
 ];
 
 #[test]
-fn each_error_has_its_status_and_a_row_that_provokes_it() {
-    // Those two are about limits, which have tests of their own.
+fn each_error_maps_to_its_status_and_has_a_row_that_causes_it() {
+    // Those two concern limits, which have tests of their own.
     let elsewhere = [ChunkedError::TrailersTooLarge, ChunkedError::TooLarge];
     for (error, status) in STATUSES {
         assert_eq!(error.status(), *status, "{}", error);
@@ -158,7 +158,7 @@ fn each_error_has_its_status_and_a_row_that_provokes_it() {
 }
 
 #[test]
-fn an_byte_in_an_extension_is_text_or_a_tab() {
+fn a_chunk_extension_has_no_control_characters_except_tabs() {
     for byte in (0..=255).filter(|byte| *byte != b'\r') {
         let end = match byte {
             b'\t' => Ok(false),
@@ -170,7 +170,7 @@ fn an_byte_in_an_extension_is_text_or_a_tab() {
 }
 
 #[test]
-fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
+fn a_body_larger_than_the_limit_is_refused() {
     let limits = Limits { body: 5, ..Limits::default() };
     let too_large = Err(ChunkedError::TooLarge);
     let rows: &[(&str, &[u8], &[u8], End)] = &[
@@ -192,13 +192,13 @@ fn a_body_may_have_as_many_bytes_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn the_body_limit_that_nobody_changed_holds_too() {
+fn the_default_body_limit_is_enforced() {
     check("1 MiB", b"100000\r\n", b"", Ok(false), &Limits::default());
     check("one more", b"100001\r\n", b"", Err(ChunkedError::TooLarge), &Limits::default());
 }
 
 #[test]
-fn a_size_may_have_as_many_digits_as_64_bits_and_no_more() {
+fn a_chunk_size_of_more_digits_than_64_bits_hold_is_refused() {
     for (digits, end) in [(CHUNK_SIZE_DIGITS, Ok(false)), (17, Err(ChunkedError::Size))] {
         check("zeros", "0".repeat(digits).as_bytes(), b"", end, &Limits::default());
     }
@@ -208,7 +208,7 @@ fn a_size_may_have_as_many_digits_as_64_bits_and_no_more() {
 }
 
 #[test]
-fn the_extensions_of_a_body_share_one_limit() {
+fn all_chunk_extensions_of_a_body_share_one_limit() {
     let a = |count| "a".repeat(count);
     let too_long = Err(ChunkedError::Extension);
     let rows = [
@@ -223,7 +223,7 @@ fn the_extensions_of_a_body_share_one_limit() {
 }
 
 #[test]
-fn trailers_have_the_limits_of_header_fields() {
+fn trailer_fields_have_the_limits_of_header_fields() {
     let too_large = Err(ChunkedError::TrailersTooLarge);
     let limits = Limits { header_count: 3, ..Limits::default() };
     check("3 trailers", b"0\r\nA:\r\nA:\r\nA:\r\n\r\n", b"", Ok(true), &limits);
@@ -234,7 +234,7 @@ fn trailers_have_the_limits_of_header_fields() {
 
 /// `Limits::headers` counts lines with their CRLFs, and says that trailers count the same.
 #[test]
-fn trailers_count_with_their_crlfs_as_header_fields_do() {
+fn trailer_lines_count_with_their_crlfs_as_header_lines_do() {
     let limits = Limits { headers: 12, ..Limits::default() };
     check("12 bytes in one line", b"0\r\nName: 7890\r\n\r\n", b"", Ok(true), &limits);
     check("12 bytes in two lines", b"0\r\nName:6\r\nA:\r\n\r\n", b"", Ok(true), &limits);
@@ -243,7 +243,7 @@ fn trailers_count_with_their_crlfs_as_header_fields_do() {
 }
 
 #[test]
-fn memory_follows_the_bytes_that_came_and_not_the_size() {
+fn memory_grows_with_the_received_bytes_and_not_with_the_chunk_size() {
     let limits = Limits { body: usize::MAX, ..Limits::default() };
     for size in ["100000", "7fffffffffffffff", "ffffffffffffffff"] {
         let (mut chunked, mut body) = (Chunked::default(), Vec::new());
@@ -257,7 +257,7 @@ fn memory_follows_the_bytes_that_came_and_not_the_size() {
 }
 
 #[test]
-fn nothing_is_used_after_the_end() {
+fn no_bytes_are_consumed_after_the_end_of_the_body() {
     let (mut chunked, mut body) = (Chunked::default(), Vec::new());
     let limits = Limits::default();
     assert_eq!(chunked.decode(b"1\r\nx\r\n0\r\n\r\n5\r\n", &mut body, &limits), Ok(11));

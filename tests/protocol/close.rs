@@ -4,7 +4,7 @@ use crate::cuts::show;
 use sockling::websocket::{CloseCode, CloseError, CloseFrame, Violation};
 use sockling::Error;
 
-/// Payloads, and what they say; read and written.
+/// Payloads with their code and reason, which are parsed and written.
 const FRAMES: &[(&str, &[u8], CloseCode, &str)] = &[
     ("nothing (7.1.5)", b"", CloseCode::NO_STATUS, ""),
     ("a code alone", b"\x03\xe8", CloseCode::NORMAL, ""),
@@ -28,7 +28,7 @@ const FRAMES: &[(&str, &[u8], CloseCode, &str)] = &[
 ];
 
 #[test]
-fn a_payload_is_a_code_and_a_reason_both_ways() {
+fn a_close_payload_is_parsed_and_written_as_a_code_and_a_reason() {
     for (gloss, payload, code, reason) in FRAMES {
         let frame = CloseFrame { code: *code, reason: reason.to_string() };
         assert_eq!(CloseFrame::parse(payload), Ok(frame.clone()), "{}: {}", gloss, show(payload));
@@ -37,7 +37,7 @@ fn a_payload_is_a_code_and_a_reason_both_ways() {
 }
 
 #[test]
-fn a_payload_that_says_nothing_valid_is_refused() {
+fn an_invalid_close_payload_is_refused() {
     let rows: &[(&str, &[u8], CloseError)] = &[
         ("half a code", b"\x03", CloseError::Length),
         ("half a code of 0", b"\0", CloseError::Length),
@@ -64,7 +64,7 @@ fn a_payload_that_says_nothing_valid_is_refused() {
 }
 
 #[test]
-fn each_error_has_its_close_code() {
+fn each_close_error_maps_to_its_close_code() {
     let rows = [
         (CloseError::Length, CloseCode::PROTOCOL_ERROR),
         (CloseError::Code, CloseCode::PROTOCOL_ERROR),
@@ -77,7 +77,7 @@ fn each_error_has_its_close_code() {
 }
 
 #[test]
-fn of_all_codes_these_may_stand_in_a_frame() {
+fn only_the_codes_of_the_rfc_may_appear_in_a_frame() {
     for code in 0..=u16::MAX {
         let sendable =
             [1000..=1003, 1007..=1014, 3000..=4999].iter().any(|some| some.contains(&code));
@@ -90,7 +90,7 @@ fn of_all_codes_these_may_stand_in_a_frame() {
 }
 
 #[test]
-fn a_code_is_shown_as_its_number_and_ordered_by_it() {
+fn a_close_code_is_displayed_and_ordered_as_its_number() {
     assert_eq!(CloseCode::NORMAL.to_string(), "1000");
     assert_eq!(CloseCode(4999).to_string(), "4999");
     assert!(CloseCode::NORMAL < CloseCode::GOING_AWAY);
@@ -99,7 +99,7 @@ fn a_code_is_shown_as_its_number_and_ordered_by_it() {
 }
 
 #[test]
-fn a_reason_is_cut_between_two_characters_after_123_bytes_at_most() {
+fn a_reason_is_cut_to_123_bytes_at_the_end_of_a_character() {
     // A control frame has 125 bytes, the code takes two (5.5).
     assert_eq!(CloseFrame::REASON, 123);
     let rows = [

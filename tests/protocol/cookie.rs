@@ -12,7 +12,7 @@ fn headers(lines: &[&[u8]]) -> Headers {
 
 type Pairs = &'static [(&'static [u8], &'static [u8])];
 
-/// The Cookie lines, and the pairs in them.
+/// Cookie fields, and the pairs in them.
 const LINES: &[(&str, &[&[u8]], Pairs)] = &[
     ("no line", &[], &[]),
     ("an empty line", &[b""], &[]),
@@ -45,7 +45,7 @@ const LINES: &[(&str, &[&[u8]], Pairs)] = &[
 ];
 
 #[test]
-fn cookie_lines_become_pairs_and_junk_is_skipped() {
+fn cookie_fields_become_pairs_and_malformed_pairs_are_skipped() {
     for (gloss, lines, pairs) in LINES {
         let headers = headers(lines);
         assert_eq!(cookies(&headers).collect::<Vec<_>>(), *pairs, "{}", gloss);
@@ -53,7 +53,7 @@ fn cookie_lines_become_pairs_and_junk_is_skipped() {
 }
 
 #[test]
-fn pairs_that_are_written_as_a_line_are_read_as_the_same_pairs() {
+fn pairs_written_as_a_cookie_field_are_read_back_unchanged() {
     for (gloss, _, pairs) in LINES {
         let line = pairs.iter().map(|(name, value)| [*name, b"=", value].concat());
         let line = line.collect::<Vec<_>>().join(&b"; "[..]);
@@ -62,12 +62,12 @@ fn pairs_that_are_written_as_a_line_are_read_as_the_same_pairs() {
 }
 
 #[test]
-fn so_many_pairs_are_looked_at_and_no_more() {
+fn pairs_beyond_the_limit_are_ignored() {
     let line = |pairs: usize| (0..pairs).map(|pair| format!("n{}=v;", pair)).collect::<String>();
     let count = |lines: &[&[u8]]| cookies(&headers(lines)).count();
     assert_eq!(count(&[line(COOKIE_PAIRS).as_bytes()]), COOKIE_PAIRS);
     assert_eq!(count(&[line(COOKIE_PAIRS + 1).as_bytes()]), COOKIE_PAIRS);
-    // Over all lines, and with what is skipped.
+    // The pairs of all fields count, even those that are skipped.
     assert_eq!(count(&[&b"a=1"[..]; COOKIE_PAIRS + 1]), COOKIE_PAIRS);
     let junk = ";".repeat(COOKIE_PAIRS - 1);
     assert_eq!(count(&[(junk.clone() + "a=1").as_bytes()]), 1);
@@ -75,7 +75,7 @@ fn so_many_pairs_are_looked_at_and_no_more() {
 }
 
 #[test]
-fn a_value_may_have_as_many_bytes_as_the_limit_or_is_skipped() {
+fn a_value_longer_than_the_limit_is_skipped() {
     let (most, more) = ("v".repeat(COOKIE_VALUE), "v".repeat(COOKIE_VALUE + 1));
     let line = format!("a={}; b={}; c=1", most, more);
     let headers = headers(&[line.as_bytes()]);
@@ -84,7 +84,7 @@ fn a_value_may_have_as_many_bytes_as_the_limit_or_is_skipped() {
 }
 
 #[test]
-fn a_request_gives_the_first_cookie_of_a_name_as_text() {
+fn a_request_returns_the_first_cookie_with_a_name_as_text() {
     let request =
         Request::get("/").with_header("Cookie", "a=1; b=; a=2").with_header("cookie", "c=3");
     assert_eq!(request.cookie("a"), Some("1"));

@@ -1,13 +1,13 @@
 //! The ways in which a network may cut the bytes of a row.
 
-/// Rows up to this length are cut in two at every place, longer ones only near their ends.
+/// Rows up to this length are cut in two at every offset, longer ones only near their ends.
 const SHORT: usize = 600;
 
-/// Bytes at either end of a long row that are looked at closely; a frame header has 14 at most.
+/// The bytes at either end of a long row with a cut at every offset; a frame header has at most 14.
 const END: usize = 20;
 
-/// Returns the bytes whole, one by one, in threes, and in two at every place, with an empty piece
-/// first or last among them.
+/// Returns the bytes whole, one by one, in threes, and cut in two at every offset, the first and
+/// the last included.
 pub fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut ways = vec![vec![bytes], bytes.chunks(1).collect(), bytes.chunks(3).collect()];
     for place in 0..=bytes.len() {
@@ -19,7 +19,7 @@ pub fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     ways
 }
 
-/// Returns the bytes as text, to name a row in a failure.
+/// Returns the bytes as text for the message of a failure.
 pub fn show(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(200)];
     format!("b\"{}\" ({} bytes)", shown.escape_ascii(), bytes.len())

@@ -1,4 +1,4 @@
-//! Envelopes between processes, byte by byte, and the channels that they belong on.
+//! Envelopes between processes, byte by byte, and the channels that they belong to.
 
 use crate::cuts::show;
 use sockling::limits::ENVELOPE;
@@ -9,7 +9,7 @@ const NODE: Bits = Bits(*b"nodenodenodenode");
 const GUEST: SessionName = SessionName::Guest(Bits(*b"guestguestguest!"));
 const LOGIN: Bits = Bits(*b"loginloginlogin!");
 
-/// Envelopes, the channel that each belongs on, and what it says; read and written.
+/// Envelopes with their channel and their meaning, which are parsed and written.
 #[rustfmt::skip]
 const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
     ("text to a guest",
@@ -63,7 +63,7 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
 ];
 
 #[test]
-fn bytes_are_an_envelope_both_ways_and_have_one_channel() {
+fn an_envelope_is_parsed_and_written_and_belongs_to_one_channel() {
     for (gloss, bytes, channel, target, content) in ENVELOPES {
         let envelope = Envelope { node: NODE, target: *target, content: *content };
         assert_eq!(Envelope::parse(bytes), Ok(envelope.clone()), "{}: {}", gloss, show(bytes));
@@ -73,7 +73,7 @@ fn bytes_are_an_envelope_both_ways_and_have_one_channel() {
 }
 
 #[test]
-fn half_an_envelope_is_none_and_neither_is_more_than_one() {
+fn a_truncated_or_overlong_envelope_is_refused() {
     for (gloss, bytes, ..) in ENVELOPES {
         for end in 0..bytes.len() {
             let cut = &bytes[..end];
@@ -99,7 +99,7 @@ fn half_an_envelope_is_none_and_neither_is_more_than_one() {
 }
 
 #[test]
-fn what_says_nothing_valid_is_refused() {
+fn an_invalid_envelope_is_refused() {
     use EnvelopeError::{Close, Kind, Length, Text, Version};
     #[rustfmt::skip]
     let rows: &[(&str, &[u8], EnvelopeError)] = &[
@@ -138,7 +138,7 @@ fn what_says_nothing_valid_is_refused() {
 }
 
 #[test]
-fn an_envelope_has_a_largest_size_both_ways() {
+fn an_envelope_larger_than_the_limit_is_neither_written_nor_parsed() {
     let head = b"\x01\x02\x02\0nodenodenodenode\0\0\0\0".len();
     let everybody = Target::Everybody { except: None };
     let written = |bytes: &[u8]| {
@@ -164,7 +164,7 @@ fn an_envelope_has_a_largest_size_both_ways() {
 }
 
 #[test]
-fn a_message_is_content_and_bits_are_not_shown() {
+fn a_message_becomes_content_and_debug_shows_no_session_bits() {
     let (text, bytes) = (Message::from("hey"), Message::from(&b"\0"[..]));
     assert_eq!(Content::from(&text), Content::Text("hey"));
     assert_eq!(Content::from(&bytes), Content::Binary(b"\0"));

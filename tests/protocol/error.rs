@@ -1,4 +1,4 @@
-//! The table from an error to what a peer is told.
+//! The status and the close code that a client receives for each error.
 
 use crate::{chunked, head, message};
 use sockling::http::ResponseError;
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io;
 
 #[test]
-fn a_fault_of_the_client_has_its_own_status() {
+fn each_error_of_a_client_maps_to_its_status() {
     for (error, status) in head::STATUSES {
         assert_eq!(Error::from(*error).status(), *status, "{}", error);
     }
@@ -20,14 +20,14 @@ fn a_fault_of_the_client_has_its_own_status() {
 }
 
 #[test]
-fn a_fault_of_the_client_has_its_own_close_code() {
+fn each_error_of_a_client_maps_to_its_close_code() {
     for (violation, code) in message::CLOSE_CODES {
         assert_eq!(Error::from(*violation).close_code(), CloseCode(*code), "{}", violation);
     }
 }
 
 #[test]
-fn all_other_errors_are_the_servers_own() {
+fn all_other_errors_map_to_500_and_1011() {
     let errors = [
         Error::from(CloseError::Code),
         Error::from(ResponseError::Status(0)),
@@ -43,20 +43,20 @@ fn all_other_errors_are_the_servers_own() {
     for error in errors {
         assert_eq!((error.status(), error.close_code()), (500, CloseCode(1011)), "{}", error);
     }
-    // One kind of client is not told in the other's way.
+    // An error of one protocol has no code of its own in the other.
     assert_eq!(Error::from(Violation::TooBig).status(), 500);
     assert_eq!(Error::from(Refusal::Key).close_code(), CloseCode(1011));
 }
 
 #[test]
-fn each_fault_has_a_text_of_its_own() {
+fn each_error_has_a_distinct_text_of_one_short_line() {
     let heads = head::STATUSES.iter().map(|(error, _)| error.to_string());
     let chunks = chunked::STATUSES.iter().map(|(error, _)| error.to_string());
     let violations = message::CLOSE_CODES.iter().map(|(violation, _)| violation.to_string());
     let texts: Vec<String> = heads.chain(chunks).chain(violations).collect();
     assert_eq!(texts.iter().collect::<HashSet<_>>().len(), texts.len());
     for text in texts {
-        // It becomes the reason of a Close frame, and a line of a log.
+        // It becomes the reason of a Close frame and part of a log line.
         assert!(!text.is_empty() && text.len() <= 123 && !text.contains('\n'), "{:?}", text);
     }
 }

@@ -14,7 +14,7 @@ const fn header(
     FrameHeader { fin, opcode, masking_key, length }
 }
 
-/// Asserts that these bytes, and no fewer, are this header or this error, whatever follows.
+/// Asserts that these bytes, and no fewer, give this header or error, whatever follows them.
 fn check(gloss: &str, bytes: &[u8], expected: Result<FrameHeader, FrameError>) {
     for length in 0..bytes.len() {
         assert_eq!(FrameHeader::parse(&bytes[..length]), Ok(None), "{}: {}", gloss, show(bytes));
@@ -26,7 +26,7 @@ fn check(gloss: &str, bytes: &[u8], expected: Result<FrameHeader, FrameError>) {
     }
 }
 
-/// Headers as they are read and written.
+/// Headers, which are parsed and written.
 const HEADERS: &[(&str, &[u8], FrameHeader)] = &[
     // The headers of the examples in 5.7.
     ("an unmasked text", b"\x81\x05", header(true, OpCode::Text, None, 5)),
@@ -84,17 +84,17 @@ const HEADERS: &[(&str, &[u8], FrameHeader)] = &[
 ];
 
 #[test]
-fn a_header_is_read_at_its_last_byte_and_written_as_it_was() {
+fn a_frame_header_is_parsed_at_its_last_byte_and_written_back_unchanged() {
     for (gloss, bytes, header) in HEADERS {
         check(gloss, bytes, Ok(*header));
-        // What was in the buffer stays.
+        // The content of the buffer stays.
         let mut written = b"before".to_vec();
         header.write(&mut written);
         assert_eq!(written, [b"before", *bytes].concat(), "{}", gloss);
     }
 }
 
-/// Each ends with the byte that decides.
+/// Bytes that end with the one that causes the error.
 const REFUSED: &[(&str, &[u8], FrameError)] = &[
     ("RSV1", b"\xc1", FrameError::ReservedBits),
     ("RSV2", b"\xa1", FrameError::ReservedBits),
@@ -127,7 +127,7 @@ const REFUSED: &[(&str, &[u8], FrameError)] = &[
 ];
 
 #[test]
-fn what_is_no_header_is_refused_at_the_byte_that_makes_it_so() {
+fn an_invalid_frame_header_is_refused_at_its_first_invalid_byte() {
     for (gloss, bytes, error) in REFUSED {
         check(gloss, bytes, Err(*error));
         assert_eq!(Violation::Frame(*error).close_code().0, 1002, "{}", gloss);
@@ -135,7 +135,7 @@ fn what_is_no_header_is_refused_at_the_byte_that_makes_it_so() {
 }
 
 #[test]
-fn each_error_has_a_row_that_provokes_it() {
+fn each_frame_error_has_a_row_that_causes_it() {
     let all = [
         FrameError::ReservedBits,
         FrameError::Opcode,
@@ -151,7 +151,7 @@ fn each_error_has_a_row_that_provokes_it() {
 }
 
 #[test]
-fn of_all_first_bytes_nine_begin_a_frame() {
+fn only_nine_first_bytes_begin_a_valid_frame() {
     let known = [0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a];
     for first in 0..=255u8 {
         let expected = match first {
@@ -165,7 +165,7 @@ fn of_all_first_bytes_nine_begin_a_frame() {
 }
 
 #[test]
-fn the_four_bits_of_an_opcode_say_whether_it_is_control() {
+fn the_top_bit_of_an_opcode_marks_control_frames() {
     let rows = [
         (OpCode::Continuation, 0, false),
         (OpCode::Text, 1, false),
@@ -181,8 +181,8 @@ fn the_four_bits_of_an_opcode_say_whether_it_is_control() {
 }
 
 #[test]
-fn a_length_has_one_form() {
-    // All of 16 bits, in their own form and in that of 64 bits.
+fn a_length_is_accepted_only_in_its_shortest_form() {
+    // All lengths of 16 bits, in the 16-bit and in the 64-bit form.
     for length in 0..=u16::MAX {
         let [high, low] = length.to_be_bytes();
         let medium = FrameHeader::parse(&[0x82, 126, high, low]);
@@ -198,7 +198,7 @@ fn a_length_has_one_form() {
 }
 
 #[test]
-fn a_mask_turns_each_byte_by_the_byte_of_the_key_at_its_place() {
+fn masking_xors_each_byte_with_its_byte_of_the_key() {
     // RFC 6455, 5.3: byte i XOR key[i MOD 4]; here all lengths around the words of 8.
     let key = [0x37, 0xfa, 0x21, 0x3d];
     let clear: Vec<u8> = (0..70).map(|byte: u8| byte.wrapping_mul(37)).collect();
@@ -213,7 +213,7 @@ fn a_mask_turns_each_byte_by_the_byte_of_the_key_at_its_place() {
 }
 
 #[test]
-fn the_masked_hello_of_the_rfc_is_hello_both_ways() {
+fn the_rfcs_masked_hello_unmasks_and_masks_again() {
     let mut bytes = *b"\x7f\x9f\x4d\x51\x58";
     apply_mask(&mut bytes, [0x37, 0xfa, 0x21, 0x3d]);
     assert_eq!(&bytes, b"Hello");

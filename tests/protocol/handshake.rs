@@ -1,7 +1,8 @@
-//! The opening handshake (RFC 6455, 1.3, 4.1 and 4.2), as a controller answers a request that no
-//! client sent: with the 101, or with the refusal.
+//! The opening handshake (RFC 6455, 1.3, 4.1, and 4.2): a controller answers a request that the
+//! test built, with the 101 or with a refusal.
 //!
-//! Such a request is always HTTP/1.1 and never announces a body, so two refusals are not here.
+//! A request that is built is always HTTP/1.1 and never has a body, so two refusals are missing
+//! here.
 
 use sockling::controller::{Controller, WebsocketController};
 use sockling::http::{Request, Response};
@@ -11,7 +12,7 @@ use sockling::{Error, SessionId};
 /// The key of RFC 6455, 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Speaks these subprotocols, and is told nothing: there is no connection.
+/// Supports these subprotocols. Its handlers never run, because there is no connection.
 #[derive(Default)]
 struct Deaf(Vec<&'static str>);
 
@@ -41,8 +42,8 @@ impl Controller for Deaf {
 
 type Fields = &'static [(&'static str, &'static str)];
 
-/// Returns the fields of a valid handshake, those of `changed` in the place of theirs. A field
-/// that is to be missing has the value `-`.
+/// Returns the fields of a valid handshake, replaced by those in `changed`. The value `-` removes a
+/// field.
 fn fields(changed: Fields) -> Vec<(&'static str, &'static str)> {
     let valid = [
         ("Upgrade", "websocket"),
@@ -64,7 +65,7 @@ fn answer(controller: &Deaf, request: &Request) -> Response {
     Controller::handle(controller, request).unwrap()
 }
 
-/// Asserts that the answer is the 101, or this refusal with what it must say.
+/// Asserts that the answer is the 101, or this refusal with the fields that it requires.
 fn assert_answer(gloss: &str, answer: &Response, refusal: Option<Refusal>) {
     let headers = answer.headers();
     match refusal {
@@ -90,14 +91,14 @@ fn assert_answer(gloss: &str, answer: &Response, refusal: Option<Refusal>) {
 }
 
 #[test]
-fn the_accept_value_of_a_key_is_that_of_the_rfc() {
+fn the_accept_value_of_the_rfcs_key_is_the_rfcs() {
     assert_eq!(accept_key(KEY), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    // The key is text: it is hashed as it came, not decoded.
+    // The key is hashed as text, without decoding it.
     assert_eq!(accept_key("x3JJHMbDL1EzLkh9GBhXDw=="), "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
     assert_eq!(accept_key(""), "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w=");
 }
 
-/// The fields that are not as in a valid handshake, and the refusal.
+/// The fields that differ from a valid handshake, and the refusal.
 const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("as it must be", &[], None),
     // Upgrade and Connection, in any case and any list (4.2.1, items 3 and 4).
@@ -152,12 +153,12 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("a list of keys", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==,")], Some(Refusal::Key)),
     // Extensions are offered in vain (9.1).
     ("an extension", &[("Sec-WebSocket-Extensions", "permessage-deflate")], None),
-    // What is not asked for is not looked at.
+    // Other fields are ignored.
     ("other fields", &[("User-Agent", "x"), ("Pragma", "no-cache")], None),
 ];
 
 #[test]
-fn a_handshake_is_opened_or_refused_for_its_reason() {
+fn a_handshake_is_accepted_or_refused_for_the_right_reason() {
     for (gloss, changed, refusal) in OPENINGS {
         let request = with_fields(Request::get("/ws"), changed);
         assert_answer(gloss, &answer(&Deaf::default(), &request), *refusal);
@@ -179,7 +180,7 @@ fn the_101_has_the_accept_value_of_its_key() {
 }
 
 #[test]
-fn a_websocket_is_opened_with_get() {
+fn opening_a_websocket_requires_get() {
     let request = with_fields(Request::post("/ws", ""), &[]);
     assert_answer("POST", &answer(&Deaf::default(), &request), Some(Refusal::Method));
     // And that before all else.
@@ -187,7 +188,7 @@ fn a_websocket_is_opened_with_get() {
     assert_answer("POST", &answer(&Deaf::default(), &request), Some(Refusal::Method));
 }
 
-/// From worst to best: each row lacks the first fault of the row before.
+/// From worst to best: each row lacks the first error of the previous row.
 const FAULTS: &[(&str, Fields, Refusal)] = &[
     (
         "all are wrong",
@@ -224,7 +225,7 @@ const FAULTS: &[(&str, Fields, Refusal)] = &[
 ];
 
 #[test]
-fn of_many_faults_the_first_in_the_order_of_the_checks_counts() {
+fn of_several_errors_in_a_handshake_the_first_one_checked_is_reported() {
     for (gloss, changed, refusal) in FAULTS {
         let request = with_fields(Request::get("/ws"), changed);
         assert_answer(gloss, &answer(&Deaf::default(), &request), Some(*refusal));
@@ -233,7 +234,7 @@ fn of_many_faults_the_first_in_the_order_of_the_checks_counts() {
 
 type Choice = Result<Option<&'static str>, Refusal>;
 
-/// What the server speaks, what the client offers, and what is chosen.
+/// The subprotocols of the server, those that the client offers, and the selected one.
 const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
     ("nobody speaks any", &[], &[], Ok(None)),
     ("the client offers none", &["chat"], &[], Ok(None)),
@@ -300,7 +301,7 @@ const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
 ];
 
 #[test]
-fn the_first_of_the_servers_subprotocols_that_is_offered_is_chosen() {
+fn the_servers_most_preferred_offered_subprotocol_is_selected() {
     for (gloss, spoken, offered, expected) in PROTOCOLS {
         let request = with_fields(Request::get("/ws"), offered);
         let answer = answer(&Deaf(spoken.to_vec()), &request);
@@ -311,8 +312,8 @@ fn the_first_of_the_servers_subprotocols_that_is_offered_is_chosen() {
     }
 }
 
-/// What was asked for, the origins of the page, and whether it may connect (10.2). A request that
-/// no client sent has `Host: localhost`, which an absolute target beats.
+/// The request target, the Origin fields, and whether the page may connect (10.2). A request that
+/// is built has `Host: localhost`, which the authority of a target in absolute-form replaces.
 const ORIGINS: &[(&str, &str, Fields, bool)] = &[
     ("no browser", "/ws", &[], true),
     ("the same host", "/ws", &[("Origin", "http://localhost")], true),
@@ -354,7 +355,7 @@ const ORIGINS: &[(&str, &str, Fields, bool)] = &[
 ];
 
 #[test]
-fn a_page_may_connect_to_the_server_that_it_came_from_and_to_no_other() {
+fn a_page_may_open_a_websocket_only_to_its_own_origin() {
     for (gloss, target, origins, allowed) in ORIGINS {
         let request = with_fields(Request::get(target), origins);
         assert_eq!(request.path(), "/ws", "{}", gloss);
@@ -386,7 +387,7 @@ fn the_101_gives_a_guest_its_cookie() {
 }
 
 #[test]
-fn each_refusal_has_its_status() {
+fn each_refusal_maps_to_its_status() {
     let rows = [
         (Refusal::Method, 405),
         (Refusal::Http10, 400),

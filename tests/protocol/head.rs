@@ -4,11 +4,11 @@ use crate::cuts::show;
 use sockling::http::{BodyLength, Head, HeadError, Method};
 use sockling::limits::{Limits, LEADING_CRLFS};
 
-/// What a client may send after the bytes that were judged.
+/// Bytes that a client may send after the head.
 const TAILS: [&[u8]; 5] = [b"\0", b"\n", b"\r\n\r\n", b" x: y\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"];
 
-/// Returns what is said of these bytes. Asserts that it is said at the last of them and not
-/// before, and that it is the same whatever follows: so it does not depend on how they arrive.
+/// Parses the bytes. Asserts that the result comes at the last of them and not before, and is the
+/// same whatever follows; so it does not depend on how they arrive.
 pub fn verdict(bytes: &[u8], limits: &Limits) -> Result<Head, HeadError> {
     for length in 0..bytes.len() {
         let early = Head::parse(&bytes[..length], limits);
@@ -26,7 +26,7 @@ pub fn verdict(bytes: &[u8], limits: &Limits) -> Result<Head, HeadError> {
     })
 }
 
-fn judge(bytes: &[u8]) -> Result<Head, HeadError> {
+fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
     verdict(bytes, &Limits::default())
 }
 
@@ -111,10 +111,10 @@ const TAKEN: &[Taken] = &[
 ];
 
 #[test]
-fn a_head_is_taken_apart_at_its_last_byte() {
+fn a_head_is_parsed_at_its_last_byte() {
     for want in TAKEN {
         let head =
-            judge(want.bytes).unwrap_or_else(|error| panic!("{}: {}", show(want.bytes), error));
+            parse(want.bytes).unwrap_or_else(|error| panic!("{}: {}", show(want.bytes), error));
         let target = (head.path.as_str(), head.query.as_str());
         let got = (head.method, target, head.http11, head.body);
         assert_eq!(got, (want.method, want.target, want.http11, want.body), "{}", show(want.bytes));
@@ -122,7 +122,7 @@ fn a_head_is_taken_apart_at_its_last_byte() {
     }
 }
 
-/// Each ends with the byte that decides.
+/// Bytes that end with the one that causes the error.
 const REFUSED: &[(&str, &[u8], HeadError)] = &[
     // Only CRLF ends a line (2.2).
     ("a bare LF ends the request line", b"GET / HTTP/1.1\n", HeadError::LineEnd),
@@ -230,13 +230,13 @@ const REFUSED: &[(&str, &[u8], HeadError)] = &[
 ];
 
 #[test]
-fn what_is_no_head_is_refused_at_the_byte_that_makes_it_so() {
+fn an_invalid_head_is_refused_at_its_first_invalid_byte() {
     for (gloss, bytes, error) in REFUSED {
-        assert_eq!(judge(bytes).err(), Some(*error), "{}: {}", gloss, show(bytes));
+        assert_eq!(parse(bytes).err(), Some(*error), "{}: {}", gloss, show(bytes));
     }
 }
 
-/// All errors, with what the client is told.
+/// All errors with their statuses.
 pub const STATUSES: &[(HeadError, u16)] = &[
     (HeadError::LineEnd, 400),
     (HeadError::Control, 400),
@@ -255,8 +255,8 @@ pub const STATUSES: &[(HeadError, u16)] = &[
 ];
 
 #[test]
-fn each_error_has_its_status_and_a_row_that_provokes_it() {
-    // Those two are about limits, which have tests of their own.
+fn each_error_maps_to_its_status_and_has_a_row_that_causes_it() {
+    // Those two concern limits, which have tests of their own.
     let elsewhere = [HeadError::TargetTooLong, HeadError::TooLarge];
     for (error, status) in STATUSES {
         assert_eq!(error.status(), *status, "{}", error);
@@ -265,7 +265,7 @@ fn each_error_has_its_status_and_a_row_that_provokes_it() {
     }
 }
 
-/// Bytes before which any byte may come.
+/// Heads that any byte may follow.
 const PLACES: [&[u8]; 7] = [
     b"",
     b"\r\n",
@@ -277,7 +277,7 @@ const PLACES: [&[u8]; 7] = [
 ];
 
 #[test]
-fn a_control_byte_is_refused_where_it_stands() {
+fn a_control_character_is_refused_at_its_own_byte() {
     for before in PLACES {
         for byte in 0..=255 {
             let bytes = [before, &[byte]].concat();
@@ -291,24 +291,24 @@ fn a_control_byte_is_refused_where_it_stands() {
             if byte == b'\r' {
                 for after in (0..=255).filter(|after| *after != b'\n') {
                     let bytes = [&bytes[..], &[after]].concat();
-                    assert_eq!(judge(&bytes).err(), Some(HeadError::LineEnd), "{}", show(&bytes));
+                    assert_eq!(parse(&bytes).err(), Some(HeadError::LineEnd), "{}", show(&bytes));
                 }
             }
         }
     }
 }
 
-/// What a token is made of (RFC 9110, 5.6.2).
+/// The characters of a token (RFC 9110, 5.6.2).
 const TCHAR: &[u8] = b"!#$%&'*+-.^_`|~0123456789\
       abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 #[test]
-fn methods_and_names_are_tokens_byte_by_byte() {
+fn methods_and_field_names_accept_exactly_the_bytes_of_tokens() {
     for byte in (0x20..=255).filter(|byte| *byte != 0x7f) {
         let method = [b"X", &[byte][..], b"X / HTTP/1.1\r\n"].concat();
         let token = TCHAR.contains(&byte);
         let error = if token { HeadError::Method } else { HeadError::RequestLine };
-        assert_eq!(judge(&method).err(), Some(error), "{}", show(&method));
+        assert_eq!(parse(&method).err(), Some(error), "{}", show(&method));
 
         let field = [b"GET / HTTP/1.0\r\nX", &[byte][..], b"X: y\r\n\r\n"].concat();
         match Head::parse(&field, &Limits::default()) {
@@ -327,14 +327,14 @@ fn methods_and_names_are_tokens_byte_by_byte() {
 }
 
 #[test]
-fn a_value_keeps_every_byte_that_it_may_have() {
+fn a_field_value_keeps_every_permitted_byte() {
     let value: Vec<u8> = (0x21..=255).filter(|byte| *byte != 0x7f).chain(*b" \t.").collect();
     let bytes = [b"GET / HTTP/1.0\r\nX: \t", &value[..], b" \t \r\n\r\n"].concat();
-    assert_eq!(judge(&bytes).unwrap().headers.get("x"), Some(&value[..]));
+    assert_eq!(parse(&bytes).unwrap().headers.get("x"), Some(&value[..]));
 }
 
 #[test]
-fn the_served_methods_are_these_seven() {
+fn exactly_seven_methods_are_supported() {
     let served = [
         ("GET", Method::Get),
         ("HEAD", Method::Head),
@@ -347,11 +347,11 @@ fn the_served_methods_are_these_seven() {
     for (token, method) in served {
         assert_eq!(method.as_str(), token);
         let bytes = format!("{} / HTTP/1.0\r\n\r\n", token);
-        assert_eq!(judge(bytes.as_bytes()).unwrap().method, method);
+        assert_eq!(parse(bytes.as_bytes()).unwrap().method, method);
     }
     for length in [1, 7, 8, 300] {
         let bytes = format!("{} / HTTP/1.1\r\n", "M".repeat(length));
-        assert_eq!(judge(bytes.as_bytes()).err(), Some(HeadError::Method), "{} bytes", length);
+        assert_eq!(parse(bytes.as_bytes()).err(), Some(HeadError::Method), "{} bytes", length);
     }
 }
 
@@ -448,10 +448,10 @@ const LENGTHS: &[(&str, &[u8], Result<BodyLength, HeadError>)] = &[
 ];
 
 #[test]
-fn the_body_has_one_length_or_the_head_is_refused() {
+fn a_head_that_leaves_the_bodys_length_ambiguous_is_refused() {
     for (gloss, lines, expected) in LENGTHS {
         let bytes = [b"POST / HTTP/1.1\r\nHost: h\r\n", *lines, b"\r\n"].concat();
-        assert_eq!(judge(&bytes).map(|head| head.body), *expected, "{}: {}", gloss, show(&bytes));
+        assert_eq!(parse(&bytes).map(|head| head.body), *expected, "{}: {}", gloss, show(&bytes));
     }
 }
 
@@ -463,12 +463,12 @@ fn http10_has_no_transfer_codings() {
             Ok(BodyLength::Chunked) | Err(HeadError::Coding) => Err(HeadError::TransferEncoding),
             same => *same,
         };
-        assert_eq!(judge(&bytes).map(|head| head.body), expected, "{}: {}", gloss, show(&bytes));
+        assert_eq!(parse(&bytes).map(|head| head.body), expected, "{}: {}", gloss, show(&bytes));
     }
 }
 
 #[test]
-fn a_connection_is_kept_unless_the_client_says_close() {
+fn a_connection_persists_unless_the_client_sends_close() {
     // RFC 9112, 9.3. The lines follow the request line of HTTP/1.1.
     let rows: &[(&str, &str, bool)] = &[
         ("nothing said", "", true),
@@ -485,18 +485,18 @@ fn a_connection_is_kept_unless_the_client_says_close() {
     ];
     for (gloss, lines, kept) in rows {
         let head = |version| {
-            judge(format!("GET / {}\r\nHost: h\r\n{}\r\n", version, lines).as_bytes()).unwrap()
+            parse(format!("GET / {}\r\nHost: h\r\n{}\r\n", version, lines).as_bytes()).unwrap()
         };
         assert_eq!(head("HTTP/1.1").keep_alive(), *kept, "{}", gloss);
         assert!(!head("HTTP/1.0").keep_alive(), "{}", gloss);
     }
-    let head = judge(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap();
+    let head = parse(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap();
     assert!(!head.keep_alive());
 }
 
 #[test]
-fn expect_is_heard_in_http11_only() {
-    // RFC 9110, 10.1.1: what HTTP/1.0 expects is ignored, known or not.
+fn expect_is_ignored_in_http10() {
+    // RFC 9110, 10.1.1: in HTTP/1.0 any expectation is ignored.
     let rows: &[(&str, &str, Result<bool, HeadError>)] = &[
         ("nothing", "", Ok(false)),
         ("the one that is known", "Expect: 100-continue\r\n", Ok(true)),
@@ -508,7 +508,7 @@ fn expect_is_heard_in_http11_only() {
     for (gloss, lines, expected) in rows {
         let expects = |version| {
             let bytes = format!("POST / {}\r\nHost: h\r\n{}\r\n", version, lines);
-            judge(bytes.as_bytes()).map(|head| head.expects_continue())
+            parse(bytes.as_bytes()).map(|head| head.expects_continue())
         };
         assert_eq!(expects("HTTP/1.1"), *expected, "{}", gloss);
         assert_eq!(expects("HTTP/1.0"), Ok(false), "{}", gloss);
@@ -516,7 +516,7 @@ fn expect_is_heard_in_http11_only() {
 }
 
 #[test]
-fn of_two_faults_the_first_byte_to_show_one_counts() {
+fn of_two_errors_in_a_head_the_earlier_byte_decides() {
     let rows: &[(&str, &[u8], HeadError)] = &[
         ("the method is read before the target", b"BREW nowhere HTTP/1.1\r\n", HeadError::Method),
         ("the version before the method", b"BREW / HTTP/2.0\r\n", HeadError::Version),
@@ -530,12 +530,12 @@ fn of_two_faults_the_first_byte_to_show_one_counts() {
         ),
     ];
     for (gloss, bytes, error) in rows {
-        assert_eq!(judge(bytes).err(), Some(*error), "{}: {}", gloss, show(bytes));
+        assert_eq!(parse(bytes).err(), Some(*error), "{}: {}", gloss, show(bytes));
     }
 }
 
 #[test]
-fn a_request_line_may_have_as_many_bytes_as_the_limit_and_no_more() {
+fn a_request_line_longer_than_the_limit_is_refused() {
     let limits = Limits { request_line: 16, ..Limits::default() };
     let rows: &[(&str, &[u8], Option<HeadError>)] = &[
         ("16 bytes", b"GET /78 HTTP/1.0\r\n\r\n", None),
@@ -551,7 +551,7 @@ fn a_request_line_may_have_as_many_bytes_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn a_header_section_may_have_as_many_bytes_as_the_limit_and_no_more() {
+fn a_header_section_larger_than_the_limit_is_refused() {
     let limits = Limits { headers: 12, ..Limits::default() };
     let rows: &[(&str, &[u8], Option<HeadError>)] = &[
         ("12 bytes in one line", b"Host: 7890\r\n\r\n", None),
@@ -568,7 +568,7 @@ fn a_header_section_may_have_as_many_bytes_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn a_head_may_have_as_many_fields_as_the_limit_and_no_more() {
+fn a_head_of_more_fields_than_the_limit_is_refused() {
     let limits = Limits { header_count: 3, ..Limits::default() };
     let three = b"GET / HTTP/1.1\r\nHost: h\r\nA:\r\nA:\r\n";
     assert_eq!(verdict(&[&three[..], b"\r\n"].concat(), &limits).unwrap().headers.len(), 3);
@@ -581,7 +581,7 @@ fn a_head_may_have_as_many_fields_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn the_limits_that_nobody_changed_hold_too() {
+fn the_default_limits_of_a_head_are_enforced() {
     let limits = Limits::default();
     let line = |target: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(target - 1));
     let with = |target: usize| Head::parse((line(target) + "Host: h\r\n\r\n").as_bytes(), &limits);
@@ -612,7 +612,7 @@ fn the_limits_that_nobody_changed_hold_too() {
 }
 
 #[test]
-fn bytes_after_the_head_are_left_alone() {
+fn bytes_after_the_head_are_not_consumed() {
     let bytes = b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n\xff\0\n";
     let limits = Limits::default();
     let (first, used) = Head::parse(bytes, &limits).unwrap().unwrap();

@@ -21,7 +21,7 @@ fn headers(fields: &[(&str, &[u8])]) -> Headers {
 
 type Field = (&'static str, &'static [u8]);
 
-/// A line without its CRLF, and the field that it is.
+/// A field line without its CRLF, and its field.
 const LINES: &[(&str, &[u8], Option<Field>)] = &[
     ("as it is written", b"Name: value", Some(("Name", b"value"))),
     ("no white space", b"Name:value", Some(("Name", b"value"))),
@@ -50,7 +50,7 @@ const LINES: &[(&str, &[u8], Option<Field>)] = &[
 ];
 
 #[test]
-fn a_line_is_a_name_a_colon_and_a_value() {
+fn a_field_line_is_a_name_a_colon_and_a_value() {
     for (gloss, line, expected) in LINES {
         let (expected, end) = match expected {
             // A line that is refused decides; after one that is taken the head goes on.
@@ -62,7 +62,7 @@ fn a_line_is_a_name_a_colon_and_a_value() {
 }
 
 #[test]
-fn a_line_that_is_written_as_a_field_is_read_as_the_same_field() {
+fn a_field_written_as_a_line_is_read_back_unchanged() {
     for (gloss, _, field) in LINES {
         if let Some((name, value)) = field {
             let line = [name.as_bytes(), b": ", value, b"\r\n\r\n"].concat();
@@ -72,7 +72,7 @@ fn a_line_that_is_written_as_a_field_is_read_as_the_same_field() {
 }
 
 #[test]
-fn a_name_is_found_in_any_case_and_values_keep_their_order() {
+fn names_match_in_any_case_and_values_keep_their_order() {
     let list = headers(&[("Via", b"one"), ("X", b"\xff"), ("VIA", b"two"), ("via", b"")]);
     assert_eq!((list.len(), list.is_empty()), (4, false));
     assert_eq!(list.get("vIA"), Some(&b"one"[..]));
@@ -89,7 +89,7 @@ fn a_name_is_found_in_any_case_and_values_keep_their_order() {
 }
 
 #[test]
-fn an_empty_list_has_nothing() {
+fn an_empty_list_has_no_fields() {
     let list = Headers::new();
     assert_eq!((list.len(), list.is_empty(), list.iter().count()), (0, true, 0));
     assert_eq!((list.get("a"), list.get_str("a"), list.has_token("a", "b")), (None, None, false));
@@ -97,7 +97,7 @@ fn an_empty_list_has_nothing() {
 }
 
 #[test]
-fn a_token_is_a_whole_member_of_a_list() {
+fn a_token_must_equal_a_whole_member_of_a_list() {
     // RFC 9110, 5.6.1. The values of one name, and whether `upgrade` is a member.
     let rows: &[(&str, &[&[u8]], bool)] = &[
         ("alone", &[b"upgrade"], true),

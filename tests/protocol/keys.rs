@@ -1,4 +1,4 @@
-//! HMAC-SHA1 (RFC 2104) with the test vectors of RFC 2202, 3, and the keys of sessions.
+//! HMAC-SHA1 (RFC 2104) with the test vectors of RFC 2202, section 3, and session keys.
 
 use sockling::http::hmac_sha1;
 use sockling::{Error, SessionId, SessionKeys};
@@ -8,7 +8,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn hmac_sha1_of_the_test_vectors_is_that_of_the_rfc() {
+fn hmac_sha1_matches_the_test_vectors_of_the_rfc() {
     let counted: Vec<u8> = (1..=25).collect();
     let rows: [(&str, &[u8], &[u8], &str); 7] = [
         ("case 1", &[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
@@ -45,8 +45,8 @@ fn hmac_sha1_of_the_test_vectors_is_that_of_the_rfc() {
 }
 
 #[test]
-fn a_key_is_hashed_when_it_is_longer_than_a_block_of_64_bytes() {
-    // Computed with another implementation; the key is so many times the letter k.
+fn a_key_longer_than_a_block_of_64_bytes_is_hashed_first() {
+    // Computed with another implementation; the key repeats the letter k.
     let rows = [
         (63, "b8bf0e297d91a1fd1a2c6bb62a2bed9a69cf70bd"),
         (64, "79ff55fa698f97a703bb0ad426871006ee745343"),
@@ -61,7 +61,7 @@ fn a_key_is_hashed_when_it_is_longer_than_a_block_of_64_bytes() {
 }
 
 #[test]
-fn a_key_has_20_bytes_at_least_and_there_is_one() {
+fn at_least_one_key_of_at_least_20_bytes_is_required() {
     let (short, long) = ([7; SessionKeys::SHORTEST - 1], [7; SessionKeys::SHORTEST]);
     assert_eq!(SessionKeys::SHORTEST, 20);
     assert!(SessionKeys::new([long]).is_ok());
@@ -72,7 +72,7 @@ fn a_key_has_20_bytes_at_least_and_there_is_one() {
 }
 
 #[test]
-fn the_first_key_signs_and_all_verify() {
+fn the_first_key_signs_and_all_keys_verify() {
     const OLD: &str = "the key of last year, which somebody may have read";
     const NEW: &str = "the key of this year, which nobody has";
     let id = SessionId::from(7);
@@ -87,7 +87,7 @@ fn the_first_key_signs_and_all_verify() {
 }
 
 #[test]
-fn random_keys_differ_and_clones_are_the_same() {
+fn random_keys_differ_and_their_clones_are_equal() {
     let (one, two) = (SessionKeys::random().unwrap(), SessionKeys::random().unwrap());
     let token = SessionId::from(7).to_token(&one);
     assert!(SessionId::from_token(&token, &one.clone()).is_ok());
@@ -95,7 +95,7 @@ fn random_keys_differ_and_clones_are_the_same() {
 }
 
 #[test]
-fn keys_are_never_shown() {
+fn debug_never_shows_keys() {
     let keys = SessionKeys::new(["a secret of 20 bytes", "another one of 20 bytes"]).unwrap();
     assert_eq!(format!("{:?}", keys), "SessionKeys(2 keys)");
 }

@@ -1,12 +1,12 @@
-//! The bounds that a server keeps when nobody says otherwise.
+//! The default limits.
 
 use sockling::limits::{Limits, Overflow};
 use std::time::Duration;
 
 #[test]
-fn the_defaults_are_those_of_the_documentation() {
+fn the_default_limits_are_those_in_the_documentation() {
     let seconds = Duration::from_secs;
-    // Every field is named, so a new one needs its line here.
+    // Every field is named, so that a new one needs a line here.
     let shipped = Limits {
         request_line: 8192,
         headers: 16_384,

@@ -1,9 +1,9 @@
-//! The codecs, from bytes to values and back, without a socket: a file for each codec file, whose
-//! tables are literal bytes with what they mean beside them.
+//! Tests of the codecs, from bytes to values and back, without a socket. There is one file for each
+//! codec, with tables of literal bytes and their meaning.
 //!
-//! A row of bytes that are refused ends with the byte that decides it: up to there nothing is
-//! wrong, and what follows changes nothing. So each row says when an error comes, and the same
-//! bytes must get the same answer however the network cuts them (see `cuts`).
+//! A row that must be refused ends with the byte that decides it: nothing before that byte is
+//! invalid, and nothing after it matters. So each row also shows when the error must come, and the
+//! result must be the same however the network cuts the bytes (see `cuts`).
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! Messages from frames (RFC 6455, 5.4, 5.5, 5.7 and 8.1). Text that is not UTF-8 is in `utf8`.
+//! Messages from frames (RFC 6455, 5.4, 5.5, 5.7, and 8.1). Invalid UTF-8 is in `utf8`.
 //!
-//! Most rows have a masking key of zeros, under which a payload is what it looks like.
+//! Most rows have a masking key of zeros, which leaves the payload readable.
 
 use crate::cuts::{cuts, show};
 use sockling::limits::Limits;
@@ -9,7 +9,7 @@ use sockling::websocket::{
     OpCode, Received, Violation,
 };
 
-/// What a client sent, in a table.
+/// A received message or control frame, as a constant.
 #[derive(Clone, Copy, Debug)]
 pub enum Got {
     Text(&'static str),
@@ -33,7 +33,7 @@ impl Got {
     }
 }
 
-/// How bytes end.
+/// The state after the last byte.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
     /// With a whole message or control frame.
@@ -44,19 +44,19 @@ pub enum End {
     Fault(Violation),
 }
 
-/// What becomes of a client's bytes.
+/// The result of reading a client's bytes.
 #[derive(Debug, PartialEq)]
 pub struct Heard {
-    /// What was received, each with the number of bytes that were used until then.
+    /// What was received, each with the number of bytes consumed until then.
     pub received: Vec<(usize, Received)>,
-    /// Bytes that had arrived when the fault showed, or no more came.
+    /// The bytes that had arrived when the violation was found, or when no more came.
     pub arrived: usize,
     pub end: End,
 }
 
-/// Hands the pieces to an assembler as a connection does: what was not used comes again, with what
-/// came since behind it.
-pub fn hear(pieces: &[&[u8]], limits: &Limits) -> Heard {
+/// Passes the pieces to an assembler as a connection does: bytes that were not consumed are passed
+/// again, followed by new ones.
+pub fn receive(pieces: &[&[u8]], limits: &Limits) -> Heard {
     let mut assembler = Assembler::default();
     let (mut unread, mut received) = (Vec::new(), Vec::new());
     let (mut arrived, mut used) = (0, 0);
@@ -83,20 +83,20 @@ pub fn hear(pieces: &[&[u8]], limits: &Limits) -> Heard {
     Heard { received, arrived, end: if whole { End::Whole } else { End::Inside } }
 }
 
-/// Asserts what these bytes are, that a fault shows at the last of them, and that it is all the
-/// same however they are cut and whatever follows.
+/// Asserts what these bytes give, that a violation is found at the last of them, and that the
+/// result is the same however they are cut and whatever follows.
 pub fn check(gloss: &str, bytes: &[u8], received: &[Received], end: End, limits: &Limits) {
-    let whole = hear(&[bytes], limits);
+    let whole = receive(&[bytes], limits);
     let events: Vec<_> = whole.received.iter().map(|(_, event)| event.clone()).collect();
     assert_eq!((&events[..], whole.end), (received, end), "{}: {}", gloss, show(bytes));
     for pieces in cuts(bytes) {
-        assert_eq!(hear(&pieces, limits), whole, "{}: {} as {:?}", gloss, show(bytes), pieces);
+        assert_eq!(receive(&pieces, limits), whole, "{}: {} as {:?}", gloss, show(bytes), pieces);
     }
     if let End::Fault(_) = end {
         for tail in [&b"\0"[..], b"\x89\x80\0\0\0\0", b"\x80\x80\0\0\0\0\xff\xff\xff\xff\xff\xff"] {
-            let more = hear(&[bytes, tail], limits);
+            let more = receive(&[bytes, tail], limits);
             assert_eq!((more.received, more.end), (whole.received.clone(), end), "{}", gloss);
-            let more = hear(&[&[bytes, tail].concat()], limits);
+            let more = receive(&[&[bytes, tail].concat()], limits);
             assert_eq!((more.received, more.end), (whole.received.clone(), end), "{}", gloss);
         }
     }
@@ -122,8 +122,8 @@ pub fn frame(fin: bool, opcode: OpCode, key: [u8; 4], payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// The examples of 5.7. Those without a mask are what a server sends; from a client they are a
-/// fault, at the end of the header.
+/// The examples of 5.7. The unmasked ones are what a server sends; from a client they are a
+/// violation, found at the end of the header.
 const EXAMPLES: &[Row] = &[
     (
         "a single-frame masked text message",
@@ -158,7 +158,7 @@ const EXAMPLES: &[Row] = &[
 ];
 
 #[test]
-fn the_examples_of_the_rfc_are_what_it_says() {
+fn the_examples_of_the_rfc_are_received_as_it_says() {
     check_all(EXAMPLES, &Limits::default());
     let key = [0x37, 0xfa, 0x21, 0x3d];
     let long = [(256, &b"\x82\xfe\x01\x00\x37\xfa\x21\x3d"[..])];
@@ -173,7 +173,7 @@ fn the_examples_of_the_rfc_are_what_it_says() {
 }
 
 #[test]
-fn the_unmasked_examples_of_the_rfc_have_the_same_payloads() {
+fn the_rfcs_unmasked_examples_have_the_payloads_it_says() {
     let rows: &[(&[u8], &[u8])] = &[
         (b"\x81\x05\x48\x65\x6c\x6c\x6f", b"Hello"),
         (b"\x01\x03\x48\x65\x6c", b"Hel"),
@@ -275,11 +275,11 @@ const TAKEN: &[Row] = &[
 ];
 
 #[test]
-fn frames_become_messages_and_control_frames_may_come_between() {
+fn fragments_become_messages_with_control_frames_between_them() {
     check_all(TAKEN, &Limits::default());
 }
 
-/// Each ends with the byte that decides.
+/// Bytes that end with the one that causes the violation.
 const REFUSED: &[Row] = &[
     // A client must mask every frame (5.1).
     ("no mask", b"\x82\x00", &[], End::Fault(Violation::Unmasked)),
@@ -316,7 +316,7 @@ const REFUSED: &[Row] = &[
         &[Got::Ping(b"")],
         INSIDE,
     ),
-    // Headers; their own table is in `frame`.
+    // Frame headers, which have a table of their own in `frame`.
     ("a reserved bit", b"\xc1", &[], End::Fault(Violation::Frame(FrameError::ReservedBits))),
     ("a reserved opcode", b"\x83", &[], End::Fault(Violation::Frame(FrameError::Opcode))),
     ("half a ping", b"\x09", &[], End::Fault(Violation::Frame(FrameError::ControlFragment))),
@@ -340,7 +340,8 @@ const REFUSED: &[Row] = &[
         &[Got::Ping(b"p")],
         End::Fault(Violation::Frame(FrameError::Opcode)),
     ),
-    // Close frames; their own table is in `close`. They are judged when they are whole.
+    // Close frames, which have a table of their own in `close`. They are checked when they are
+    // whole.
     ("half a code", b"\x88\x81\0\0\0\0\x03", &[], End::Fault(Violation::Close(CloseError::Length))),
     ("code 1005", b"\x88\x82\0\0\0\0\x03\xed", &[], End::Fault(Violation::Close(CloseError::Code))),
     (
@@ -355,7 +356,7 @@ const REFUSED: &[Row] = &[
         &[],
         End::Fault(Violation::Close(CloseError::Code)),
     ),
-    // Text (8.1); its own table is in `utf8`.
+    // Text (8.1), which has a table of its own in `utf8`.
     ("a text that is no UTF-8", b"\x81\x85\0\0\0\0a\xff", &[], End::Fault(Violation::NotUtf8)),
 ];
 
@@ -364,11 +365,11 @@ const CONTINUATION_FIRST: End = End::Fault(Violation::ContinuationFirst);
 const INSIDE: End = End::Fault(Violation::DataInsideFragments);
 
 #[test]
-fn what_no_client_may_send_is_refused_at_the_byte_that_makes_it_so() {
+fn an_invalid_frame_is_refused_at_its_first_invalid_byte() {
     check_all(REFUSED, &Limits::default());
 }
 
-/// All violations but those of a frame header, with what the client is told (7.4.1).
+/// All violations except those of a frame header, with their close codes (7.4.1).
 pub const CLOSE_CODES: &[(Violation, u16)] = &[
     (Violation::Unmasked, 1002),
     (Violation::ContinuationFirst, 1002),
@@ -388,8 +389,8 @@ pub const CLOSE_CODES: &[(Violation, u16)] = &[
 ];
 
 #[test]
-fn each_violation_has_its_close_code_and_a_row_that_provokes_it() {
-    // Those two are about limits, which have tests of their own.
+fn each_violation_maps_to_its_close_code_and_has_a_row_that_causes_it() {
+    // Those two concern limits, which have tests of their own.
     let elsewhere = [Violation::TooManyFragments, Violation::TooBig];
     for (violation, code) in CLOSE_CODES {
         assert_eq!(violation.close_code(), CloseCode(*code), "{}", violation);
@@ -399,7 +400,7 @@ fn each_violation_has_its_close_code_and_a_row_that_provokes_it() {
 }
 
 #[test]
-fn a_message_may_have_as_many_bytes_as_the_limit_and_no_more() {
+fn a_message_larger_than_the_limit_is_refused() {
     let limits = Limits { message: 5, ..Limits::default() };
     let too_big = End::Fault(Violation::TooBig);
     check_all(
@@ -456,7 +457,7 @@ fn a_message_may_have_as_many_bytes_as_the_limit_and_no_more() {
 }
 
 #[test]
-fn the_message_limit_that_nobody_changed_holds_too() {
+fn the_default_message_limit_is_enforced() {
     let limits = Limits::default();
     let (most, more) =
         (b"\x82\xff\0\0\0\0\0\x10\0\0\0\0\0\0", b"\x82\xff\0\0\0\0\0\x10\0\x01\0\0\0\0");
@@ -465,7 +466,7 @@ fn the_message_limit_that_nobody_changed_holds_too() {
 }
 
 #[test]
-fn a_message_may_have_as_many_fragments_as_the_limit_and_no_more() {
+fn a_message_of_more_fragments_than_the_limit_is_refused() {
     let limits = Limits { fragments: 3, ..Limits::default() };
     let too_many = End::Fault(Violation::TooManyFragments);
     check_all(
@@ -496,13 +497,13 @@ fn a_message_may_have_as_many_fragments_as_the_limit_and_no_more() {
     let flood = |fragments: usize| {
         let mut bytes = b"\x02\x80\0\0\0\0".to_vec();
         (1..fragments).for_each(|_| bytes.extend_from_slice(b"\x00\x80\0\0\0\0"));
-        hear(&[&bytes], &default).end
+        receive(&[&bytes], &default).end
     };
     assert_eq!((flood(16_384), flood(16_385)), (End::Inside, too_many));
 }
 
 #[test]
-fn all_boundary_lengths_are_whole_at_their_last_byte() {
+fn a_message_of_any_boundary_length_is_received_at_its_last_byte() {
     for length in [0, 1, 125, 126, 127, 65_535, 65_536] {
         for opcode in [OpCode::Text, OpCode::Binary] {
             let payload = vec![b'x'; length];
@@ -531,7 +532,7 @@ fn all_boundary_lengths_are_whole_at_their_last_byte() {
 }
 
 #[test]
-fn bytes_that_were_not_used_are_not_touched() {
+fn bytes_that_are_not_consumed_are_not_changed() {
     let bytes = *b"\x81\x81\xff\xff\xff\xff\x9e\x81\x81\xff\xff\xff\xff\x9e";
     let (mut unread, mut assembler) = (bytes, Assembler::default());
     let first = assembler.read(&mut unread, &Limits::default());
@@ -539,11 +540,11 @@ fn bytes_that_were_not_used_are_not_touched() {
     assert_eq!(unread[7..], bytes[7..]);
 }
 
-/// Memory for these would not be given, and the test process would end; on systems that give all,
-/// the next test tells.
+/// Allocating these would fail and end the test process; for systems that overcommit memory, there
+/// is the next test.
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn no_memory_is_taken_for_a_length_that_is_only_claimed() {
+fn no_memory_is_allocated_for_a_length_that_is_only_announced() {
     let limits = Limits { message: usize::MAX, ..Limits::default() };
     let rows: &[(&str, &[u8])] = &[
         ("2^62", b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0some of it"),
@@ -561,7 +562,7 @@ fn no_memory_is_taken_for_a_length_that_is_only_claimed() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_thousand_claims_of_the_whole_limit_take_no_address_space() {
+fn a_thousand_announced_messages_take_no_address_space() {
     /// Returns the size of this process in pages, reserved or used (proc(5)).
     fn pages() -> usize {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -578,12 +579,12 @@ fn a_thousand_claims_of_the_whole_limit_take_no_address_space() {
         claims.push(assembler);
     }
     let grown = pages().saturating_sub(before);
-    // What the other tests take meanwhile is far less.
+    // The other tests take far less at the same time.
     assert!(grown < 1_000_000, "{} pages for {} claims", grown, claims.len());
 }
 
 #[test]
-fn a_message_holds_no_more_memory_than_twice_its_bytes() {
+fn a_message_in_progress_takes_at_most_twice_its_bytes() {
     let payload = vec![7; 100_000];
     let whole = frame(true, OpCode::Binary, [1, 2, 3, 4], &payload);
     let mut fragments = frame(false, OpCode::Binary, [1, 2, 3, 4], &payload[..1]);
@@ -594,7 +595,7 @@ fn a_message_holds_no_more_memory_than_twice_its_bytes() {
     for bytes in [&whole, &fragments] {
         for size in [100, 1460, bytes.len()] {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
-            let heard = hear(&pieces, &Limits::default());
+            let heard = receive(&pieces, &Limits::default());
             match &heard.received[..] {
                 [(_, Received::Message(Message::Binary(bytes)))] => {
                     assert_eq!(*bytes, payload);
@@ -607,7 +608,7 @@ fn a_message_holds_no_more_memory_than_twice_its_bytes() {
 }
 
 #[test]
-fn a_message_is_text_or_bytes() {
+fn a_message_is_text_or_binary() {
     let (text, bytes) = (Message::from("h\u{e4}"), Message::from(&b"\xff\0"[..]));
     assert_eq!((text.as_text(), text.as_bytes()), (Some("h\u{e4}"), &b"h\xc3\xa4"[..]));
     assert_eq!((bytes.as_text(), bytes.as_bytes()), (None, &b"\xff\0"[..]));

@@ -1,14 +1,15 @@
-//! A request that changes something comes from a page that may (RFC 6454; Fetch Metadata).
+//! The check that a request which changes something comes from an allowed page (RFC 6454; Fetch
+//! Metadata).
 
 use sockling::http::Request;
 use sockling::websocket::Refusal;
 use sockling::Error;
 
-/// What the row shows; the fields of a POST to `http://h:8000/`; whether it passes.
+/// The meaning of the row, the fields of a POST to `http://h:8000/`, and whether it passes.
 type Row = (&'static str, &'static [(&'static str, &'static str)], bool);
 
 const ROWS: &[Row] = &[
-    ("no browser", &[], true),
+    ("not a browser", &[], true),
     ("the own page", &[("Origin", "http://h:8000")], true),
     ("another host", &[("Origin", "http://evil:8000")], false),
     ("another port", &[("Origin", "http://h")], false),
@@ -48,7 +49,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn a_change_is_taken_from_the_own_page_and_from_who_is_no_browser() {
+fn a_change_is_accepted_from_the_servers_own_pages_and_from_programs() {
     for (gloss, fields, passes) in ROWS {
         let with = |request: Request| {
             fields.iter().fold(request, |request, (name, value)| request.with_header(name, value))

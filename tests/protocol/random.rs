@@ -1,8 +1,8 @@
-//! Bytes that nobody thought of: no codec panics, none uses more than it was given, and what is
-//! written is what is read. The numbers are the same in each run.
+//! Random bytes: no codec panics or consumes more than it is given, and everything that is written
+//! is read back unchanged. The random numbers are the same in each run.
 
 use crate::cuts::show;
-use crate::message::{frame, hear, End};
+use crate::message::{frame, receive, End};
 use sockling::http::{cookies, BodyLength, Chunked, Head, Headers, Request};
 use sockling::limits::Limits;
 use sockling::websocket::{
@@ -10,7 +10,7 @@ use sockling::websocket::{
 };
 use sockling::{SessionId, SessionKeys};
 
-/// Xorshift (Marsaglia, 2003): numbers that are random enough for this.
+/// Xorshift (Marsaglia, 2003), whose numbers are random enough here.
 struct Random(u64);
 
 impl Random {
@@ -108,7 +108,7 @@ const BEGINNINGS: &[&[u8]] = &[
 ];
 
 #[test]
-fn random_heads_never_panic_and_have_one_verdict() {
+fn random_heads_never_panic_and_give_the_same_result_however_they_are_cut() {
     let mut random = Random(0x5eed_0001);
     let limits = Limits { request_line: 60, headers: 100, header_count: 5, ..Limits::default() };
     let mut verdicts = [0; 3];
@@ -133,12 +133,12 @@ fn random_heads_never_panic_and_have_one_verdict() {
             }
         }
     }
-    // All three come often, or this would test little.
+    // Each of the three results is common, or this would test little.
     assert!(verdicts.iter().all(|count| *count > 100), "{:?}", verdicts);
 }
 
 #[test]
-fn a_head_that_is_written_is_the_head_that_is_read() {
+fn a_written_head_is_read_back_unchanged() {
     let mut random = Random(0x5eed_0002);
     for _ in 0..500 {
         let mut fields = vec![("Host".to_string(), b"h".to_vec())];
@@ -183,7 +183,7 @@ const CHUNK_WORDS: &[&[u8]] = &[
 ];
 
 #[test]
-fn random_chunks_never_panic_and_cutting_changes_nothing() {
+fn random_chunks_never_panic_and_give_the_same_result_however_they_are_cut() {
     let mut random = Random(0x5eed_0003);
     let limits = Limits { body: 20, headers: 20, header_count: 2, ..Limits::default() };
     let mut ends = [0; 3];
@@ -215,7 +215,7 @@ fn random_chunks_never_panic_and_cutting_changes_nothing() {
 }
 
 #[test]
-fn chunks_that_are_written_are_the_body_that_is_read() {
+fn a_body_written_in_chunks_is_read_back_unchanged() {
     let mut random = Random(0x5eed_0004);
     for _ in 0..500 {
         let body = random.bytes(200);
@@ -238,7 +238,7 @@ fn chunks_that_are_written_are_the_body_that_is_read() {
 }
 
 #[test]
-fn random_bytes_are_a_frame_header_that_is_written_the_same_or_none() {
+fn random_bytes_are_refused_or_a_frame_header_that_is_written_back_unchanged() {
     let mut random = Random(0x5eed_0005);
     for _ in 0..20_000 {
         let mut bytes = random.bytes(16);
@@ -258,7 +258,7 @@ fn random_bytes_are_a_frame_header_that_is_written_the_same_or_none() {
 }
 
 #[test]
-fn a_header_that_is_written_is_the_header_that_is_read() {
+fn a_written_frame_header_is_read_back_unchanged() {
     let mut random = Random(0x5eed_0006);
     for _ in 0..5000 {
         let opcodes = [OpCode::Continuation, OpCode::Text, OpCode::Binary, OpCode::Ping];
@@ -278,7 +278,7 @@ fn a_header_that_is_written_is_the_header_that_is_read() {
 }
 
 #[test]
-fn random_frames_never_panic_and_cutting_changes_nothing() {
+fn random_frames_never_panic_and_give_the_same_result_however_they_are_cut() {
     let mut random = Random(0x5eed_0007);
     let limits = Limits { message: 40, fragments: 4, ..Limits::default() };
     let mut received = 0;
@@ -302,8 +302,8 @@ fn random_frames_never_panic_and_cutting_changes_nothing() {
             let noise = random.bytes(20);
             bytes.extend(noise);
         }
-        let whole = hear(&[&bytes], &limits);
-        let cut = hear(&random.pieces(&bytes, 7), &limits);
+        let whole = receive(&[&bytes], &limits);
+        let cut = receive(&random.pieces(&bytes, 7), &limits);
         assert_eq!((&cut.received, cut.end), (&whole.received, whole.end), "{}", show(&bytes));
         received += whole.received.len();
     }
@@ -311,7 +311,7 @@ fn random_frames_never_panic_and_cutting_changes_nothing() {
 }
 
 #[test]
-fn an_assembler_uses_no_more_than_it_is_given() {
+fn an_assembler_consumes_no_more_bytes_than_it_is_given() {
     let mut random = Random(0x5eed_0008);
     for _ in 0..4000 {
         let mut assembler = Assembler::default();
@@ -332,7 +332,7 @@ fn an_assembler_uses_no_more_than_it_is_given() {
 }
 
 #[test]
-fn messages_that_are_sent_are_the_messages_that_are_received() {
+fn sent_messages_are_received_unchanged() {
     let mut random = Random(0x5eed_0009);
     for _ in 0..400 {
         let (mut bytes, mut expected) = (Vec::new(), Vec::new());
@@ -356,7 +356,7 @@ fn messages_that_are_sent_are_the_messages_that_are_received() {
             }
             expected.push(Received::Message(message));
         }
-        let heard = hear(&random.pieces(&bytes, 200), &Limits::default());
+        let heard = receive(&random.pieces(&bytes, 200), &Limits::default());
         assert_eq!((heard.end, heard.arrived), (End::Whole, bytes.len()));
         let received: Vec<_> = heard.received.into_iter().map(|(_, event)| event).collect();
         assert_eq!(received, expected);
@@ -364,7 +364,7 @@ fn messages_that_are_sent_are_the_messages_that_are_received() {
 }
 
 #[test]
-fn a_close_frame_that_is_written_is_the_close_frame_that_is_read() {
+fn a_written_close_frame_is_read_back_unchanged() {
     let mut random = Random(0x5eed_000a);
     for _ in 0..5000 {
         let (code, reason) = (CloseCode(random.next() as u16), random.text(60));
@@ -380,7 +380,7 @@ fn a_close_frame_that_is_written_is_the_close_frame_that_is_read() {
 }
 
 #[test]
-fn a_mask_put_on_twice_is_no_mask() {
+fn masking_twice_restores_the_payload() {
     let mut random = Random(0x5eed_000b);
     for _ in 0..1000 {
         let (bytes, key) = (random.bytes(100), random.key());

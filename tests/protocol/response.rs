@@ -1,4 +1,4 @@
-//! Responses as an application builds them. Their bytes are seen over a socket.
+//! Responses as an application builds them. `tests/server` checks their bytes.
 
 use sockling::http::{Response, ResponseError};
 
@@ -12,7 +12,7 @@ fn parts(response: &Response) -> Parts<'_> {
 }
 
 #[test]
-fn a_response_is_what_was_set() {
+fn a_response_has_the_status_fields_and_body_that_were_set() {
     let rows: [(&str, Response, Parts); 21] = [
         ("nothing", Response::new(), (200, vec![], b"")),
         ("a status", Response::new().code(204), (204, vec![], b"")),
@@ -62,7 +62,7 @@ fn a_response_is_what_was_set() {
             (303, vec![("Location", b"/x")], b""),
         ),
         ("a move", Response::new().redirect("/x").code(308), (308, vec![("Location", b"/x")], b"")),
-        // What may not be sent is kept until it is to be sent.
+        // An invalid status or field is accepted here, and refused when the response is sent.
         ("no status", Response::new().code(0), (0, vec![], b"")),
         (
             "no field",
@@ -96,7 +96,7 @@ fn text() -> Vec<(&'static str, &'static [u8])> {
 }
 
 #[test]
-fn why_a_response_may_not_be_sent_is_said_in_one_line() {
+fn a_response_error_is_displayed_in_one_line() {
     let rows = [
         (
             ResponseError::Field("a\r\nb".to_string()),

@@ -1,5 +1,4 @@
-//! What `Debug` shows, since that is what ends up in logs: no value of a field, no query, no body,
-//! no key.
+//! The `Debug` output, which ends up in logs, shows no field value, no query, no body, and no key.
 
 use crate::head::verdict;
 use sockling::http::{Handler, Head, Headers, Request, Response, Server};
@@ -7,7 +6,7 @@ use sockling::limits::Limits;
 use sockling::SessionKeys;
 use std::fmt::Debug;
 
-/// The same secret in each place where one may be, and a cookie of ours.
+/// The same secret in each place that may hold one, and a cookie of the server.
 const SECRET: &str = "s3cr3t";
 const COOKIE: &str = "sockling_session=v2.g.AAAAAAAAAAAAAAAAAAAAAA.1.s3cr3t";
 const HEAD: &[u8] = b"POST /p?key=s3cr3t HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\
@@ -41,12 +40,12 @@ fn keys() -> SessionKeys {
     SessionKeys::new(["s3cr3t and fourteen more"]).expect("a key")
 }
 
-/// Returns what is shown of a thing, in one line and in many.
+/// Returns the `Debug` output of a value, on one line and on several.
 fn shown(thing: &dyn Debug) -> [String; 2] {
     [format!("{:?}", thing), format!("{:#?}", thing)]
 }
 
-/// Returns whether the text shows these bytes: as text, or as a list of numbers.
+/// Returns whether the text shows these bytes, as text or as a list of numbers.
 fn shows(text: &str, bytes: &[u8]) -> bool {
     let packed = |text: &str| text.split_whitespace().collect::<String>();
     let numbers = packed(&format!("{:?}", bytes));
@@ -55,7 +54,7 @@ fn shows(text: &str, bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn secrets_are_not_shown_by_debug() {
+fn debug_shows_no_secrets() {
     let routes = vec![Handler::new("/", |_: &Request| Ok(response()))];
     let server = Server::new(routes).session_keys(keys());
     let things: [(&str, &dyn Debug); 6] = [
@@ -80,8 +79,8 @@ fn secrets_are_not_shown_by_debug() {
 }
 
 #[test]
-fn debug_shows_what_is_no_secret() {
-    // Or the test above would pass on types that show nothing.
+fn debug_shows_what_is_not_secret() {
+    // Otherwise, the test above would pass for types that show nothing.
     let rows: [(&dyn Debug, &[&str]); 4] = [
         (&headers(), &["Cookie", "Authorization", "Set-Cookie"]),
         (&head(), &["POST", "/p", "Host", "Content-Length", "Cookie", "Authorization"]),
@@ -98,7 +97,7 @@ fn debug_shows_what_is_no_secret() {
 }
 
 #[test]
-fn a_secret_is_found_in_each_form_that_debug_may_give_it() {
+fn the_search_finds_a_secret_in_every_form_that_debug_may_print() {
     let (text, other) = ("it is s3cr3t!", "it is hidden!");
     for form in [shown(&text), shown(&text.as_bytes()), shown(&(1, [text.as_bytes()]))].concat() {
         assert!(shows(&form, SECRET.as_bytes()), "{}", form);

@@ -1,4 +1,4 @@
-//! Session ids and the tokens that stand for them.
+//! Session ids and their tokens.
 
 use sockling::http::{hmac_sha1, Request};
 use sockling::{Error, SessionId, SessionKeys};
@@ -10,7 +10,7 @@ fn keys() -> SessionKeys {
     SessionKeys::new([KEY]).unwrap()
 }
 
-/// Returns bytes in base64 for URLs, without padding (RFC 4648, 5).
+/// Returns the bytes in URL-safe base64 without padding (RFC 4648, 5).
 fn base64(bytes: &[u8]) -> String {
     const SIGNS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
@@ -23,13 +23,13 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns the text with the signature that the server would give it.
+/// Returns the text with the signature of the server.
 fn sign(text: &str) -> String {
     format!("{}.{}", text, base64(&hmac_sha1(KEY, text.as_bytes())))
 }
 
-/// Tokens without their signatures, and how the session that they stand for is shown; a guest is
-/// the start of a SHA-1.
+/// Tokens without their signatures, and the `Debug` output of their sessions, which for a guest is
+/// the beginning of a SHA-1.
 const TOKENS: &[(&str, &str, &str)] = &[
     ("a user", "id.u.7", "user-7"),
     ("user 0", "id.u.0", "user-0"),
@@ -41,7 +41,7 @@ const TOKENS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn a_token_is_a_signed_id_both_ways() {
+fn a_session_id_is_written_to_and_read_from_its_signed_token() {
     for (gloss, text, shown) in TOKENS {
         let token = sign(text);
         let id = SessionId::from_token(&token, &keys()).unwrap();
@@ -52,7 +52,7 @@ fn a_token_is_a_signed_id_both_ways() {
 }
 
 #[test]
-fn what_was_not_signed_as_a_token_stands_for_nobody() {
+fn a_text_that_was_not_signed_as_a_token_is_refused() {
     let signature = hmac_sha1(KEY, b"id.u.7");
     let rows = [
         ("nothing", String::new()),
@@ -70,7 +70,7 @@ fn what_was_not_signed_as_a_token_stands_for_nobody() {
         ("padding", sign("id.u.7") + "="),
         ("white space", sign("id.u.7") + " "),
         ("more after it", sign("id.u.7") + ".u"),
-        // Signed, but for something else, or nothing at all.
+        // Signed for another purpose, or not at all.
         ("a guest's cookie", sign("v2.g.AAAAAAAAAAAAAAAAAAAAAA.4102444800")),
         ("a user's cookie", sign("v2.u.7.AAAAAAAAAAAAAAAAAAAAAA.4102444800")),
         ("another label", sign("v2.u.7")),
@@ -94,7 +94,7 @@ fn what_was_not_signed_as_a_token_stands_for_nobody() {
 }
 
 #[test]
-fn a_token_with_another_sign_anywhere_stands_for_nobody() {
+fn a_token_with_any_character_changed_is_refused() {
     const SIGNS: &str = "AB-_.01azQ=+ \u{e4}";
     for text in ["id.u.42", "id.g.AAAAAAAAAAAAAAAAAAAAAA"] {
         let token = sign(text);
@@ -112,14 +112,14 @@ fn a_token_with_another_sign_anywhere_stands_for_nobody() {
 }
 
 #[test]
-fn a_users_id_is_its_number() {
+fn a_users_session_id_is_the_users_number() {
     assert_eq!(SessionId::from(7_i32), SessionId::Authenticated(7));
     assert_eq!(SessionId::from(7_i64), SessionId::Authenticated(7));
     assert_ne!(SessionId::from(7), SessionId::from(8));
 }
 
 #[test]
-fn a_client_without_a_cookie_of_this_server_is_a_new_guest() {
+fn a_client_without_a_valid_cookie_is_a_new_guest() {
     let cookies = [
         ("no cookie", "x=y".to_string()),
         ("no session", "sockling_session=".to_string()),
@@ -147,7 +147,7 @@ fn a_client_without_a_cookie_of_this_server_is_a_new_guest() {
 }
 
 #[test]
-fn a_login_a_logout_and_a_rotation_change_who_the_client_is() {
+fn login_logout_and_rotate_change_the_session_of_the_client() {
     let request = Request::get("/");
     let guest = request.session_id();
     assert_eq!(request.login(7).status(), 200);

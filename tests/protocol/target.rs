@@ -1,12 +1,12 @@
-//! Request targets, hosts and queries (RFC 9112, 3.2; RFC 3986; WHATWG URL, 5.1).
+//! Request targets, hosts, and queries (RFC 9112, 3.2; RFC 3986; WHATWG URL, 5.1).
 
 use crate::cuts::show;
 use crate::head::verdict;
 use sockling::http::{Head, HeadError, Request};
 use sockling::limits::Limits;
 
-/// Returns the head of a request with this method and target. A target that is refused is refused
-/// at the end of its line.
+/// Returns the head of a request with this method and target. An invalid target is refused at the
+/// end of the request line.
 fn head(method: &str, target: &[u8]) -> Result<Head, HeadError> {
     let line = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\n"].concat();
     let bytes = [&line[..], b"Host: h\r\n\r\n"].concat();
@@ -18,7 +18,7 @@ fn head(method: &str, target: &[u8]) -> Result<Head, HeadError> {
 
 type Parts = Option<(&'static str, &'static str)>;
 
-/// Method and target; path and query, or `None` when it is refused.
+/// A method and a target; the path and the query, or `None` if the target is refused.
 const FORMS: &[(&str, &str, &[u8], Parts)] = &[
     // origin-form = absolute-path [ "?" query ] (3.2.1).
     ("the root", "GET", b"/", Some(("/", ""))),
@@ -67,7 +67,8 @@ const FORMS: &[(&str, &str, &[u8], Parts)] = &[
     ("an asterisk for GET", "GET", b"*", None),
     ("two asterisks", "OPTIONS", b"**", None),
     ("an asterisk and a query", "OPTIONS", b"*?a", None),
-    // What a target may not hold (RFC 3986, 2): it has no fragment, and other bytes are encoded.
+    // Bytes that are forbidden in a target (RFC 3986, 2): a fragment, and bytes that must be
+    // escaped.
     ("a fragment", "GET", b"/a#b", None),
     ("a fragment in a query", "GET", b"/a?b#c", None),
     ("a tab", "GET", b"/a\tb", None),
@@ -119,7 +120,7 @@ const FORMS: &[(&str, &str, &[u8], Parts)] = &[
 ];
 
 #[test]
-fn a_target_has_one_meaning_or_is_refused() {
+fn a_request_target_is_split_and_decoded_or_refused() {
     for (gloss, method, target, expected) in FORMS {
         let got = head(method, target);
         let got = got.map(|head| (head.path, head.query));
@@ -129,7 +130,7 @@ fn a_target_has_one_meaning_or_is_refused() {
 }
 
 #[test]
-fn an_byte_in_a_path_is_the_same_byte_encoded() {
+fn a_byte_in_a_path_means_the_same_as_its_escape() {
     for byte in 0..=255u8 {
         let encoded = format!("/x%{:02x}%{:02X}y", byte, byte);
         let got = head("GET", encoded.as_bytes()).map(|head| head.path);
@@ -142,8 +143,8 @@ fn an_byte_in_a_path_is_the_same_byte_encoded() {
     }
 }
 
-/// Host and port, and what they are in lower case with the port as a number; `None` when it is
-/// no `host [ ":" port ]` (RFC 3986, 3.2).
+/// A host and port, and the same in lower case with the port as a number; `None` if the text is not
+/// `host [ ":" port ]` (RFC 3986, 3.2).
 const HOSTS: &[(&str, &str, Option<&str>)] = &[
     ("a name", "localhost", Some("localhost")),
     ("a name and a port", "localhost:8000", Some("localhost:8000")),
@@ -197,7 +198,7 @@ fn with_host(host: &str) -> Result<Head, HeadError> {
 }
 
 #[test]
-fn host_is_a_host_and_perhaps_a_port() {
+fn host_is_a_host_and_an_optional_port() {
     for (gloss, host, expected) in HOSTS {
         let got = with_host(host).map(|_| ()).err();
         let expected = if expected.is_some() { None } else { Some(HeadError::Host) };
@@ -206,7 +207,7 @@ fn host_is_a_host_and_perhaps_a_port() {
 }
 
 #[test]
-fn an_absolute_target_has_such_an_authority_too() {
+fn a_target_in_absolute_form_has_the_same_kind_of_authority() {
     for (gloss, host, expected) in HOSTS {
         // A slash or a question mark ends an authority, a space ends the target.
         if host.contains(&['/', '?', ' '][..]) {
@@ -218,14 +219,14 @@ fn an_absolute_target_has_such_an_authority_too() {
     }
 }
 
-/// Returns the head with other fields, so that heads which differ by nothing else are equal.
+/// Returns the head without its fields, so that heads which differ only in these are equal.
 fn without_fields(mut head: Head) -> Head {
     head.headers = Default::default();
     head
 }
 
 #[test]
-fn hosts_are_equal_without_regard_to_case_and_the_authority_of_a_target_beats_host() {
+fn hosts_compare_case_insensitively_and_the_targets_authority_replaces_host() {
     let other = |target: &str| {
         let bytes = format!("GET {} HTTP/1.1\r\nHost: elsewhere:1\r\n\r\n", target);
         without_fields(verdict(bytes.as_bytes(), &Limits::default()).unwrap())
@@ -248,7 +249,7 @@ fn hosts_are_equal_without_regard_to_case_and_the_authority_of_a_target_beats_ho
 }
 
 #[test]
-fn a_query_is_decoded_as_forms_encode_it() {
+fn a_query_is_decoded_as_a_urlencoded_form() {
     // Query, name, and the first value of that name.
     let rows: &[(&str, &str, &str, Option<&str>)] = &[
         ("one pair", "a=1", "a", Some("1")),
@@ -289,7 +290,7 @@ fn a_query_is_decoded_as_forms_encode_it() {
 }
 
 #[test]
-fn a_request_that_no_client_sent_has_a_target_that_one_could_send() {
+fn a_request_built_with_an_invalid_target_has_the_root_path() {
     for target in ["", "x", "/\r\n", "/a b", "/..", "//", "/a//b", "/#", "*", "/\u{e4}"] {
         assert_eq!(Request::get(target).path(), "/", "{:?}", target);
         assert_eq!(Request::post(target, "x").path(), "/", "{:?}", target);

@@ -1,6 +1,6 @@
 //! Text that is UTF-8 and text that is not (RFC 6455, 8.1; RFC 3629).
 
-use crate::message::{check, frame, hear, End};
+use crate::message::{check, frame, receive, End};
 use sockling::limits::Limits;
 use sockling::websocket::{CloseCode, Message, OpCode, Received, Violation};
 
@@ -8,7 +8,7 @@ const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 const NOT_UTF8: End = End::Fault(Violation::NotUtf8);
 
-/// Whole characters.
+/// Complete characters.
 const VALID: &[(&str, &[u8])] = &[
     ("the first of one byte", b"\0"),
     ("the last of one byte", b"\x7f"),
@@ -29,7 +29,7 @@ const VALID: &[(&str, &[u8])] = &[
     ("all lengths", b"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z"),
 ];
 
-/// Each ends with the byte that decides: up to there it could become text.
+/// Bytes that end with the first invalid one; up to there they could become text.
 const INVALID: &[(&str, &[u8])] = &[
     ("a continuation byte", b"\x80"),
     ("the last continuation byte", b"\xbf"),
@@ -65,7 +65,7 @@ const INVALID: &[(&str, &[u8])] = &[
     ("a byte of Latin-1 in a word", b"h\xe4l"),
 ];
 
-/// Begun characters: more could make them whole, an end does not.
+/// Incomplete characters, which more bytes could complete.
 const TRUNCATED: &[(&str, &[u8], &[u8])] = &[
     ("one of two", b"\xc3", b"\xa4"),
     ("one of three", b"\xe2", b"\x82\xac"),
@@ -91,7 +91,7 @@ fn open_frame(first: u8, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn whole_characters_are_text_in_one_frame_and_in_a_fragment_for_each_byte() {
+fn characters_are_accepted_in_one_frame_and_in_a_fragment_per_byte() {
     for (gloss, content) in VALID {
         let limits = Limits::default();
         let bytes = frame(true, OpCode::Text, KEY, content);
@@ -108,7 +108,7 @@ fn whole_characters_are_text_in_one_frame_and_in_a_fragment_for_each_byte() {
 }
 
 #[test]
-fn a_text_may_be_cut_into_fragments_inside_a_character() {
+fn a_text_may_be_fragmented_inside_a_character() {
     for (gloss, content) in VALID {
         for place in 0..=content.len() {
             let bytes = [
@@ -124,10 +124,10 @@ fn a_text_may_be_cut_into_fragments_inside_a_character() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_refused_at_the_first_bad_byte() {
+fn text_that_is_not_utf8_is_refused_at_its_first_invalid_byte() {
     for (gloss, content) in INVALID {
         let limits = Limits::default();
-        // With more to come in a last frame, in a first frame, and with nothing to come.
+        // In a last frame and in a first frame with more to come, and at the end.
         check(gloss, &open_frame(0x81, content), &[], NOT_UTF8, &limits);
         check(gloss, &open_frame(0x01, content), &[], NOT_UTF8, &limits);
         check(gloss, &frame(true, OpCode::Text, KEY, content), &[], NOT_UTF8, &limits);
@@ -141,7 +141,7 @@ fn text_that_is_not_utf8_is_refused_at_the_first_bad_byte() {
 }
 
 #[test]
-fn the_first_bad_byte_is_found_in_fragments_too() {
+fn the_first_invalid_byte_is_found_across_fragments() {
     for (gloss, content) in INVALID {
         for place in 0..content.len() {
             let bytes = [
@@ -156,7 +156,7 @@ fn the_first_bad_byte_is_found_in_fragments_too() {
 }
 
 #[test]
-fn half_a_character_may_wait_for_its_rest_but_not_end_a_text() {
+fn an_incomplete_character_may_be_continued_but_must_not_end_a_text() {
     for (gloss, begun, rest) in TRUNCATED {
         let limits = Limits::default();
         check(gloss, &open_frame(0x81, begun), &[], End::Inside, &limits);
@@ -199,12 +199,12 @@ const SECONDS: &[(std::ops::RangeInclusive<u8>, std::ops::RangeInclusive<u8>)] =
 ];
 
 #[test]
-fn any_two_bytes_are_refused_at_the_first_or_the_second_or_go_on() {
+fn every_pair_of_bytes_is_accepted_or_refused_as_unicode_says() {
     let header = b"\x01\xe4\0\0\0\0";
     let limits = Limits::default();
     for first in 0..=255u8 {
         let seconds = SECONDS.iter().find(|(leads, _)| leads.contains(&first));
-        let alone = hear(&[header, &[first]], &limits).end;
+        let alone = receive(&[header, &[first]], &limits).end;
         let expected = if first < 0x80 || seconds.is_some() { End::Inside } else { NOT_UTF8 };
         assert_eq!(alone, expected, "{:#x}", first);
         for second in 0..=255u8 {
@@ -217,19 +217,19 @@ fn any_two_bytes_are_refused_at_the_first_or_the_second_or_go_on() {
                 }
             };
             let expected = if valid { End::Inside } else { NOT_UTF8 };
-            let both = hear(&[header, &[first, second]], &limits).end;
+            let both = receive(&[header, &[first, second]], &limits).end;
             assert_eq!(both, expected, "{:#x} {:#x}", first, second);
-            let one_by_one = hear(&[header, &[first], &[second]], &limits).end;
+            let one_by_one = receive(&[header, &[first], &[second]], &limits).end;
             assert_eq!(one_by_one, expected, "{:#x} {:#x}, one by one", first, second);
         }
     }
 }
 
 #[test]
-fn a_close_reason_is_text_too() {
+fn a_close_reason_must_be_utf8() {
     for (gloss, content) in VALID {
         let bytes = frame(true, OpCode::Close, KEY, &[b"\x03\xe8", *content].concat());
-        match &hear(&[&bytes], &Limits::default()).received[..] {
+        match &receive(&[&bytes], &Limits::default()).received[..] {
             [(_, Received::Close(close))] => {
                 assert_eq!(close.reason.as_bytes(), *content, "{}", gloss)
             }
@@ -240,7 +240,7 @@ fn a_close_reason_is_text_too() {
         INVALID.iter().copied().chain(TRUNCATED.iter().map(|row| (row.0, row.1)))
     {
         let bytes = frame(true, OpCode::Close, KEY, &[b"\x03\xe8", content].concat());
-        match hear(&[&bytes], &Limits::default()).end {
+        match receive(&[&bytes], &Limits::default()).end {
             End::Fault(violation) => {
                 assert_eq!(violation.close_code(), CloseCode::INVALID_PAYLOAD, "{}", gloss)
             }
