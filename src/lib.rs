@@ -1,9 +1,9 @@
-//! A tiny, blocking HTTP/1.1 and WebSocket server: a thread per connection, and any thread can
-//! send to any client.
+//! A tiny HTTP/1.1 and WebSocket server library: plain blocking code, and send to anyone from
+//! anywhere. One thread serves one connection, and any thread can send to any client.
 //!
 //! In scope: HTTP/1.1 requests and responses, WebSockets (RFC 6455), sessions in a signed cookie,
-//! and [`Comms`], which sends to a session from anywhere. Out of scope: TLS, HTTP/2, compression,
-//! clients, and everything that a web framework adds.
+//! and [`Comms`], which sends to a session from any thread. Out of scope: TLS, HTTP/2, compression,
+//! clients, and everything else that a web framework adds.
 //!
 //! ```no_run
 //! use sockling::prelude::*;
@@ -28,22 +28,25 @@
 //! }
 //! ```
 //!
-//! With the feature `macros`, on by default, a derive writes the `Controller`.
+//! With the default feature `macros`, a derive macro writes the `Controller`.
 //!
 //! # Where to begin
 //!
-//! [`prelude`] has what most files need; [`controller`] the two traits; [`http::Server`] the
-//! settings; [`limits::Limits`] every bound with its reason; [`guide::sending`] topics, presence and
-//! slow clients; [`guide::beyond_one_host`] several processes; [`guide::reliability`] what is promised
-//! when things go wrong. The codecs are public functions over bytes: [`http::Head::parse`],
-//! [`http::Chunked`], [`websocket::FrameHeader`], [`websocket::Assembler`]. From a section of an RFC to
-//! its function and its test: [`guide::map`].
+//! - [`prelude`] exports what most files of an application need.
+//! - [`controller`] holds the two traits that an application implements.
+//! - [`http::Server`] has the settings, and [`limits::Limits`] every bound with its reason.
+//! - [`guide::sending`] explains topics, presence, and slow clients.
+//! - [`guide::beyond_one_host`] connects several processes.
+//! - [`guide::reliability`] lists what the server promises when things go wrong.
+//! - The codecs are public functions over bytes: [`http::Head::parse`], [`http::Chunked`],
+//!   [`websocket::FrameHeader`], and [`websocket::Assembler`].
+//! - [`guide::map`] leads from a section of an RFC to its function and its test.
 //!
 //! # The tour: from bytes to handler
 //!
-//! The source is a house of eight rooms, each a folder with a front file beside it that says what the
-//! room is for. A file names only files of rooms above its own in this list, and of its own room only
-//! those before it, so the source can be read from top to bottom; a test holds that.
+//! The source has eight rooms. Each is a folder, whose front file or module says what the room is
+//! for. A file names only files of rooms above its own in this list, and in its own room only files
+//! before it, which a test enforces. So the source can be read from top to bottom.
 //!
 //! ```text
 //! ground/     limits log system logger
@@ -58,57 +61,66 @@
 //! server/     connections request pace conversation controller route connection acceptor launch
 //! ```
 //!
-//! One client connects, opens a WebSocket, sends `Hello` and gets it back. These are its bytes and
-//! the functions that they pass.
+//! The tour follows one client that connects, opens a WebSocket, sends `Hello`, and gets it back.
+//! It names the functions that the bytes pass, each with its file.
 //!
-//! 1. *A thread waits in `accept`.* `Acceptor::accept_and_serve` in `server/acceptor.rs` takes the
-//!    connection, starts another thread there if it was the last one, and asks
-//!    `Connections::admit` (`server/connections.rs`) whether there is room. Then the thread is this connection's.
-//! 2. *Bytes.* `Connection::read_head` in `server/connection.rs` reads through `Socket::fill`
-//!    (`net/reader.rs`), which knows the deadline of the whole head.
+//! 1. *Accept.* A thread waits in `Acceptor::accept_and_serve` (`server/acceptor.rs`) and gets the
+//!    connection. If no other thread is left waiting, it starts one. Then it asks
+//!    `Connections::admit` (`server/connections.rs`) whether there is room, and from now on serves
+//!    this connection.
+//! 2. *Read.* `Connection::read_head` (`server/connection.rs`) reads through `Socket::fill`
+//!    (`net/reader.rs`) with one deadline for the whole head.
 //!
 //!    ```text
 //!    GET /websocket HTTP/1.1           Upgrade: websocket
 //!    Host: localhost                   Connection: Upgrade
 //!    Sec-WebSocket-Version: 13         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //!    ```
-//! 3. *Bytes to a head.* `HeadParser::advance` (`http/head.rs`) judges each byte once, whatever the
-//!    pieces; `decode_path` (`http/target.rs`) takes the path, `Headers::push_line`
-//!    (`http/headers.rs`) each field. `check_host` looks whether the Host is one of ours; there is no
-//!    body to read.
-//! 4. *Head to request.* `Connection::next_request` packs head, body and the socket itself into a
-//!    [`http::Request`] (`server/request.rs`), `Router::find` (`server/route.rs`) picks the controller, and
-//!    [`Controller::handle`](controller::Controller::handle) is called.
-//! 5. *Request to 101.* [`WebsocketController::handle`](controller::WebsocketController::handle)
-//!    calls `open` in `server/conversation.rs`. `accept` (`websocket/handshake.rs`) checks version,
-//!    key and origin; `Request::session` finds the cookie's session or draws a new one
-//!    (`session/cookie.rs`, `session/keys.rs`). Now the socket is taken out of the request.
+//! 3. *From bytes to a head.* `HeadParser::advance` (`http/head.rs`) looks at each byte once,
+//!    however the network cuts them. `decode_path` (`http/target.rs`) decodes the path, and
+//!    `Headers::push_line` (`http/headers.rs`) takes each field line. `Connection::check_host`
+//!    (`server/connection.rs`) compares Host with the server's names. There is no body to read.
+//! 4. *From a head to a request.* `Connection::next_request` (`server/connection.rs`) puts the
+//!    head, the body, and the socket itself into a [`http::Request`]. `Router::find`
+//!    (`server/route.rs`) selects the controller, and `Connection::call_handler`
+//!    (`server/connection.rs`) calls its [`handle`](controller::Controller::handle).
+//! 5. *From a request to the 101.*
+//!    [`WebsocketController::handle`](controller::WebsocketController::handle) calls `open`
+//!    (`server/conversation.rs`). `accept` (`websocket/handshake.rs`) checks the version, the key,
+//!    and the origin. `Request::session` (`server/request.rs`) finds the session in the cookie or
+//!    creates a new one. Then `upgrade` (`server/conversation.rs`) takes the socket out of the
+//!    request.
 //!
 //!    ```text
 //!    HTTP/1.1 101 Switching Protocols  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
 //!    Upgrade: websocket                Set-Cookie: sockling_session=v2.g...
 //!    Connection: Upgrade               Date: ...
 //!    ```
-//! 6. *The 101 leaves.* It is put into a new `Outbox` (`net/outbox.rs`), `registry::join` writes the
-//!    outbox into the session map (`comms/registry.rs`), `Slot::upgrade` shows it to a shutdown
-//!    (`server/connections.rs`), `Outbox::open` (`net/outbox.rs`) writes it to the socket. From here any thread
-//!    can reach the client. `handle_connection` is called.
-//! 7. *Bytes to a frame.* `Conversation::read` waits, and pings when the client is silent. The
-//!    frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` comes. `FrameHeader::parse` (`websocket/frame.rs`)
-//!    reads: final, text, masked, 5 bytes, key `37 fa 21 3d`.
-//! 8. *Frame to message.* [`Assembler::read`](websocket::Assembler::read) (`websocket/message.rs`)
-//!    has `Assembler::take` unmask each piece with `apply_mask`, checks the UTF-8, joins fragments:
-//!    `Message::Text("Hello")`. The application's `handle_message` is called.
-//! 9. *Message to bytes.* `Websocket::send` (`comms/websocket.rs`) calls `dispatch::send`
-//!    (`comms/dispatch.rs`), which looks up the outboxes of the session, makes one frame, `81 05 48 65 6c 6c 6f`, and `deliver_all` (`net/batch.rs`)
-//!    gives it to each: written at once, or, when the client's next frame is already there, at the
-//!    end of the batch, which the clock does not let take longer than 10 ms. One thread at
-//!    a time has the role of writing, which `Outbox::send` (`net/outbox.rs`) takes or leaves.
-//! 10. *The end.* The client sends `88 82 ..`; `Conversation::run` takes the client off the map,
-//!     `close_connection` answers with its code and lets it read that, and `handle_disconnection` is
-//!     called. The thread accepts again, or ends when enough others do.
+//! 6. *Open.* The 101 is the first content of a new outbox. `join` (`comms/registry.rs`) enters the
+//!    outbox into the session map, so that any thread can reach the client from here on.
+//!    `Slot::upgrade` (`server/connections.rs`) makes it known to a shutdown, and
+//!    `Outbox::open` (`net/outbox.rs`) writes the 101. The application's `handle_connection` runs.
+//! 7. *From bytes to a frame.* `Conversation::read` (`server/conversation.rs`) waits, and pings a
+//!    silent client. The frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` arrives. `FrameHeader::parse`
+//!    (`websocket/frame.rs`) reads its header: final, text, masked, 5 bytes, masking key
+//!    `37 fa 21 3d`.
+//! 8. *From frames to a message.* `Assembler::read` (`websocket/message.rs`) has `Assembler::take`
+//!    (`websocket/message.rs`) unmask each piece with `apply_mask` (`websocket/frame.rs`). It
+//!    checks the UTF-8, joins fragments, and returns `Message::Text("Hello")`. The application's
+//!    `handle_message` runs.
+//! 9. *From a message to bytes.* `Websocket::send` (`comms/websocket.rs`) calls `send`
+//!    (`comms/dispatch.rs`), which looks up the outboxes of the session and encodes one frame, `81
+//!    05 48 65 6c 6c 6f`. `deliver_all` (`net/batch.rs`) hands it to each outbox. `Outbox::send`
+//!    (`net/outbox.rs`) writes it at once, or leaves it to the thread that is writing already. If
+//!    the client's next frame has arrived by now, `cork` (`net/batch.rs`) holds the frame back
+//!    until the end of the batch, or for 10 ms.
+//! 10. *Close.* The client sends `88 82 ..`. `Conversation::run` (`server/conversation.rs`) takes
+//!     the outbox off the session map, `Conversation::close_connection` (`server/conversation.rs`)
+//!     answers with the client's code and lets the client read it, and the application's
+//!     `handle_disconnection` runs. The thread waits in `accept` again, or ends if enough others
+//!     do.
 //!
-//! The same, run:
+//! The same as a program:
 //!
 //! ```
 //! use sockling::prelude::*;
@@ -163,7 +175,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! # Connection, thread, map, outbox
+//! # Connections, threads, and outboxes
 //!
 //! ```text
 //!   socket A ◀──reads── thread A ──calls──▶ controller ──▶ Comms::websocket(id).send(..)
@@ -172,8 +184,9 @@
 //!   outbox A ◀──────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A sender takes two locks, one after the other: the registry's to look up and clone, an outbox's
-//! to append and take. Neither is held while anything is written or a handler runs.
+//! A sender takes two locks, one after the other: that of the registry to look up and clone, and
+//! that of an outbox to append a frame and take bytes to write. No thread holds either of them
+//! while it writes or runs a handler.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -189,7 +202,12 @@ pub use ground::limits;
 #[cfg(not(feature = "log"))]
 pub use ground::log;
 
-/// HTTP/1.1 (RFC 9110, RFC 9112): from bytes to requests, from responses to bytes, and the server.
+/// HTTP/1.1 (RFC 9110, RFC 9112): turns bytes into requests and responses into bytes, and the
+/// server.
+///
+/// The files of this room are functions over bytes, without a socket, a thread, or a clock. They
+/// refuse everything that two recipients could read differently. In reading order: `headers`,
+/// `target`, `head`, `origin`, `chunked`, `cookie`, `response`, `forwarded`.
 pub mod http {
     pub(crate) mod headers;
     pub(crate) mod target;
@@ -212,7 +230,11 @@ pub mod http {
     pub use crate::session::keys::hmac_sha1;
 }
 
-/// WebSocket (RFC 6455): from bytes to frames to messages, and back.
+/// WebSocket (RFC 6455): turns bytes into frames and frames into messages, and back.
+///
+/// The files of this room are functions over bytes, without a socket, a thread, or a clock. They
+/// refuse every frame that a client must not send. In reading order: `close`, `frame`, `message`,
+/// `handshake`.
 pub mod websocket {
     pub(crate) mod close;
     pub(crate) mod frame;
@@ -256,7 +278,7 @@ pub use server::controller;
 pub use session::id::{GuestId, SessionId};
 pub use session::keys::SessionKeys;
 
-/// Longer pages.
+/// Pages that explain more than one item.
 pub mod guide {
     #[doc = include_str!("guide/beyond_one_host.md")]
     pub mod beyond_one_host {}
@@ -274,12 +296,12 @@ pub mod guide {
     pub mod small_host {}
 }
 
-/// The derive: `#[derive(macros::WebsocketController)]`.
+/// The derive macro, `#[derive(macros::WebsocketController)]`.
 ///
 /// ```
 /// use sockling::prelude::*;
 ///
-/// /// Takes messages and answers none.
+/// /// Ignores all messages.
 /// #[derive(Default, macros::WebsocketController)]
 /// pub(crate) struct Quiet {
 ///     pub answers: Vec<String>,
@@ -291,7 +313,7 @@ pub mod guide {
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// A type with generics is refused with the lines to write instead:
+/// A generic type is a compile error, whose message shows the code to write instead:
 ///
 /// ```compile_fail
 /// use sockling::prelude::*;
@@ -306,7 +328,7 @@ pub mod macros {
     pub use sockling_macros::WebsocketController;
 }
 
-/// The README's code, compiled and run.
+/// The code of the README, compiled and run as doc tests.
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

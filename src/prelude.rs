@@ -1,4 +1,4 @@
-//! What most files of an application need: `use sockling::prelude::*;`.
+//! The names that most files of an application need: `use sockling::prelude::*;`.
 
 #[cfg(feature = "macros")]
 pub use crate::macros;

@@ -1,5 +1,5 @@
-//! Every public item of the library is seen in an example that is compiled and, but for those that would
-//! not end, run.
+//! The documentation is true where a test can tell: every public item appears in an example that is
+//! compiled, and every function that the tour, the lessons, or the map name is in the file they name.
 
 mod tree;
 
@@ -11,7 +11,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect(path)
 }
 
-/// Returns the words of all that stands between the fences of the examples in a file's docs.
+/// Returns the words of the code in the examples of a file's documentation.
 fn words_of_examples(text: &str) -> BTreeSet<String> {
     let (mut inside, mut runs, mut words) = (false, false, BTreeSet::new());
     for line in text.lines().map(str::trim_start) {
@@ -23,7 +23,7 @@ fn words_of_examples(text: &str) -> BTreeSet<String> {
                 inside = !inside;
                 runs = inside && matches!(kind, "" | "no_run");
             }
-            // A comment in an example shows nothing.
+            // A comment does not show how an item is used.
             Some((code, None)) if inside && runs => {
                 let code = code.split("// ").next().unwrap_or("");
                 let split = |c: char| !c.is_alphanumeric() && c != '_';
@@ -35,8 +35,8 @@ fn words_of_examples(text: &str) -> BTreeSet<String> {
     words
 }
 
-/// Returns the names of a file's public functions, methods and types: `pub` items of what `lib.rs`
-/// makes public, and the methods of public traits. Not those of types that are private to the crate.
+/// Returns the names of a file's public functions, methods, and types: its `pub` items and the methods
+/// of public traits, without the items of types that are private to the crate.
 fn public_items(text: &str) -> Vec<String> {
     let (mut items, mut own, mut of_trait) = (Vec::new(), true, false);
     let name = |rest: &str| -> String {
@@ -79,8 +79,8 @@ fn public_items(text: &str) -> Vec<String> {
     items
 }
 
-/// Returns whether `lib.rs`, or a file that it makes public, shows a file's items to applications.
-fn shown(file: &str, lib: &str) -> bool {
+/// Returns whether `lib.rs`, or a file that it makes public, exports items of this file.
+fn is_exported(file: &str, lib: &str) -> bool {
     let (path, stem) = (file.replace('/', "::"), file.rsplit('/').next().unwrap_or(file));
     [
         format!("pub use {}::", path),
@@ -94,13 +94,13 @@ fn shown(file: &str, lib: &str) -> bool {
 }
 
 #[test]
-fn every_public_item_is_in_an_example_of_its_file() {
+fn every_public_item_appears_in_an_example_of_its_file() {
     let relay = read("src/relay/adapter.rs");
     let lib = read("src/lib.rs") + &read("src/relay.rs");
     let (mut count, mut without) = (0, Vec::new());
-    // One file has the methods of a type of `relay/adapter.rs`, whose example shows them.
+    // This file has the methods of a type in `relay/adapter.rs`, whose example shows them.
     let inbound = "comms/inbound";
-    for file in source_files().iter().filter(|file| shown(file, &lib) || *file == inbound) {
+    for file in source_files().iter().filter(|file| is_exported(file, &lib) || *file == inbound) {
         let text = read(&format!("src/{}.rs", file));
         let words = words_of_examples(if file == inbound { &relay } else { &text });
         for item in public_items(&text) {
@@ -114,8 +114,37 @@ fn every_public_item_is_in_an_example_of_its_file() {
     assert!(without.is_empty(), "{} of {}:\n{}", without.len(), count, without.join("\n"));
 }
 
+/// Returns the functions and files that a text names as `` `Type::function` (`room/file.rs`) ``.
+fn named_functions(text: &str) -> Vec<(&str, &str)> {
+    let spans: Vec<&str> = text.split('`').collect();
+    let is_place = |at: &usize| spans[*at].ends_with(".rs") && spans[at - 1].ends_with('(');
+    let places = (3..spans.len()).step_by(2).filter(is_place);
+    places.map(|at| (spans[at - 2].rsplit("::").next().unwrap_or(""), spans[at])).collect()
+}
+
 #[test]
-fn every_row_of_the_map_names_a_function_and_a_test_that_are_there() {
+fn every_function_that_the_tour_and_the_lessons_name_is_in_its_file() {
+    let (lib, lessons) = (read("src/lib.rs"), read("examples/README.md"));
+    let tour = lib.split("# The tour").nth(1).expect("the tour").replace("//!", "");
+    for (text, least) in [(tour, 20), (lessons.clone(), 10)] {
+        let named = named_functions(&text);
+        assert!(named.len() > least, "only {} functions were found", named.len());
+        for (name, file) in named {
+            let source = read(&format!("src/{}", file));
+            let words = source.split(|c: char| !c.is_alphanumeric() && c != '_');
+            // A variant has no keyword before it.
+            let mut before = words.clone().zip(words.skip(1)).filter(|(_, word)| *word == name);
+            let is_variant = name.starts_with(char::is_uppercase);
+            assert!(before.any(|(word, _)| is_variant || word == "fn"), "{} in {}", name, file);
+        }
+    }
+    for path in lessons.split('`').skip(1).step_by(2).filter(|span| span.starts_with("src/")) {
+        assert!(root().join(path).exists(), "{}", path);
+    }
+}
+
+#[test]
+fn every_row_of_the_map_names_a_function_and_a_test_that_exist() {
     let map = read("src/guide/map.md");
     let mut rows = 0;
     for line in map.lines().filter(|line| line.contains('`') && line.starts_with('|')) {
