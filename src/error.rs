@@ -52,8 +52,8 @@ pub enum Error {
         closed: bool,
     },
     /// A topic's name is longer than [`Limits::topic_name`](crate::limits::Limits::topic_name), so
-    /// the message was sent to nobody. The client receives 400 or 1008, since in most applications
-    /// it is the client that names the topic.
+    /// the message was not sent. The client receives 400 or 1008, since in most applications it is
+    /// the client that names the topic.
     TopicName {
         /// The length of the name, in bytes.
         bytes: usize,

@@ -1,5 +1,6 @@
 //! The documentation is true where a test can tell: every public item appears in an example that is
-//! compiled, and every function that the tour, the lessons, or the map name is in the file they name.
+//! compiled, and every function that the tour, the lessons, or the map name is in the file they
+//! name.
 
 mod tree;
 
@@ -35,8 +36,8 @@ fn words_of_examples(text: &str) -> BTreeSet<String> {
     words
 }
 
-/// Returns the names of a file's public functions, methods, and types: its `pub` items and the methods
-/// of public traits, without the items of types that are private to the crate.
+/// Returns the names of a file's public functions, methods, and types: its `pub` items and the
+/// methods of public traits, without the items of types that are private to the crate.
 fn public_items(text: &str) -> Vec<String> {
     let (mut items, mut own, mut of_trait) = (Vec::new(), true, false);
     let name = |rest: &str| -> String {

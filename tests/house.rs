@@ -1,5 +1,5 @@
-//! The architecture of the source: imports between rooms and between the files of a room go one way,
-//! and the library depends on nothing but the packages on the list.
+//! The architecture of the source: imports between rooms and between the files of a room go one
+//! way, and the library depends on nothing but the packages on the list.
 
 mod tree;
 
@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use tree::{root, source_files};
 
-/// The rooms, lowest first, each with its files in reading order. A file may name files of lower rooms,
-/// and of its own room those before it.
+/// The rooms, lowest first, each with its files in reading order. A file may name files of lower
+/// rooms, and of its own room those before it.
 const ROOMS: [(&str, &[&str]); 9] = [
     ("ground", &["limits", "log", "system", "logger"]),
     (
@@ -73,8 +73,8 @@ fn code(file: &str) -> String {
     text(file).lines().map(line).collect()
 }
 
-/// Returns what `lib.rs`, the prelude, and the front files re-export: a public path, and the path of
-/// the item.
+/// Returns what `lib.rs`, the prelude, and the front files re-export: a public path, and the path
+/// of the item.
 fn re_exports() -> BTreeMap<String, String> {
     let fronts = ROOMS.iter().map(|(room, _)| *room);
     let fronts = fronts.filter(|room| source_files().contains(*room));
@@ -104,8 +104,8 @@ fn re_exports() -> BTreeMap<String, String> {
     found
 }
 
-/// Returns the files that the code of a room names by `crate::` or `super::`. A name that another file
-/// re-exports counts as the file that defines it.
+/// Returns the files that the code of a room names by `crate::` or `super::`. A name that another
+/// file re-exports counts as the file that defines it.
 fn named_by(code: &str, room: &str) -> Vec<String> {
     let re_exports = re_exports();
     let mut named = Vec::new();

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// use sockling::limits::Limits;
 /// use std::time::Duration;
 ///
-/// let limits = Limits { message: 64 * 1024, idle_timeout: Duration::from_secs(5), ..Limits::default() };
+/// let idle_timeout = Duration::from_secs(5);
+/// let limits = Limits { message: 64 * 1024, idle_timeout, ..Limits::default() };
 /// assert_eq!(limits.body, 1024 * 1024);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +176,7 @@ pub struct Limits {
     ///
     /// Default: 20 s, so that the server notices within 40 s that a client has vanished.
     pub pong_timeout: Duration,
-    /// The longest time for which a graceful shutdown waits for handlers and clients. After that it
+    /// The longest that a graceful shutdown waits for handlers and clients. After that it
     /// shuts down their sockets.
     ///
     /// Default: 10 s, so that a stuck handler cannot hold up the end of the process for long.
@@ -351,20 +352,20 @@ pub const BODY_RATE: u64 = 500;
 /// The slowest rate at which an answer may be written after [`Limits::write_timeout`], in bytes per
 /// second. It is higher than [`BODY_RATE`], because the rest of an answer takes memory as well.
 pub const WRITE_RATE: u64 = 16 * 1024;
-/// The longest time for which a client may go on sending after the last answer. The server reads
+/// The longest that a client may go on sending after the last answer. The server reads
 /// and drops what arrives, so that the client can read that answer: closing a socket with unread
 /// input resets the connection (RFC 9112, 9.6). There is no bound in bytes, because a client in the
 /// middle of a large upload would then see a reset instead of 413 or 1009.
 pub const LINGER: Duration = Duration::from_secs(5);
 /// The silence that ends this wait early.
 pub const LINGER_QUIET: Duration = Duration::from_millis(500);
-/// The longest time for which one write holds the sending thread: about two ticks of the scheduler.
+/// The longest that one write may hold the sending thread: about two ticks of the scheduler.
 /// After that, a thread of its own takes over the write.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);
-/// The longest time for which one send, to any number of clients, waits while more than
+/// The longest that one send, to any number of clients, waits while more than
 /// [`Limits::total_backlog`] waits for the clients of the server.
 pub const TOTAL_WAIT: Duration = Duration::from_millis(20);
-/// The longest time for which a new connection waits for a place on a full server. After that it
+/// The longest that a new connection waits for a place on a full server. After that it
 /// gets 503.
 pub const WAIT_FOR_PLACE: Duration = Duration::from_millis(100);
 /// The silence after the accept from which on a connection counts as idle, and may have to give up
@@ -428,6 +429,6 @@ pub const LOG_REPORT: Duration = Duration::from_secs(10);
 /// The most bytes of log lines that wait for stderr, or for the application's logger. Further lines
 /// are dropped and counted, so that no thread that serves a client waits for the log.
 pub const LOG_QUEUE: usize = 64 * 1024;
-/// The longest time for which the end of a server waits for the queued log lines, so that a log
+/// The longest that the end of a server waits for the queued log lines, so that a log
 /// that nobody reads cannot hold it up.
 pub const LOG_FLUSH: Duration = Duration::from_millis(100);

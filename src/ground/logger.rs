@@ -217,8 +217,8 @@ impl Queue {
             let (lines, dropped) = self.wait_for_lines();
             lines.iter().for_each(|(level, line)| write(*level, line));
             if dropped > 0 {
-                let told = format!("dropped {} log lines, which the log did not take", dropped);
-                write(Level::Warn, &told);
+                let line = format!("dropped {} log lines, which the log did not take", dropped);
+                write(Level::Warn, &line);
             }
             self.lock().bytes -= lines.iter().map(|(_, line)| weight(line)).sum::<usize>();
             self.changed.notify_all();

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) const BRITTLE: bool = cfg!(windows);
 /// The most bytes of one write to such a socket.
 pub(crate) const PIECE: usize = 16 * 1024;
-/// The longest time for which one write to such a socket holds the sending thread.
+/// The longest that one write to such a socket holds the sending thread.
 pub(crate) const HOLD: Duration = Duration::from_secs(1);
 
 /// Whether a segment of a path may name a drive, a stream, or a device.

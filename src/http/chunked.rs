@@ -21,7 +21,8 @@ use std::fmt;
 /// use sockling::limits::Limits;
 ///
 /// let (mut body, mut chunked) = (Vec::new(), Chunked::default());
-/// let used = chunked.decode(b"5\r\nhello\r\n0\r\n\r\nGET", &mut body, &Limits::default()).unwrap();
+/// let bytes = b"5\r\nhello\r\n0\r\n\r\nGET";
+/// let used = chunked.decode(bytes, &mut body, &Limits::default()).unwrap();
 /// assert_eq!((used, chunked.is_done(), body.as_slice()), (15, true, &b"hello"[..]));
 /// ```
 #[derive(Debug, Default)]
@@ -175,7 +176,8 @@ impl Chunked {
 /// ```
 /// use sockling::http::{Chunked, ChunkedError};
 ///
-/// let error = Chunked::default().decode(b"5 \r\n", &mut Vec::new(), &Default::default()).unwrap_err();
+/// let mut chunked = Chunked::default();
+/// let error = chunked.decode(b"5 \r\n", &mut Vec::new(), &Default::default()).unwrap_err();
 /// assert_eq!((error, error.status()), (ChunkedError::Size, 400));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

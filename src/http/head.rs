@@ -75,7 +75,8 @@ pub enum BodyLength {
 ///
 /// let bytes = b"GET /a%20b?n=1 HTTP/1.1\r\nHost: localhost\r\n\r\nthe rest";
 /// let (head, used) = Head::parse(bytes, &Limits::default()).unwrap().unwrap();
-/// assert_eq!((head.method, head.path.as_str(), head.query.as_str()), (Method::Get, "/a b", "n=1"));
+/// assert_eq!(head.method, Method::Get);
+/// assert_eq!((head.path.as_str(), head.query.as_str()), ("/a b", "n=1"));
 /// assert_eq!(&bytes[used..], b"the rest");
 /// assert_eq!(head.body, BodyLength::Known(0));
 /// assert!(head.keep_alive() && !head.expects_continue());

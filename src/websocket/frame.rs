@@ -155,7 +155,8 @@ impl FrameHeader {
     /// ```
     /// use sockling::websocket::{FrameHeader, OpCode};
     ///
-    /// let header = FrameHeader { fin: true, opcode: OpCode::Binary, masking_key: None, length: 256 };
+    /// let (opcode, masking_key) = (OpCode::Binary, None);
+    /// let header = FrameHeader { fin: true, opcode, masking_key, length: 256 };
     /// let mut bytes = Vec::new();
     /// header.write(&mut bytes);
     /// assert_eq!(bytes, [0x82, 126, 1, 0]);

@@ -306,20 +306,16 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Violation::Frame(error) => error.fmt(out),
-            Violation::Unmasked => out.write_str("an unmasked frame"),
-            Violation::ContinuationFirst => {
-                out.write_str("a continuation frame without a message to continue")
-            }
-            Violation::DataInsideFragments => {
-                out.write_str("a new message before the end of the previous one")
-            }
-            Violation::TooManyFragments => out.write_str("a message of too many fragments"),
-            Violation::TooBig => out.write_str("a message that is too large"),
-            Violation::NotUtf8 => out.write_str("a text message that is not UTF-8"),
-            Violation::Close(error) => error.fmt(out),
-        }
+        out.write_str(match self {
+            Violation::Frame(error) => return error.fmt(out),
+            Violation::Unmasked => "an unmasked frame",
+            Violation::ContinuationFirst => "a continuation frame without a message to continue",
+            Violation::DataInsideFragments => "a new message before the end of the previous one",
+            Violation::TooManyFragments => "a message of too many fragments",
+            Violation::TooBig => "a message that is too large",
+            Violation::NotUtf8 => "a text message that is not UTF-8",
+            Violation::Close(error) => return error.fmt(out),
+        })
     }
 }
 

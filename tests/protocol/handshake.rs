@@ -236,7 +236,7 @@ type Choice = Result<Option<&'static str>, Refusal>;
 
 /// The subprotocols of the server, those that the client offers, and the selected one.
 const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
-    ("nobody speaks any", &[], &[], Ok(None)),
+    ("neither side has any", &[], &[], Ok(None)),
     ("the client offers none", &["chat"], &[], Ok(None)),
     ("the server speaks none", &[], &[("Sec-WebSocket-Protocol", "chat")], Ok(None)),
     ("the one", &["chat"], &[("Sec-WebSocket-Protocol", "chat")], Ok(Some("chat"))),
