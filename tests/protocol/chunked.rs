@@ -181,7 +181,7 @@ fn a_body_larger_than_the_limit_is_refused() {
         ("3 and 3", b"3\r\nhel\r\n3\r\n", b"hel", too_large),
         ("the largest size of 64 bits", b"ffffffffffffffff\r\n", b"", too_large),
         ("1 and the largest, which overflows", b"1\r\nx\r\nFFFFFFFFFFFFFFFF\r\n", b"x", too_large),
-        ("what overflows a signed number", b"8000000000000000\r\n", b"", too_large),
+        ("a size that overflows a signed number", b"8000000000000000\r\n", b"", too_large),
     ];
     for (gloss, bytes, body, end) in rows {
         check(gloss, bytes, body, *end, &limits);

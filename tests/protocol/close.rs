@@ -51,10 +51,10 @@ fn an_invalid_close_payload_is_refused() {
         ("code 2999", b"\x0b\xb7", CloseError::Code),
         ("code 5000", b"\x13\x88", CloseError::Code),
         ("code 65535", b"\xff\xff", CloseError::Code),
-        ("digits for a code", b"1000", CloseError::Code),
+        ("a code in decimal digits", b"1000", CloseError::Code),
         ("the bytes of a code in the other order", b"\xe8\x03", CloseError::Code),
-        ("a bad code before a bad reason", b"\x03\xed\xff", CloseError::Code),
-        ("a reason that is no UTF-8", b"\x03\xe8\xff", CloseError::Reason),
+        ("an invalid code before an invalid reason", b"\x03\xed\xff", CloseError::Code),
+        ("a reason that is not UTF-8", b"\x03\xe8\xff", CloseError::Reason),
         ("a reason with a surrogate", b"\x03\xe8\xed\xa0\x80", CloseError::Reason),
         ("a reason with half a character", b"\x03\xe8ok\xe2\x82", CloseError::Reason),
     ];

@@ -100,7 +100,7 @@ fn the_accept_value_of_the_rfcs_key_is_the_rfcs() {
 
 /// The fields that differ from a valid handshake, and the refusal.
 const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
-    ("as it must be", &[], None),
+    ("a valid handshake", &[], None),
     // Upgrade and Connection, in any case and any list (4.2.1, items 3 and 4).
     ("any case", &[("Upgrade", "WebSocket"), ("Connection", "upgrade")], None),
     ("a list", &[("Connection", "keep-alive, Upgrade")], None),
@@ -110,10 +110,10 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("no Upgrade", &[("Upgrade", "-")], Some(Refusal::NoUpgrade)),
     ("no Connection", &[("Connection", "-")], Some(Refusal::NoUpgrade)),
     ("another upgrade", &[("Upgrade", "h2c")], Some(Refusal::NoUpgrade)),
-    ("a part of the word", &[("Upgrade", "websocket2")], Some(Refusal::NoUpgrade)),
+    ("a part of the token", &[("Upgrade", "websocket2")], Some(Refusal::NoUpgrade)),
     ("a version of it", &[("Upgrade", "websocket/13")], Some(Refusal::NoUpgrade)),
     ("another connection", &[("Connection", "keep-alive")], Some(Refusal::NoUpgrade)),
-    ("a part of that word", &[("Connection", "Upgraded")], Some(Refusal::NoUpgrade)),
+    ("a part of the other token", &[("Connection", "Upgraded")], Some(Refusal::NoUpgrade)),
     ("an empty Upgrade", &[("Upgrade", "")], Some(Refusal::NoUpgrade)),
     // Sec-WebSocket-Version (4.2.1, item 6; 4.4).
     ("no version", &[("Sec-WebSocket-Version", "-")], Some(Refusal::NoVersion)),
@@ -129,7 +129,7 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("an empty version", &[("Sec-WebSocket-Version", "")], Some(Refusal::Version)),
     // Sec-WebSocket-Key: 16 bytes in base64 (4.2.1, item 5).
     ("another key", &[("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw==")], None),
-    ("all signs of base64", &[("Sec-WebSocket-Key", "++//AAAAAAAAAAAAAAAAAA==")], None),
+    ("all characters of base64", &[("Sec-WebSocket-Key", "++//AAAAAAAAAAAAAAAAAA==")], None),
     ("no key", &[("Sec-WebSocket-Key", "-")], Some(Refusal::Key)),
     ("an empty key", &[("Sec-WebSocket-Key", "")], Some(Refusal::Key)),
     (
@@ -144,11 +144,11 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("half the padding", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=")], Some(Refusal::Key)),
     ("more padding", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZ===")], Some(Refusal::Key)),
     (
-        "signs of base64url",
+        "characters of base64url",
         &[("Sec-WebSocket-Key", "--__AAAAAAAAAAAAAAAAAA==")],
         Some(Refusal::Key),
     ),
-    ("no base64", &[("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!==")], Some(Refusal::Key)),
+    ("not base64", &[("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!==")], Some(Refusal::Key)),
     ("a space inside", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25 jZQ=")], Some(Refusal::Key)),
     ("a list of keys", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==,")], Some(Refusal::Key)),
     // Extensions are offered in vain (9.1).
@@ -238,7 +238,7 @@ type Choice = Result<Option<&'static str>, Refusal>;
 const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
     ("neither side has any", &[], &[], Ok(None)),
     ("the client offers none", &["chat"], &[], Ok(None)),
-    ("the server speaks none", &[], &[("Sec-WebSocket-Protocol", "chat")], Ok(None)),
+    ("the server supports none", &[], &[("Sec-WebSocket-Protocol", "chat")], Ok(None)),
     ("the one", &["chat"], &[("Sec-WebSocket-Protocol", "chat")], Ok(Some("chat"))),
     ("none of them", &["chat"], &[("Sec-WebSocket-Protocol", "other")], Ok(None)),
     (
@@ -261,7 +261,7 @@ const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
     ),
     ("no white space", &["b"], &[("Sec-WebSocket-Protocol", "a,b")], Ok(Some("b"))),
     ("tabs", &["b"], &[("Sec-WebSocket-Protocol", "a\t,\tb\t")], Ok(Some("b"))),
-    ("names have a case", &["chat"], &[("Sec-WebSocket-Protocol", "Chat")], Ok(None)),
+    ("names are case-sensitive", &["chat"], &[("Sec-WebSocket-Protocol", "Chat")], Ok(None)),
     ("a part of a name", &["chat"], &[("Sec-WebSocket-Protocol", "chat2")], Ok(None)),
     ("a longer name", &["chat.v2"], &[("Sec-WebSocket-Protocol", "chat")], Ok(None)),
     (
@@ -272,7 +272,7 @@ const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
     ),
     ("a slash", &["a"], &[("Sec-WebSocket-Protocol", "a/b")], Err(Refusal::Protocol)),
     ("quotes", &["a"], &[("Sec-WebSocket-Protocol", "\"a\"")], Err(Refusal::Protocol)),
-    ("other letters", &["a"], &[("Sec-WebSocket-Protocol", "\u{e4}")], Err(Refusal::Protocol)),
+    ("non-ASCII letters", &["a"], &[("Sec-WebSocket-Protocol", "\u{e4}")], Err(Refusal::Protocol)),
     (
         "empty members do not count (RFC 9110, 5.6.1)",
         &["b"],
@@ -281,19 +281,19 @@ const PROTOCOLS: &[(&str, &[&str], Fields, Choice)] = &[
     ),
     ("no member", &["a"], &[("Sec-WebSocket-Protocol", "")], Ok(None)),
     (
-        "a bad name after a good one",
+        "an invalid name after a valid one",
         &["a"],
         &[("Sec-WebSocket-Protocol", "a, (b)")],
         Err(Refusal::Protocol),
     ),
     (
-        "a bad name in the second line",
+        "an invalid name in the second field",
         &["a"],
         &[("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "b c")],
         Err(Refusal::Protocol),
     ),
     (
-        "a bad name where none is spoken",
+        "an invalid name for a server without subprotocols",
         &[],
         &[("Sec-WebSocket-Protocol", "a b")],
         Err(Refusal::Protocol),
@@ -315,16 +315,16 @@ fn the_servers_most_preferred_offered_subprotocol_is_selected() {
 /// The request target, the Origin fields, and whether the page may connect (10.2). A request that
 /// is built has `Host: localhost`, which the authority of a target in absolute-form replaces.
 const ORIGINS: &[(&str, &str, Fields, bool)] = &[
-    ("no browser", "/ws", &[], true),
+    ("not a browser", "/ws", &[], true),
     ("the same host", "/ws", &[("Origin", "http://localhost")], true),
-    ("the same port, said", "/ws", &[("Origin", "http://localhost:80")], true),
-    ("a proxy that speaks TLS", "/ws", &[("Origin", "https://localhost")], true),
+    ("the same port, explicit", "/ws", &[("Origin", "http://localhost:80")], true),
+    ("a proxy that terminates TLS", "/ws", &[("Origin", "https://localhost")], true),
     ("any case of the host", "/ws", &[("Origin", "http://LocalHost")], true),
     ("another host", "/ws", &[("Origin", "http://example.com")], false),
     ("another port", "/ws", &[("Origin", "http://localhost:8000")], false),
     ("another name of this machine", "/ws", &[("Origin", "http://127.0.0.1")], false),
-    ("a host that begins so", "/ws", &[("Origin", "http://localhost.example.com")], false),
-    ("a host that ends so", "/ws", &[("Origin", "http://notlocalhost")], false),
+    ("a host with the same beginning", "/ws", &[("Origin", "http://localhost.example.com")], false),
+    ("a host with the same ending", "/ws", &[("Origin", "http://notlocalhost")], false),
     ("a subdomain", "/ws", &[("Origin", "http://a.localhost")], false),
     ("a page of a file", "/ws", &[("Origin", "null")], false),
     ("a scheme of a file", "/ws", &[("Origin", "file://localhost")], false),

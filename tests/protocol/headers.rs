@@ -31,8 +31,8 @@ const LINES: &[(&str, &[u8], Option<Field>)] = &[
     ("a value of white space", b"N: \t ", Some(("N", b""))),
     ("a value with colons", b"N: a:b: c", Some(("N", b"a:b: c"))),
     ("a value that begins with a colon", b"N::", Some(("N", b":"))),
-    ("bytes that are no UTF-8 (RFC 9110, 5.5)", b"N: \xc3\x28", Some(("N", b"\xc3\x28"))),
-    ("a name of all signs of a token", b"!#$%&'*+-.^_`|~: v", Some(("!#$%&'*+-.^_`|~", b"v"))),
+    ("bytes that are not UTF-8 (RFC 9110, 5.5)", b"N: \xc3\x28", Some(("N", b"\xc3\x28"))),
+    ("a name of all token characters", b"!#$%&'*+-.^_`|~: v", Some(("!#$%&'*+-.^_`|~", b"v"))),
     ("a name of one digit", b"0: v", Some(("0", b"v"))),
     ("no colon", b"Name", None),
     ("no name", b": value", None),
@@ -46,7 +46,7 @@ const LINES: &[(&str, &[u8], Option<Field>)] = &[
     ("a name with an at sign", b"Na@me: value", None),
     ("a name with a semicolon", b"Na;me: value", None),
     ("a name of UTF-8", b"N\xc3\xa4me: value", None),
-    ("a name of no UTF-8", b"\xff: value", None),
+    ("a name that is not UTF-8", b"\xff: value", None),
 ];
 
 #[test]
@@ -107,7 +107,7 @@ fn a_token_must_equal_a_whole_member_of_a_list() {
         ("between", &[b"a ,\tupgrade\t, b"], true),
         ("beside empty members", &[b",, upgrade,"], true),
         ("in another line", &[b"keep-alive", b"upgrade"], true),
-        ("beside bytes that are no text", &[b"\xff,upgrade"], true),
+        ("beside bytes that are not text", &[b"\xff,upgrade"], true),
         ("no line", &[], false),
         ("empty", &[b""], false),
         ("a part of a word", &[b"upgrades"], false),

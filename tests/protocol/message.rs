@@ -235,7 +235,7 @@ const TAKEN: &[Row] = &[
     ),
     ("an empty ping", b"\x89\x80\0\0\0\0", &[Got::Ping(b"")], End::Whole),
     ("a ping of any bytes", b"\x89\x82\0\0\0\0\xff\0", &[Got::Ping(b"\xff\0")], End::Whole),
-    ("a pong that nobody asked for", b"\x8a\x81\0\0\0\0x", &[Got::Pong(b"x")], End::Whole),
+    ("an unsolicited pong", b"\x8a\x81\0\0\0\0x", &[Got::Pong(b"x")], End::Whole),
     ("an empty Close frame", b"\x88\x80\0\0\0\0", &[Got::Close(1005, "")], End::Whole),
     ("a Close frame", b"\x88\x85\0\0\0\0\x03\xe8bye", &[Got::Close(1000, "bye")], End::Whole),
     (
@@ -282,11 +282,11 @@ fn fragments_become_messages_with_control_frames_between_them() {
 /// Bytes that end with the one that causes the violation.
 const REFUSED: &[Row] = &[
     // A client must mask every frame (5.1).
-    ("no mask", b"\x82\x00", &[], End::Fault(Violation::Unmasked)),
-    ("no mask of a Close frame", b"\x88\x02", &[], End::Fault(Violation::Unmasked)),
-    ("no mask, after a message", b"\x81\x80\0\0\0\0\x81\x00", &[Got::Text("")], UNMASKED),
+    ("an unmasked frame", b"\x82\x00", &[], End::Fault(Violation::Unmasked)),
+    ("an unmasked Close frame", b"\x88\x02", &[], End::Fault(Violation::Unmasked)),
+    ("an unmasked frame after a message", b"\x81\x80\0\0\0\0\x81\x00", &[Got::Text("")], UNMASKED),
     // Fragments (5.4).
-    ("a continuation of nothing", b"\x80\x85\0\0\0\0", &[], CONTINUATION_FIRST),
+    ("a continuation without a message", b"\x80\x85\0\0\0\0", &[], CONTINUATION_FIRST),
     ("one that is not the last", b"\x00\x80\0\0\0\0", &[], CONTINUATION_FIRST),
     (
         "one after a whole message",
@@ -345,7 +345,7 @@ const REFUSED: &[Row] = &[
     ("half a code", b"\x88\x81\0\0\0\0\x03", &[], End::Fault(Violation::Close(CloseError::Length))),
     ("code 1005", b"\x88\x82\0\0\0\0\x03\xed", &[], End::Fault(Violation::Close(CloseError::Code))),
     (
-        "a reason that is no UTF-8",
+        "a reason that is not UTF-8",
         b"\x88\x84\0\0\0\0\x03\xe8\xffx",
         &[],
         End::Fault(Violation::Close(CloseError::Reason)),
@@ -357,7 +357,7 @@ const REFUSED: &[Row] = &[
         End::Fault(Violation::Close(CloseError::Code)),
     ),
     // Text (8.1), which has a table of its own in `utf8`.
-    ("a text that is no UTF-8", b"\x81\x85\0\0\0\0a\xff", &[], End::Fault(Violation::NotUtf8)),
+    ("a text that is not UTF-8", b"\x81\x85\0\0\0\0a\xff", &[], End::Fault(Violation::NotUtf8)),
 ];
 
 const UNMASKED: End = End::Fault(Violation::Unmasked);
