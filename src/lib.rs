@@ -37,6 +37,7 @@
 //! - [`http::Server`] has the settings, and [`limits::Limits`] every bound with its reason.
 //! - [`guide::sending`] explains topics, presence, and slow clients.
 //! - [`guide::beyond_one_host`] connects several processes.
+//! - [`guide::writing`] follows a message to the socket, with the states of the write path.
 //! - [`guide::reliability`] lists what the server promises when things go wrong.
 //! - The codecs are public functions over bytes: [`http::Head::parse`], [`http::Chunked`],
 //!   [`websocket::FrameHeader`], and [`websocket::Assembler`].
@@ -294,6 +295,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/small_host.md")]
     pub mod small_host {}
+
+    #[doc = include_str!("guide/writing.md")]
+    pub mod writing {}
 }
 
 /// The derive macro, `#[derive(macros::WebsocketController)]`.

@@ -124,10 +124,11 @@ fn named_functions(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn every_function_that_the_tour_and_the_lessons_name_is_in_its_file() {
+fn every_function_that_the_tour_the_guide_and_the_lessons_name_is_in_its_file() {
     let (lib, lessons) = (read("src/lib.rs"), read("examples/README.md"));
+    let writing = read("src/guide/writing.md");
     let tour = lib.split("# The tour").nth(1).expect("the tour").replace("//!", "");
-    for (text, least) in [(tour, 20), (lessons.clone(), 10)] {
+    for (text, least) in [(tour, 20), (writing, 7), (lessons.clone(), 10)] {
         let named = named_functions(&text);
         assert!(named.len() > least, "only {} functions were found", named.len());
         for (name, file) in named {
