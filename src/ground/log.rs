@@ -2,9 +2,12 @@
 //! `error!`, `warn!`, `debug!`, and `trace!`.
 //!
 //! With the feature `log`, this module is the [`log`](https://docs.rs/log) crate itself, and the
-//! application decides where the lines go. Without it, `error!`, `warn!`, and `info!` print one
-//! line each; the compiler checks `debug!` and `trace!`, which print nothing. A line that cannot be
-//! written is dropped, because a closed stderr must not end a connection.
+//! application decides where the lines go. Without it, the environment variable `SOCKLING_LOG` names
+//! the least important level that is printed, of the application's lines and of the library's own: `off`,
+//! `error`, `warn`, `info` (the default), or `debug`. It is read once, when the first server is bound or
+//! the first line is logged. An unknown value is reported by a warning, and means the default. The
+//! compiler checks `trace!`, which prints nothing. A line that cannot be written is dropped, because a
+//! closed stderr must not end a connection.
 //!
 //! With or without the feature, the library's own lines never hold a thread that serves a client. A
 //! separate thread writes them; when [`LOG_QUEUE`] bytes of them are waiting for the log, further
@@ -19,8 +22,8 @@
 //! [`LOG_PACE`]: crate::limits::LOG_PACE
 //! [`LOG_LINE`]: crate::limits::LOG_LINE
 
-use std::fmt::Arguments;
-use std::io::Write;
+use std::fmt::{Arguments, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use crate::__debug as debug;
 pub use crate::__error as error;
@@ -28,15 +31,58 @@ pub use crate::__info as info;
 pub use crate::__trace as trace;
 pub use crate::__warn as warn;
 
-/// Writes one line, the level and the text, for the macros.
+/// The severity of a line. What a client can cause by itself is `Info` or `Debug`, because the
+/// operator need not do anything about it.
 #[doc(hidden)]
-pub fn line(level: &str, text: Arguments) {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error = 1,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The values of `SOCKLING_LOG`: each level is at the index that is its number.
+const NAMES: [&str; 5] = ["OFF", "ERROR", "WARN", "INFO", "DEBUG"];
+
+/// The number of the least important level that is printed, or `UNREAD`.
+static SHOWN: AtomicU8 = AtomicU8::new(UNREAD);
+const UNREAD: u8 = u8::MAX;
+
+/// Returns whether lines of this level are printed.
+pub(crate) fn is_on(level: Level) -> bool {
+    let shown = match SHOWN.load(Ordering::Relaxed) {
+        UNREAD => read_shown(),
+        shown => shown,
+    };
+    level as u8 <= shown
+}
+
+#[cold]
+fn read_shown() -> u8 {
+    let value = std::env::var("SOCKLING_LOG").unwrap_or_else(|_| "info".to_string());
+    let known = NAMES.iter().position(|name| name.eq_ignore_ascii_case(&value));
+    let shown = known.map_or(Level::Info as u8, |at| at as u8);
+    // Two threads may read it at once. Only the first warns.
+    if SHOWN.swap(shown, Ordering::Relaxed) == UNREAD && known.is_none() {
+        let text = "it must be off, error, warn, info, or debug";
+        line(Level::Warn, format_args!("SOCKLING_LOG is {:?}; {}", value, text));
+    }
+    shown
+}
+
+/// Writes one line, the level and the text, if the level is on. The macros call it.
+#[doc(hidden)]
+pub fn line(level: Level, text: Arguments) {
+    if !is_on(level) {
+        return;
+    }
     // One write per line, so that the lines of several threads do not mix.
-    let mut line = Vec::with_capacity(256);
-    let _ = writeln!(line, "[{}] {}", level, text);
+    let mut line = String::with_capacity(256);
+    let _ = writeln!(line, "[{}] {}", NAMES[level as usize], text);
     // The library's unit tests log millions of lines, which nobody reads.
     if !cfg!(any(test, fuzzing)) {
-        let _ = std::io::stderr().write_all(&line);
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
     }
 }
 
@@ -44,28 +90,36 @@ pub fn line(level: &str, text: Arguments) {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __error {
-    ($($text:tt)+) => { $crate::log::line("ERROR", ::core::format_args!($($text)+)) };
+    ($($text:tt)+) => {
+        $crate::log::line($crate::log::Level::Error, ::core::format_args!($($text)+))
+    };
 }
 
 /// Formats its arguments like `format!` and prints them as a warning.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __warn {
-    ($($text:tt)+) => { $crate::log::line("WARN", ::core::format_args!($($text)+)) };
+    ($($text:tt)+) => {
+        $crate::log::line($crate::log::Level::Warn, ::core::format_args!($($text)+))
+    };
 }
 
 /// Formats its arguments like `format!` and prints them as information.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __info {
-    ($($text:tt)+) => { $crate::log::line("INFO", ::core::format_args!($($text)+)) };
+    ($($text:tt)+) => {
+        $crate::log::line($crate::log::Level::Info, ::core::format_args!($($text)+))
+    };
 }
 
-/// Checks its arguments, and prints nothing without the feature `log`.
+/// Formats its arguments like `format!` and prints them for debugging.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __debug {
-    ($($text:tt)+) => {{ let _ = ::core::format_args!($($text)+); }};
+    ($($text:tt)+) => {
+        $crate::log::line($crate::log::Level::Debug, ::core::format_args!($($text)+))
+    };
 }
 
 /// Checks its arguments, and prints nothing without the feature `log`.

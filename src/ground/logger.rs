@@ -23,11 +23,7 @@ use std::time::{Duration, Instant};
 /// expression for the level. The caller quotes any text from a client, so that it cannot begin a
 /// new line.
 macro_rules! log_line {
-    (Debug, $($text:tt)+) => {
-        if cfg!(feature = "log") {
-            log_line!($crate::ground::logger::Level::Debug, $($text)+);
-        }
-    };
+    (Debug, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Debug, $($text)+) };
     (Error, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Error, $($text)+) };
     (Warn, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Warn, $($text)+) };
     (Info, $($text:tt)+) => { log_line!($crate::ground::logger::Level::Info, $($text)+) };
@@ -37,16 +33,10 @@ macro_rules! log_line {
 }
 pub(crate) use log_line;
 
-/// The severity of a line. What a client can cause by itself is `Info` or `Debug`, because the
-/// operator need not do anything about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Error,
-    Warn,
-    Info,
-    /// For the `log` crate only.
-    Debug,
-}
+#[cfg(not(feature = "log"))]
+pub(crate) use crate::ground::log::Level;
+#[cfg(feature = "log")]
+pub(crate) use ::log::Level;
 
 /// Logs a line from this place in the source, or counts it if there are too many. Never waits for
 /// the log.
@@ -70,6 +60,8 @@ pub(crate) fn log(level: Level, place: Place, text: Arguments) {
 
 /// Starts the writer thread, because a server is being bound. From here on lines are queued.
 pub(crate) fn start() {
+    // Reads `SOCKLING_LOG` before there is a client: the thread that reads it may have to warn.
+    is_on(Level::Error);
     QUEUE.lock().ensure_writer();
 }
 
@@ -315,38 +307,21 @@ fn weight(line: &str) -> usize {
 }
 
 #[cfg(feature = "log")]
-fn level_of(level: Level) -> ::log::Level {
-    match level {
-        Level::Error => ::log::Level::Error,
-        Level::Warn => ::log::Level::Warn,
-        Level::Info => ::log::Level::Info,
-        Level::Debug => ::log::Level::Debug,
-    }
-}
-
-#[cfg(feature = "log")]
 fn is_on(level: Level) -> bool {
-    level_of(level) <= ::log::max_level()
+    level <= ::log::max_level()
 }
 
 /// Writes a line. The application's logger may panic, which must not end the writer thread.
 #[cfg(feature = "log")]
 fn write(level: Level, line: &str) {
-    let log = || ::log::log!(target: "sockling", level_of(level), "{}", line);
+    let log = || ::log::log!(target: "sockling", level, "{}", line);
     drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(log)));
 }
 
 #[cfg(not(feature = "log"))]
-fn is_on(level: Level) -> bool {
-    level != Level::Debug
-}
+use crate::ground::log::is_on;
 
 #[cfg(not(feature = "log"))]
 fn write(level: Level, line: &str) {
-    let name = match level {
-        Level::Error => "ERROR",
-        Level::Warn => "WARN",
-        Level::Info | Level::Debug => "INFO",
-    };
-    crate::ground::log::line(name, format_args!("{}", line));
+    crate::ground::log::line(level, format_args!("{}", line));
 }

@@ -256,7 +256,7 @@ impl<'a> Conversation<'a> {
         batch.end();
         self.registration.leave();
         let close = self.close_connection(end);
-        log_line!(Debug, "{} disconnected", self);
+        self.log_end();
         // Its error was logged, and nothing is left to close.
         let _ = self.call_handler(handler, Event::Closed(close.as_ref()));
     }
@@ -485,6 +485,11 @@ impl<'a> Conversation<'a> {
     fn handler_panicked(&self) -> CloseCode {
         log_line!(Error, "the handler of {} panicked", self);
         CloseCode::INTERNAL_ERROR
+    }
+
+    #[inline(never)]
+    fn log_end(&self) {
+        log_line!(Debug, "{} disconnected", self);
     }
 }
 

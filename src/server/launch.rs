@@ -212,8 +212,9 @@ impl Server {
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000 by default, and serves until the process
-    /// ends. To shut a server down, start it with [`bind`](Server::bind). Errors: those of `bind`
-    /// and of [`Listening::serve`].
+    /// ends. `$SOCKLING_LOG` sets the level of the log (see [`log`](crate::log)). To shut a server
+    /// down, start it with [`bind`](Server::bind). Errors: those of `bind` and of
+    /// [`Listening::serve`].
     ///
     /// ```no_run
     /// use sockling::prelude::*;

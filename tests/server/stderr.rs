@@ -3,13 +3,14 @@
 #![cfg(all(target_os = "linux", not(feature = "log")))]
 
 use super::loopback::child::{limited, Child};
-use super::loopback::{wait_until, Client, Running};
+use super::loopback::{wait_until, Client, Running, PATIENCE};
 use sockling::limits::{Limits, LOG_BURST, LOG_LINE};
 use sockling::prelude::*;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::io::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 
 /// Fails with a text as long as the client likes.
 struct Clumsy;
@@ -42,11 +43,19 @@ impl Controller for Quiet {
 #[ignore]
 fn child() {
     let fail = |request: &Request| Err(format!("nothing at {}", request.path()).into());
+    let speak = |_: &Request| {
+        log::error!("an {}", "error");
+        log::warn!("a {}", "warning");
+        log::info!("some {}", "news");
+        log::debug!("a {}", "detail");
+        log::trace!("a {}", "step");
+        Ok(Response::new())
+    };
     let shout = |_: &Request| {
         let sent = Comms::notify().send(vec![7; 256 * 1024])?;
         Ok(Response::new().text(sent.to_string()))
     };
-    let (end, ended) = std::sync::mpsc::channel();
+    let (end, ended) = channel();
     let end = std::sync::Mutex::new(end);
     let shut_down = move |_: &Request| {
         end.lock().expect("no panic").send(()).map_err(Error::other)?;
@@ -54,6 +63,7 @@ fn child() {
     };
     let routes = vec![
         Handler::new("/fail/*", fail),
+        Handler::new("/speak", speak),
         Handler::new("/shout", shout),
         Handler::new("/end", shut_down),
         Handler::new("/clumsy", Clumsy),
@@ -61,7 +71,9 @@ fn child() {
     ];
     let limits =
         Limits { request_line: 64 * 1024, requests_per_connection: 0, ..Limits::default() };
-    let running = Running::start(Server::new(routes).limits(limits));
+    // Not by `Running::start`, which turns the log off where `SOCKLING_LOG` is not set.
+    let server = Server::new(routes).limits(limits).bind("127.0.0.1:0");
+    let running = Running::serve(server.expect("a free port"));
     println!("\nlistening on {}", running.address);
     ended.recv().expect("a request");
     running.handle.shutdown();
@@ -78,7 +90,7 @@ fn start_with_a_full_stderr() -> (Child, UnixStream) {
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     theirs.set_nonblocking(false).expect("a socket option");
     let mut command = limited("-c 0", "stderr::child");
-    command.stderr(Stdio::from(OwnedFd::from(theirs)));
+    command.env("SOCKLING_LOG", "info").stderr(Stdio::from(OwnedFd::from(theirs)));
     (Child::start(&mut command), ours)
 }
 
@@ -130,6 +142,7 @@ fn lines_that_a_full_stderr_did_not_take_are_counted_once_it_takes_some() {
 #[test]
 fn no_client_floods_the_log_or_writes_an_error_of_its_own() {
     let mut command = limited("-c 0", "stderr::child");
+    command.env("SOCKLING_LOG", "info");
     let mut server = Child::start(command.stderr(Stdio::piped()));
     let mut stderr = server.stderr();
     let reader = std::thread::spawn(move || {
@@ -149,7 +162,8 @@ fn no_client_floods_the_log_or_writes_an_error_of_its_own() {
     let told = reader.join().expect("no panic");
     let lines: Vec<&str> = told.lines().collect();
     let longest = lines.iter().map(|line| line.len()).max();
-    assert!(longest <= Some(LOG_LINE + 32), "{:?}", longest);
+    // The level, how many such lines were left out, which a slow machine is told, and ".. (cut)".
+    assert!(longest <= Some(LOG_LINE + 64), "{:?}", longest);
     // On a slow machine some more keep the pace; unbounded were thousands.
     let most = 2 * LOG_BURST as usize;
     for (kind, level) in [
@@ -162,5 +176,78 @@ fn no_client_floods_the_log_or_writes_an_error_of_its_own() {
         let of_kind: Vec<_> = lines.iter().filter(|line| line.contains(kind)).collect();
         assert!((1..=most).contains(&of_kind.len()), "{}: {}", kind, of_kind.len());
         assert!(of_kind.iter().all(|line| line.starts_with(level)), "{}", kind);
+    }
+}
+
+/// What a server logs at each level, by the library and by the application, when a client causes lines
+/// of every kind. What differs from run to run is written as `_`.
+#[rustfmt::skip]
+const AT_EACH_LEVEL: &[(&str, &str)] = &[
+    ("error", "[ERROR] an error"),
+    ("error", "[ERROR] the handler of GET \"/fail/\" from 127.0.0.1:_ failed: \
+               \"nothing at /fail/\"; answered 500"),
+    ("warn", "[WARN] a warning"),
+    ("info", "[INFO] sessions end with this process; Server::session_keys makes them last"),
+    ("info", "[INFO] listening on http://localhost:_/"),
+    ("info", "[INFO] some news"),
+    ("info", "[INFO] refused a WebSocket (GET \"/quiet\" from 127.0.0.1:_) with 426: \
+              opening a WebSocket requires Upgrade: websocket and Connection: Upgrade"),
+    ("debug", "[DEBUG] a detail"),
+    ("debug", "[DEBUG] guest-_ connected to \"/quiet\" from 127.0.0.1:_"),
+    ("debug", "[DEBUG] guest-_ (127.0.0.1:_, \"/quiet\") disconnected"),
+];
+
+/// Returns a line without the ports and the session in it.
+fn without_numbers(mut line: String) -> String {
+    for before in ["127.0.0.1:", "localhost:", "guest-"] {
+        if let Some((start, rest)) = line.split_once(before) {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            line = format!("{}{}_{}", start, before, rest);
+        }
+    }
+    line
+}
+
+#[test]
+fn the_log_has_the_lines_of_the_level_that_is_asked_for_and_of_those_above() {
+    let loud = "[WARN] SOCKLING_LOG is \"loud\"; it must be off, error, warn, info, or debug";
+    let levels = ["error", "warn", "info", "debug"];
+    for (value, levels, warning) in [
+        (Some("off"), &levels[..0], None),
+        (Some("error"), &levels[..1], None),
+        (Some("warn"), &levels[..2], None),
+        (Some("info"), &levels[..3], None),
+        (Some("DEBUG"), &levels[..4], None),
+        (None, &levels[..3], None),
+        (Some("loud"), &levels[..3], Some(loud)),
+    ] {
+        let asked = AT_EACH_LEVEL.iter().filter(|(level, _)| levels.contains(level));
+        let mut expected: Vec<&str> = asked.map(|(_, line)| *line).chain(warning).collect();
+        let mut command = limited("-c 0", "stderr::child");
+        match value {
+            Some(value) => command.env("SOCKLING_LOG", value),
+            None => command.env_remove("SOCKLING_LOG"),
+        };
+        let mut server = Child::start(command.stderr(Stdio::piped()));
+        let (tell, told) = channel();
+        let lines = BufReader::new(server.stderr()).lines().map(|line| line.expect("text"));
+        std::thread::spawn(move || lines.map(without_numbers).try_for_each(|line| tell.send(line)));
+
+        let mut client = Client::connect(server.address);
+        assert_eq!(client.get("/speak", "").status, 200);
+        assert_eq!(client.get("/quiet", "").status, 426);
+        assert_eq!(client.get("/fail/", "").status, 500);
+        let mut client = Client::websocket(server.address, "/quiet", "");
+        client.frame(0x88, &[]);
+        client.read_to_end();
+        // The library's own lines have time until they are written: the server may not end before.
+        let line = |_: &&str| told.recv_timeout(PATIENCE).expect("another line");
+        let mut lines: Vec<String> = expected.iter().map(line).collect();
+        assert_eq!(Client::connect(server.address).get("/end", "").text(), "soon");
+        server.wait();
+        lines.extend(told);
+        lines.sort();
+        expected.sort_unstable();
+        assert_eq!(lines, expected, "{:?}", value);
     }
 }
