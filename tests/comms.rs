@@ -645,7 +645,7 @@ fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
         ..Limits::default()
     };
     let (server, told) = server(limits);
-    let listening = server.bind("127.0.0.1:0").expect("a free port");
+    let listening = loopback::bind(server);
     let (address, handle) = (listening.address(), listening.handle());
     let serving = std::thread::spawn(move || listening.serve());
     let mut clients = connect(202, address, &told);
@@ -741,7 +741,7 @@ fn a_relay_comes_before_the_servers() {
         fn changed(&self, _: &str) {}
     }
     let _alone = alone();
-    Server::new(Vec::new()).bind("127.0.0.1:0").expect("a free port");
+    loopback::bind(Server::new(Vec::new()));
     let refused = Comms::relay(Nowhere).unwrap_err().to_string();
     assert_eq!(refused, "a relay is set before a server is bound");
 }

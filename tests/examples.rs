@@ -118,6 +118,7 @@ mod running {
         let mut process = Command::new(program)
             .args(arguments)
             .env("SOCKLING_ADDR", "127.0.0.1:0")
+            .env("SOCKLING_LOG", "info")
             .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -75,7 +75,7 @@ fn forks_after_a_server_was_bound() {
     let refuse = |_: &Request| Err("no luck".into());
     let keys = SessionKeys::random().expect("random numbers");
     let server = Server::new(vec![Handler::new("/", refuse)]).session_keys(keys);
-    let listening = server.bind("127.0.0.1:0").expect("a free port");
+    let listening = loopback::bind(server);
     // Nothing was logged so far: the log's thread sleeps, and holds no lock meanwhile.
     loopback::wait_until("it sleeps", || {
         let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
@@ -102,7 +102,9 @@ fn forks_after_a_server_was_bound() {
 #[cfg(not(feature = "log"))]
 fn a_forked_process_writes_its_own_log_lines() {
     let mut command = Command::new(std::env::current_exe().expect("a path"));
-    command.args(["--exact", "forks_after_a_server_was_bound", "--ignored", "--nocapture"]);
+    command
+        .args(["--exact", "forks_after_a_server_was_bound", "--ignored", "--nocapture"])
+        .env("SOCKLING_LOG", "info");
     let output = command.output().expect("a process");
     assert!(output.status.success(), "{:?}", output);
     let told = String::from_utf8(output.stderr).expect("text");

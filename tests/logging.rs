@@ -492,6 +492,8 @@ fn a_logger_that_panics_does_not_end_accepting() {
         .arg(std::env::current_exe().expect("a path"))
         .args(["--exact", "child_whose_logger_panics", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
+        // What std prints of the panics that are the test.
+        .stderr(Stdio::null())
         .spawn()
         .expect("a shell");
     let output = BufReader::new(child.stdout.take().expect("a pipe"));

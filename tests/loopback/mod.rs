@@ -7,6 +7,7 @@ pub mod child;
 use sockling::http::{Listening, Server, ServerHandle};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ pub struct Running {
 
 impl Running {
     pub fn start(server: Server) -> Running {
-        Running::serve(server.bind("127.0.0.1:0").expect("a free port"))
+        Running::serve(bind(server))
     }
 
     pub fn serve(listening: Listening) -> Running {
@@ -46,6 +47,23 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
+}
+
+/// Binds a server to a free port.
+pub fn bind(server: Server) -> Listening {
+    quiet();
+    server.bind("127.0.0.1:0").expect("a free port")
+}
+
+/// Turns the log off, which `cargo test` does not capture: a thread of the library's own writes it.
+/// Every test that binds a server calls it first. `SOCKLING_LOG=info cargo test` shows the log.
+pub fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("SOCKLING_LOG").is_none() {
+            std::env::set_var("SOCKLING_LOG", "off");
+        }
+    });
 }
 
 /// Waits until something is so.

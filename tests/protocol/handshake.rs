@@ -4,6 +4,7 @@
 //! A request that is built is always HTTP/1.1 and never has a body, so two refusals are missing
 //! here.
 
+use super::loopback;
 use sockling::controller::{Controller, WebsocketController};
 use sockling::http::{Request, Response};
 use sockling::websocket::{accept_key, CloseFrame, Message, Refusal};
@@ -62,6 +63,7 @@ fn with_fields(request: Request, changed: Fields) -> Request {
 }
 
 fn answer(controller: &Deaf, request: &Request) -> Response {
+    loopback::quiet();
     Controller::handle(controller, request).unwrap()
 }
 

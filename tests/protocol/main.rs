@@ -19,6 +19,8 @@ mod head;
 mod headers;
 mod keys;
 mod limits;
+#[path = "../loopback/mod.rs"]
+mod loopback;
 mod message;
 mod origin;
 mod random;

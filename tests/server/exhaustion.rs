@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use super::loopback::child::{limited, Child};
-use super::loopback::{wait_until, Client, PATIENCE};
+use super::loopback::{bind, wait_until, Client, PATIENCE};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
@@ -24,7 +24,7 @@ fn child() {
     let routes = vec![Handler::new("/ws", told), Handler::new("/", hello)];
     let limits =
         Limits { connections: 0, stack: STACK, head_timeout: PATIENCE, ..Limits::default() };
-    let listening = Server::new(routes).limits(limits).bind("127.0.0.1:0").expect("a port");
+    let listening = bind(Server::new(routes).limits(limits));
     println!("\nlistening on {}", listening.address());
     listening.serve().expect("a thread");
 }
@@ -124,7 +124,7 @@ fn without_random_numbers_there_are_no_keys_and_later_there_are() {
 fn without_even_one_thread_serve_is_an_error_and_nobody_listens() {
     // More than any system has.
     let limits = Limits { stack: usize::MAX / 4, ..Limits::default() };
-    let listening = Server::new(Vec::new()).limits(limits).bind("127.0.0.1:0").expect("a port");
+    let listening = bind(Server::new(Vec::new()).limits(limits));
     let address = listening.address();
     let handle = listening.handle();
     let (tell, told) = channel();

@@ -1,6 +1,6 @@
 //! Behind a reverse proxy, which here is the test: a client at 127.0.0.1 that says for whom it speaks.
 
-use super::loopback::{upgrade_request, wait_until, Client, Running, PATIENCE};
+use super::loopback::{quiet, upgrade_request, wait_until, Client, Running, PATIENCE};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
@@ -126,6 +126,7 @@ fn one_network_of_ipv6_and_both_forms_of_one_ipv4_address_count_as_one() {
 /// Returns a server on an address of IPv6 at which it is reached by IPv4, and how; `None` where the
 /// system has no such thing.
 fn both_kinds(server: Server, address: &str) -> Option<(Running, SocketAddr)> {
+    quiet();
     let listening = server.bind(address).ok()?;
     let reached = SocketAddr::from((Ipv4Addr::LOCALHOST, listening.address().port()));
     let running = Running::serve(listening);

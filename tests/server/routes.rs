@@ -1,6 +1,6 @@
 //! From a path to its controller.
 
-use super::loopback::{Client, Running};
+use super::loopback::{bind, Client, Running};
 use sockling::prelude::*;
 
 fn start() -> Running {
@@ -86,7 +86,7 @@ fn an_invalid_pattern_is_an_error_of_bind() {
 
 #[test]
 fn an_address_in_use_is_an_error_that_names_it() {
-    let first = Server::new(Vec::new()).bind("127.0.0.1:0").expect("a free port");
+    let first = bind(Server::new(Vec::new()));
     let error = Server::new(Vec::new()).bind(first.address()).expect_err("in use");
     assert!(
         error.to_string().starts_with(&format!("cannot listen on {}: ", first.address())),

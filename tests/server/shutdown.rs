@@ -1,6 +1,6 @@
 //! The end of a server.
 
-use super::loopback::{masked, upgrade_request, Client, Running, PATIENCE};
+use super::loopback::{bind, masked, quiet, upgrade_request, Client, Running, PATIENCE};
 use super::{fast, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
@@ -176,6 +176,7 @@ fn a_port_is_free_at_once_while_a_handler_is_stuck_and_handles_of_the_server_are
         let (stuck, wait_for_entry, release) = held();
         let hello = move |_: &Request| Ok(Response::new().text(round.to_string()));
         let routes = vec![Handler::new("/", hello), Handler::new("/stuck", stuck)];
+        quiet();
         let listening = Server::new(routes).limits(limits.clone()).bind(address);
         let running = Running::serve(listening.expect("the port is free"));
         address = running.address;
@@ -319,7 +320,7 @@ fn a_client_that_does_not_answer_is_not_reported_as_a_handler() {
 
 #[test]
 fn a_shutdown_before_serve_and_a_second_one_return() {
-    let listening = Server::new(Vec::new()).bind("127.0.0.1:0").expect("a free port");
+    let listening = bind(Server::new(Vec::new()));
     let handle = listening.handle();
     assert_eq!(handle.shutdown(), []);
     listening.serve().expect("returns at once");

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use super::loopback::child::{limited, Child};
-use super::loopback::{wait_until, Client};
+use super::loopback::{bind, wait_until, Client};
 use super::MIB;
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
@@ -47,7 +47,7 @@ fn topic(name: String) -> sockling::Topic {
 }
 
 fn listen(limits: Limits, routes: Vec<Handler>) {
-    let listening = Server::new(routes).limits(limits).bind("127.0.0.1:0").expect("a port");
+    let listening = bind(Server::new(routes).limits(limits));
     println!("\nlistening on {}", listening.address());
     listening.serve().expect("a thread");
 }
@@ -164,7 +164,7 @@ fn an_answer_that_a_client_does_not_read_is_in_memory_once() {
 fn on_the_small_stack_a_handler_prints_formats_and_panics_also_with_a_backtrace() {
     for backtrace in ["0", "1", "full"] {
         let mut command = limited("-c 0", "measured::child_small");
-        command.env("RUST_BACKTRACE", backtrace).stderr(Stdio::piped());
+        command.env("RUST_BACKTRACE", backtrace).env("SOCKLING_LOG", "info").stderr(Stdio::piped());
         let mut server = Child::start(&mut command);
         let mut other = Client::websocket(server.address, "/ws", "");
         let mut client = Client::websocket(server.address, "/ws", "");

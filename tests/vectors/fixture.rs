@@ -1,12 +1,12 @@
 //! The server that the vectors speak to.
 
+use super::loopback;
 use sockling::http::{Server, ServerHandle};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::SocketAddr;
-use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,12 +25,8 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn start(limits: Limits) -> Fixture {
-        silence_panics_on_demand();
         let calls = Calls::default();
-        let listening = Server::new(routes(&calls))
-            .limits(limits)
-            .bind("127.0.0.1:0")
-            .expect("a free port on the loopback");
+        let listening = loopback::bind(Server::new(routes(&calls)).limits(limits));
         let (address, handle) = (listening.address(), listening.handle());
         let serving = thread::spawn(move || listening.serve().expect("a server that only stops"));
         Fixture { address, calls, handle, serving: Some(serving) }
@@ -136,17 +132,4 @@ impl WebsocketController for Echo {
         Comms::websocket(client).send(message)?;
         Ok(())
     }
-}
-
-/// Leaves the panics that are part of the vectors out of the output.
-fn silence_panics_on_demand() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let show = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !info.to_string().contains(ON_DEMAND) {
-                show(info);
-            }
-        }));
-    });
 }

@@ -8,6 +8,8 @@ mod fixture;
 mod frames;
 mod handshake;
 mod http;
+#[path = "../loopback/mod.rs"]
+mod loopback;
 mod request;
 mod runner;
 mod table;
