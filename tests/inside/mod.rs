@@ -31,6 +31,8 @@ mod patience;
 #[cfg(test)]
 pub mod pauses;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod revoked;

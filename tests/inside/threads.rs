@@ -1,5 +1,6 @@
 //! Many threads on one outbox and on the map, which yield at random.
 
+use super::random::Random;
 use super::{guest, Script, Stub};
 use crate::comms::registry::{everyone, join, outboxes, NotJoined};
 use crate::ground::limits::Limits;
@@ -21,17 +22,7 @@ use std::time::{Duration, Instant};
 const THREADS: usize = 8;
 const MESSAGES: usize = 200;
 
-/// Xorshift (Marsaglia, 2003).
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
     /// Lets other threads run, or not.
     fn pause(&mut self) {
         (0..self.below(3)).for_each(|_| thread::yield_now());

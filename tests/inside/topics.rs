@@ -1,5 +1,6 @@
 //! Many sessions in many topics, on many threads.
 
+use super::random::Random;
 use super::{Script, Stub};
 use crate::comms::registry::{join, with_topics, Registration};
 use crate::ground::limits::Limits;
@@ -19,18 +20,6 @@ const SESSIONS: usize = 1000;
 const TOPICS: usize = 20;
 const THREADS: usize = 8;
 const ROUNDS: usize = 2000;
-
-/// Xorshift (Marsaglia, 2003).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-}
 
 struct Client {
     id: SessionId,

@@ -1,5 +1,6 @@
 //! The corpus, and bytes like it: the same ones in each run.
 
+use super::super::random::Random;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -25,17 +26,7 @@ fn replay(target: &str, check: fn(&[u8]), variants: usize) {
     }
 }
 
-/// Xorshift (Marsaglia, 2003).
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
     fn range(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
         let (one, other) = (self.below(bytes.len() + 1), self.below(bytes.len() + 1));
         one.min(other)..one.max(other)
