@@ -5,13 +5,11 @@
 //! end an idle connection by themselves are longer than any test.
 
 use super::loopback::{upgrade_request, wait_until, Client, Reply, Running, PATIENCE};
-use super::Told;
+use super::{held, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::mpsc::{channel, sync_channel};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 const NEVER: Duration = Duration::from_secs(600);
@@ -82,15 +80,7 @@ fn an_idle_connection_makes_room_for_a_newcomer_and_ends_silently() {
 
 #[test]
 fn websockets_running_handlers_and_begun_requests_do_not_make_room() {
-    let (entered, wait_for_entry) = sync_channel(1);
-    let (release, wait_for_release) = channel::<()>();
-    let wait_for_release = Mutex::new(wait_for_release);
-    let held = move |_: &Request| {
-        entered.send(()).map_err(Error::other)?;
-        // An error is a test that has ended.
-        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
-        Ok(Response::new().text("finished"))
-    };
+    let (held, wait_for_entry, release) = held();
     let echo = |request: &Request| Ok(Response::new().body(request.body()));
     let routes = vec![
         Handler::new("/ws", Told::new().0),

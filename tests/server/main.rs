@@ -17,7 +17,7 @@ mod websocket;
 
 use sockling::limits::Limits;
 use sockling::prelude::*;
-use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::mpsc::{channel, sync_channel, Receiver, Sender};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -35,6 +35,20 @@ fn fast() -> Limits {
         drain_timeout: Duration::from_secs(1),
         ..Limits::default()
     }
+}
+
+/// Returns a handler that says when it runs, and answers "finished" when it is let.
+fn held() -> (impl Controller, Receiver<()>, Sender<()>) {
+    let (entered, wait_for_entry) = sync_channel(1);
+    let (release, wait_for_release) = channel();
+    let wait_for_release = Mutex::new(wait_for_release);
+    let handler = move |_: &Request| {
+        entered.send(()).map_err(Error::other)?;
+        // An error is a test that has ended.
+        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
+        Ok(Response::new().text("finished"))
+    };
+    (handler, wait_for_entry, release)
 }
 
 /// Echoes, does as it is told by some messages, and reports what it is told by the library.

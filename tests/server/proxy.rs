@@ -1,12 +1,10 @@
 //! Behind a reverse proxy, which here is the test: a client at 127.0.0.1 that says for whom it speaks.
 
 use super::loopback::{quiet, upgrade_request, wait_until, Client, Running, PATIENCE};
-use super::Told;
+use super::{held, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::mpsc::{channel, sync_channel};
-use std::sync::Mutex;
 use std::time::Duration;
 
 fn routes() -> Vec<Handler> {
@@ -64,15 +62,7 @@ fn the_limit_per_address_is_the_clients_and_not_the_proxys() {
 #[test]
 fn a_connection_counts_for_the_client_whose_request_it_carries_and_for_nobody_while_idle() {
     let limits = Limits { connections_per_address: 1, ..Limits::default() };
-    let (entered, wait_for_entry) = sync_channel(1);
-    let (release, wait_for_release) = channel::<()>();
-    let wait_for_release = Mutex::new(wait_for_release);
-    let held = move |_: &Request| {
-        entered.send(()).map_err(Error::other)?;
-        // An error is a test that has ended.
-        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
-        Ok(Response::new())
-    };
+    let (held, wait_for_entry, release) = held();
     let routes = routes().into_iter().chain([Handler::new("/held", held)]).collect();
     let server = Server::new(routes).limits(limits).trusted_proxy([127, 0, 0, 1]);
     let running = Running::start(server);

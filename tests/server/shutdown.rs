@@ -1,27 +1,13 @@
 //! The end of a server.
 
 use super::loopback::{bind, masked, quiet, upgrade_request, Client, Running, PATIENCE};
-use super::{fast, Told};
+use super::{fast, held, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::TcpStream;
-use std::sync::mpsc::{channel, sync_channel, Receiver, Sender};
+use std::sync::mpsc::{channel, Receiver};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
-
-/// Returns a handler that says when it runs, and answers "finished" when it is let.
-fn held() -> (impl Controller, Receiver<()>, Sender<()>) {
-    let (entered, wait_for_entry) = sync_channel(1);
-    let (release, wait_for_release) = channel();
-    let wait_for_release = Mutex::new(wait_for_release);
-    let handler = move |_: &Request| {
-        entered.send(()).map_err(Error::other)?;
-        // An error is a test that has ended.
-        let _ = wait_for_release.lock().map_err(|_| "poisoned")?.recv();
-        Ok(Response::new().text("finished"))
-    };
-    (handler, wait_for_entry, release)
-}
 
 #[test]
 fn every_websocket_is_closed_with_1001_and_serve_returns() {
