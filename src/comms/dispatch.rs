@@ -62,7 +62,7 @@ impl Found {
 /// write.
 #[inline(never)]
 pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<usize, Error> {
-    let found = announce(to, content);
+    let found = announce(&to, &content);
     let frame = match content {
         Content::Text(text) => Frame::new(OpCode::Text, text.as_bytes()),
         Content::Binary(bytes) => Frame::new(OpCode::Binary, bytes),
@@ -89,12 +89,12 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
 /// Finds the WebSockets, and gives the content to other processes and to receivers. This comes
 /// first, since the sender may have to wait for a client of this process.
 #[inline(never)]
-fn announce(to: To, content: Content) -> Found {
+fn announce(to: &To, content: &Content) -> Found {
     let (found, mailboxes) = find(to, Some(content));
     if let To::Everywhere(target) = to {
         // Asked first without a lock: most programs have none.
         if let Some(relay) = is_relayed().then(relay).flatten() {
-            relay.publish(target, content);
+            relay.publish(*target, *content);
         }
     }
     if !mailboxes.is_empty() {
@@ -137,7 +137,7 @@ pub(crate) fn ended_by(login: Option<Bits>, issued: u64) -> Ended {
 
 /// Returns the open WebSockets that get this content, and the receivers; without content, the
 /// WebSockets of a session, a connection or everybody.
-pub(crate) fn find(to: To, content: Option<Content>) -> (Found, Vec<Mailbox>) {
+pub(crate) fn find(to: &To, content: Option<&Content>) -> (Found, Vec<Mailbox>) {
     let (mut found, mut receivers) = (Found::default(), Vec::new());
     let target = match to {
         To::Connection(one) => {
@@ -147,7 +147,7 @@ pub(crate) fn find(to: To, content: Option<Content>) -> (Found, Vec<Mailbox>) {
         To::Local(target) | To::Everywhere(target) => target,
     };
     let is_message = matches!(content, Some(Content::Text(_) | Content::Binary(_)));
-    match target {
+    match *target {
         Target::Session(name) => {
             let id = name.into();
             found.many = match content {
@@ -168,7 +168,7 @@ pub(crate) fn find(to: To, content: Option<Content>) -> (Found, Vec<Mailbox>) {
         Target::Topic { name, except } => {
             found.except = except.map(Into::into);
             if let Some(content) = content {
-                (found.many, receivers) = topic_members(name, content, found.except);
+                (found.many, receivers) = topic_members(name, *content, found.except);
             }
         }
     }
