@@ -21,6 +21,7 @@ impl Chat {
     fn start(engine: &Engine) -> Chat {
         let mut process = Command::new(env!("CARGO_BIN_EXE_cluster"))
             .env("SOCKLING_ADDR", "127.0.0.1:0")
+            .env("SOCKLING_LOG", "info")
             .env("REDIS_URL", engine.url())
             .env("CHAT_KEY", "a key that only this test knows")
             .stderr(Stdio::piped())
