@@ -1,5 +1,5 @@
-//! What a connection needs of the system, and how a message is written: frames go into a client's outbox,
-//! and one thread at a time writes them. Nothing here knows sessions or handlers.
+//! What a connection needs of the system, and how a message is written: frames are appended to the
+//! outbox of a client, and one thread at a time writes them. Nothing here calls a handler.
 //!
 //! The files are listed in the order in which they may name each other.
 

@@ -1,20 +1,20 @@
-//! Sends from one thread to many outboxes: what waits for the end of a batch, which sends may wait for
+//! Sends from one thread to many outboxes: what waits for the end of a batch, which sends wait for
 //! a client, and which thread takes over.
 //!
-//! A connection's thread handles all whole frames that it has read before it reads again: a batch.
-//! While more of the batch is to come, what its handlers send is only appended, to whatever
+//! A connection's thread handles every whole frame that it has read before it reads again: a batch.
+//! While more of the batch is to come, what its handlers send is only appended, to whichever
 //! connection it goes, and each outbox is written once at the end. Threads that serve no WebSocket
 //! have no batch and write at once.
 //!
 //! ```text
 //! corked     appended, on the batch's list      ── end of the batch ──▶ written
 //! late       the batch lasts for 5 to 10 ms     ── the clock ─────────▶ written by a courier
-//! held up    one client held the send up: the others go to a courier thread, which hands on half of
-//!            what it has left whenever it is held up itself
+//! delayed    one client delayed the send: the others go to a courier thread, which hands on half
+//!            of its list whenever a client delays it
 //! ```
 //!
-//! To its own connection a handler's thread waits for room, until the client has read or is cut off;
-//! for no other client does a send wait longer than the table in `outbox` says.
+//! A handler's thread that sends to its own connection waits for room until the client has read or
+//! is cut off. For every other client, a send waits no longer than the table in `outbox` says.
 
 use crate::ground::system::start_thread;
 use crate::net::outbox::{Corked, Full, List, Outbox, Patience, Refused, Sent, Shared};
@@ -27,8 +27,7 @@ use std::mem::{replace, take};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// The clock's pace while it looks after a batch. What is corked waits for one tick at least and two
-/// at most.
+/// The clock's interval while it watches a batch. What is corked waits for one to two ticks.
 const TICK: Duration = Duration::from_millis(5);
 /// Stack of a courier: it calls `write` and little else.
 const COURIER_STACK: usize = 128 * 1024;
@@ -37,7 +36,7 @@ thread_local! {
     static BATCH: RefCell<Option<Batch>> = const { RefCell::new(None) };
 }
 
-/// The WebSocket that this thread serves, and what the thread has appended and not written.
+/// The WebSocket that this thread serves, and the outboxes to which the thread has appended.
 struct Batch {
     own: Arc<Outbox>,
     corks: bool,
@@ -45,12 +44,12 @@ struct Batch {
 }
 
 impl Batch {
-    /// Returns what tells this batch from all others: no other living batch has this outbox.
+    /// Returns the owner that stands for this batch: no other living batch has this outbox.
     fn owner(&self) -> Owner {
         Owner::Batch(Arc::as_ptr(&self.own) as usize)
     }
 
-    /// Puts an outbox on the list. Returns the batch if the clock does not look after it yet.
+    /// Puts an outbox on the list. Returns the list if the clock does not watch it yet.
     fn cork(&self, outbox: &Arc<Outbox>) -> Option<(Arc<Shared>, Weak<Corked>)> {
         let mut list = self.corked.list();
         list.outboxes.push(Arc::clone(outbox));
@@ -60,14 +59,14 @@ impl Batch {
 }
 
 impl Corked {
-    /// Locked for a moment, while nothing is written.
+    /// Locked for a moment, never for a write.
     fn list(&self) -> MutexGuard<'_, List> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Makes this thread the one that serves a WebSocket, until it is dropped: for the whole of its
-/// conversation. What was corked is then written, also when a handler panicked.
+/// While this guard exists, which is for a whole conversation, its thread serves a WebSocket. When
+/// it is dropped, what was corked is written, even after a handler has panicked.
 pub(crate) struct BatchGuard(());
 
 impl BatchGuard {
@@ -78,13 +77,13 @@ impl BatchGuard {
         BatchGuard(())
     }
 
-    /// Says whether what is sent from here on may wait for the end of the batch.
+    /// Sets whether what is sent from here on may wait for the end of the batch.
     pub fn cork(&self, corks: bool) {
         with_batch(|batch| batch.corks = corks);
     }
 
-    /// Writes what was corked, and corks nothing from here on: before the WebSocket leaves its
-    /// session, and before its Close frame.
+    /// Writes what was corked, and corks nothing from here on. Called before the WebSocket leaves
+    /// its session and before its Close frame.
     pub fn end(&self) {
         self.cork(false);
         flush();
@@ -98,8 +97,8 @@ impl Drop for BatchGuard {
     }
 }
 
-/// Runs on this thread's batch; returns `None` when it has none, or is so near its end that its
-/// locals are gone. Nothing in `look` may send: the batch is borrowed.
+/// Runs on this thread's batch. Returns `None` if the thread has none, or is so near its end that
+/// its locals are gone. `look` must not send, because the batch is borrowed.
 fn with_batch<T>(look: impl FnOnce(&mut Batch) -> T) -> Option<T> {
     BATCH.try_with(|slot| slot.borrow_mut().as_mut().map(look)).ok().flatten()
 }
@@ -113,8 +112,8 @@ fn is_own(to: &Arc<Outbox>) -> bool {
     with_batch(|batch| Arc::ptr_eq(&batch.own, to)).unwrap_or(false)
 }
 
-/// Sends a whole frame to connections. Returns how many took it, and the last that does not read and
-/// did not.
+/// Sends a whole frame to connections. Returns how many accepted it, and the last that refused it
+/// because its client does not read.
 pub(crate) fn deliver_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     frame: &Frame,
@@ -124,10 +123,10 @@ pub(crate) fn deliver_all<'a>(
     for outbox in to {
         let own = patience.is_spent() && is_own(outbox);
         if own {
-            // The others must not wait for this thread's client.
+            // The other clients must not wait for this thread's own.
             send_courier(take(&mut left));
         }
-        // After one client has held this thread up, the others are left to a courier.
+        // After one client has delayed this thread, the others are left to a courier.
         let sent = match patience.is_spent() && !own {
             true => leave_to_courier(outbox, frame, &mut patience, &mut left),
             false => deliver_within(outbox, frame, &mut patience),
@@ -147,9 +146,8 @@ pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<(), Refused> {
     deliver_within(to, frame, &mut Patience::new())
 }
 
-/// Sends a whole frame to one connection. To its own connection a handler's thread waits for room.
-/// What is not taken for another client is counted, and the client is cut off if that is how the
-/// server is set.
+/// Sends a whole frame to one connection. A handler's thread waits for room at its own connection.
+/// What another connection refuses is counted, and its client is cut off if it is to be.
 #[inline]
 fn deliver_within(to: &Arc<Outbox>, frame: &Frame, patience: &mut Patience) -> Result<(), Refused> {
     loop {
@@ -170,15 +168,15 @@ fn deliver_within(to: &Arc<Outbox>, frame: &Frame, patience: &mut Patience) -> R
     }
 }
 
-/// Waits for the thread's own client. What was corked for others is written first.
+/// Waits for the thread's own client, after writing what was corked for others.
 fn wait_for_own(own: &Arc<Outbox>, length: usize) {
     flush();
-    // Without a deadline there is room, or the connection has ended, which the next send tells.
+    // Without a deadline there is room, or the connection has ended, which the next send reports.
     let _ = own.wait_for_room(length, None);
 }
 
-/// Sends a whole frame to connections, and waits for room at each until the deadline. Returns how many
-/// took it, and the last that had no room.
+/// Sends a whole frame to connections, and waits for room at each until the deadline. Returns how
+/// many accepted it, and the last that had no room.
 #[inline(never)]
 pub(crate) fn deliver_patiently<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
@@ -191,7 +189,7 @@ pub(crate) fn deliver_patiently<'a>(
         let sent = loop {
             match outbox.wait_for_room(frame.len(), Some(deadline)) {
                 Ok(()) => match append_or_send(outbox, frame, &mut Patience::new()) {
-                    // Others were faster.
+                    // Another sender was faster.
                     Err(Refused::Full(_)) => {}
                     result => break result,
                 },
@@ -224,7 +222,7 @@ fn leave_to_courier(
     Ok(())
 }
 
-/// Counts a message that was not taken, and cuts the client off if that is how the server is set.
+/// Counts a message that was refused, and cuts the client off if it is to be.
 fn noted(to: &Arc<Outbox>, refused: Refused) -> Refused {
     if let Refused::Full(full) = &refused {
         to.overflow(full);
@@ -265,21 +263,21 @@ fn cork(
     Ok(sent)
 }
 
-/// Sends a Close frame to connections. Returns how many got none before.
+/// Sends a Close frame to connections. Returns how many had not been sent one before.
 pub(crate) fn close_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     close: &CloseFrame,
 ) -> usize {
     let closed: Vec<_> = to.filter(|outbox| outbox.queue_close(close)).cloned().collect();
-    // Their threads may be blocked in a read and keep no deadline.
+    // Their threads may be blocked in a read without a deadline.
     closed.iter().for_each(Outbox::cut_off_late);
     let count = closed.len();
     write_list(closed);
     count
 }
 
-/// Writes what this thread has corked. Ends with every outbox written, or with its bytes in the
-/// hands of another thread.
+/// Writes what this thread has corked. When it returns, every outbox is written, or another thread
+/// is going to write it.
 pub(crate) fn flush() {
     let list = with_batch(|batch| {
         let mut list = batch.corked.list();
@@ -289,7 +287,7 @@ pub(crate) fn flush() {
     write_list(list.unwrap_or_default());
 }
 
-/// Writes outboxes until one holds the thread up; the rest is left to a courier.
+/// Writes outboxes until one delays the thread, and leaves the rest to a courier.
 pub(crate) fn write_list(mut list: Vec<Arc<Outbox>>) {
     while let Some(outbox) = list.pop() {
         if outbox.write_pending() == Sent::Stalled {
@@ -298,7 +296,7 @@ pub(crate) fn write_list(mut list: Vec<Arc<Outbox>>) {
     }
 }
 
-/// Has a thread of its own write outboxes. Without one this thread does.
+/// Starts a courier that writes outboxes. If it cannot be started, this thread writes them.
 fn send_courier(list: Vec<Arc<Outbox>>) {
     if list.is_empty() {
         return;
@@ -319,7 +317,7 @@ fn carry(mut list: Vec<Arc<Outbox>>) {
     }
 }
 
-/// Has the clock look after a batch: a handler may turn out to be slow, or to wait for an answer to
+/// Makes the clock watch a batch: a handler may turn out to be slow, or may wait for the answer to
 /// what it has just sent.
 #[inline(never)]
 fn watch(shared: &Arc<Shared>, corked: Weak<Corked>) {
@@ -336,7 +334,7 @@ fn tick_later(shared: Arc<Shared>) {
     shared.clock.at(after(TICK), move || tick(server));
 }
 
-/// Has a courier write what was there at the tick before and is there still.
+/// Makes a courier write what was on a list at the previous tick and is still there.
 fn tick(shared: Arc<Shared>) {
     let mut batches = take(&mut shared.watched().batches);
     let mut due = Vec::new();
@@ -350,7 +348,7 @@ fn tick(shared: Arc<Shared>) {
         watched.ticking = !watched.batches.is_empty();
         watched.ticking
     };
-    // Not written here: the clock has other jobs, and may not wait for a client.
+    // Not written here, because the clock has other jobs and must not wait for a client.
     send_courier(due);
     if ticks {
         tick_later(shared);
@@ -359,7 +357,7 @@ fn tick(shared: Arc<Shared>) {
 
 impl List {
     /// Moves the outboxes to those that are due if they have been seen before. Returns whether the
-    /// clock looks after the batch on.
+    /// clock goes on watching the batch.
     fn is_watched_on(&mut self, due: &mut Vec<Arc<Outbox>>) -> bool {
         if self.outboxes.is_empty() {
             self.watched = false;

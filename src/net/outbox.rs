@@ -1,25 +1,26 @@
-//! The write half of one WebSocket: any thread may send, one at a time writes, and none holds the lock
-//! while it does.
+//! The write half of one WebSocket: any thread may send, one thread at a time writes, and no thread
+//! holds the lock while it writes.
 //!
-//! Every change goes through [`Outbox::change`], which afterwards publishes what others rely on: the
-//! marks that are read without the lock, the server's total, and the wake-up of threads that wait.
+//! Every change goes through [`Outbox::change`], which then publishes what other threads rely on:
+//! the flags that are read without the lock, the server's total, and the wake-up of waiting
+//! threads.
 //!
 //! ```text
-//! a sender   appends its frame, and takes the role of the writer unless another thread has it; writes
-//!            what is pending, looks again, and goes on so for 16 writes at most
-//!   a write came up short, or it wrote 16 times: it leaves the role, and the rest, to a flusher
+//! a sender   appends its frame and, unless another thread has the role of the writer, takes it:
+//!            it writes what is pending and looks again, at most 16 times
+//!   if a write comes up short, or after 16 writes, it leaves the role and the rest to a flusher
 //! a flusher  writes lot after lot, each with a total deadline, and stays for a second after it has
-//!            caught up, so that a client that is slow again costs no sender anything
+//!            caught up, so that a client that is slow again delays no sender
 //! ```
 //!
-//! The role is one, and its thread takes the bytes in order, so messages from one sender arrive in
-//! order. A sender's write gives up after 8 ms, since a thread that serves one client may not wait for
-//! another. std has no write that does not wait at all (`O_NONBLOCK` would hold for the reader too, which
-//! shares the descriptor), so a client that stops reading costs one of its senders these 8 ms. A flusher
-//! exists for clients that are behind, and for no others: a thread and a queue for every client would
-//! cost each message two changes of thread.
+//! Only one thread has the role, and it takes the bytes in order, so messages from one sender
+//! arrive in order. A sender's write gives up after 8 ms, because a thread that serves one client
+//! must not wait for another. std has no write that does not wait at all (`O_NONBLOCK` would apply
+//! to the reader too, which shares the descriptor), so a client that stops reading costs one of its
+//! senders these 8 ms. Only a client that is behind has a flusher: a thread and a queue for every
+//! client would cost each message two thread switches.
 //!
-//! How long a send may wait for room, in all, for however many clients (a [`Patience`]):
+//! How long a send may wait for room in all, for however many clients (see [`Patience`]):
 //!
 //! ```text
 //!   the client has         less than may wait  more, for less       more, for longer
@@ -34,7 +35,7 @@
 //!     something waits      refused             refused              Limits::overflow
 //! ```
 //!
-//! To its own connection a handler's thread waits for room instead (see `batch`).
+//! A handler's thread that sends to its own connection waits for room instead (see `batch`).
 
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
@@ -52,7 +53,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Writes that one sender does for others before a flusher takes over.
+/// Writes that one sender makes for others before a flusher takes over.
 const ROUNDS: usize = 16;
 
 /// Stack of a flusher: it calls `write` and little else.
@@ -66,7 +67,7 @@ pub(crate) struct Shared {
     pub limits: Limits,
     pub clock: Clock,
     watched: Mutex<Watched>,
-    /// Bytes that wait in all outboxes behind a write, or for a courier.
+    /// The number of bytes that wait in all outboxes behind a write or for a courier.
     total: AtomicUsize,
 }
 
@@ -87,17 +88,17 @@ impl Shared {
     }
 }
 
-/// The outboxes for which a batch has appended something. The thread of the batch writes them at its
-/// end; the clock has them written when the batch lasts too long.
+/// The outboxes to which a batch has appended something. The thread of the batch writes them at its
+/// end; if the batch lasts too long, the clock has them written.
 #[derive(Default)]
 pub(crate) struct Corked(pub Mutex<List>);
 
 #[derive(Default)]
 pub(crate) struct List {
     pub outboxes: Vec<Arc<Outbox>>,
-    /// The clock knows of the batch.
+    /// The clock watches the batch.
     pub watched: bool,
-    /// The clock has seen these outboxes once.
+    /// The clock has seen these outboxes at one tick.
     pub seen: bool,
 }
 
@@ -107,11 +108,11 @@ pub(crate) struct Outbox {
     pub stream: Arc<dyn Stream>,
     peer: SocketAddr,
     pub shared: Arc<Shared>,
-    /// Held for a step, never while writing: one client that is stuck must not stop the rest.
+    /// Locked for a step, never for a write: a client that is stuck must not stop the others.
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// What others may read without the lock: whether the client is behind, whether nothing can be
-    /// sent any more, and how many bytes were written.
+    /// What other threads read without the lock: whether the client is behind, whether nothing can
+    /// be sent any more, and the number of bytes written.
     behind: AtomicBool,
     ended: AtomicBool,
     written: AtomicUsize,
@@ -121,18 +122,18 @@ pub(crate) struct Outbox {
     last: AtomicBool,
 }
 
-/// What became of a frame that was taken.
+/// What became of a frame that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It is written, or another thread writes it.
+    /// It is written, or another thread is going to write it.
     Done,
-    /// Much is pending: the caller writes it now, or waits for the thread that is writing.
+    /// Much is pending: the caller has to write it now, or to wait for the thread that is writing.
     Crowded,
-    /// It held this thread up: the client does not read as fast as it is sent to.
+    /// The write came up short and delayed this thread: the client does not read fast enough.
     Stalled,
 }
 
-/// Why a frame was not taken.
+/// Why a frame was refused.
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// The connection has ended, or its Close frame was sent.
@@ -141,39 +142,40 @@ pub(crate) enum Refused {
     Full(Full),
 }
 
-/// A client that does not read, and what waits for it.
+/// A client that does not read.
 #[derive(Debug)]
 pub(crate) struct Full {
     pub peer: SocketAddr,
-    /// Bytes.
+    /// The number of bytes that wait for it.
     pub waiting: usize,
-    /// Whether it is cut off for that.
+    /// Whether it is to be cut off.
     pub closed: bool,
 }
 
-/// How long one send may still wait for room: the table above.
+/// How long one send may still wait for room, by the table above.
 pub(crate) struct Patience {
     moment: bool,
     total_until: Option<Instant>,
 }
 
 impl Patience {
-    /// Returns that of a send that has not waited yet.
+    /// Returns the patience of a send that has not waited yet.
     pub fn new() -> Patience {
         Patience { moment: true, total_until: None }
     }
 
-    /// Returns whether the send has been held up by a client: then it waits for no further one.
+    /// Returns whether a client has delayed the send. Then it waits for no other client.
     pub fn is_spent(&self) -> bool {
         !self.moment
     }
 
-    /// Takes the moment, if it is left.
+    /// Takes the moment if it has not been taken.
     pub fn spend(&mut self) -> Option<Duration> {
         take(&mut self.moment).then_some(DIRECT_WRITE)
     }
 
-    /// Returns a part of what is left to wait for the total, which another outbox may bring down.
+    /// Returns a part of the time that is left to wait for the total, which falls when any outbox
+    /// is written.
     fn for_total(&mut self) -> Option<Duration> {
         let until = *self.total_until.get_or_insert_with(|| after(TOTAL_WAIT));
         let left = until.saturating_duration_since(Instant::now());
@@ -182,7 +184,7 @@ impl Patience {
 }
 
 impl Outbox {
-    /// Returns an outbox whose first bytes are `first`. No other thread can write before `open`.
+    /// Returns an outbox that begins with `first`. No other thread can write before `open`.
     #[inline(never)]
     pub fn new(
         session: Session,
@@ -229,8 +231,8 @@ impl Outbox {
         self.last.load(Ordering::Acquire)
     }
 
-    /// Runs a step on the queue, and publishes what has come of it. There is no other way to change
-    /// a queue, so nothing of that can be forgotten. A step may not write, and may lock nothing.
+    /// Takes a step on the queue and publishes its result. There is no other way to change a queue,
+    /// so no step can forget that. A step must not write, and must not lock anything.
     #[inline]
     pub fn change<T>(&self, step: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.lock();
@@ -239,8 +241,8 @@ impl Outbox {
         result
     }
 
-    /// Does the same, and again after each change of the queue or after so long, as long as the step
-    /// says how long to wait.
+    /// Does the same until the step succeeds. Its error says how long to wait at most for a change
+    /// of the queue before the next attempt.
     #[inline]
     pub fn change_when<T>(&self, mut step: impl FnMut(&mut Queue) -> Result<T, Duration>) -> T {
         let mut queue = self.lock();
@@ -268,7 +270,7 @@ impl Outbox {
         }
     }
 
-    /// Waits for room as the table says, and then runs a step that appends a frame of this length.
+    /// Waits for room as the table says, and then takes a step that appends a frame of this length.
     #[inline]
     pub fn admit<T>(
         &self,
@@ -300,7 +302,8 @@ impl Outbox {
         Full { peer: self.peer, waiting: queue.bytes(), closed }
     }
 
-    /// Writes the first bytes, and what was sent meanwhile. Returns whether the socket took them.
+    /// Writes the first bytes and what was sent meanwhile. Returns whether the socket accepted
+    /// them.
     #[inline(never)]
     pub fn open(self: &Arc<Outbox>) -> bool {
         if self.write_briefly().is_err() {
@@ -311,7 +314,7 @@ impl Outbox {
         !self.is_shut()
     }
 
-    /// Sends a whole frame: writes it now, or leaves it to the thread that is writing.
+    /// Sends a whole frame: writes it, or leaves it to the thread that is writing.
     #[inline]
     pub fn send(
         self: &Arc<Outbox>,
@@ -327,20 +330,20 @@ impl Outbox {
         Ok(if crowded { Sent::Crowded } else { sent })
     }
 
-    /// Sends a ping to a client that has been quiet, and frees memory that it does not need.
+    /// Sends a ping to a client that has been silent, and frees memory that is not in use.
     #[inline(never)]
     pub fn ping(self: &Arc<Outbox>) {
-        // Refused when the connection has ended, which the next read will tell.
+        // An error means that the connection has ended, which the next read reports.
         drop(self.send(&Frame::new(OpCode::Ping, b""), &mut Patience::new()));
         self.change(Queue::shrink);
     }
 
-    /// Writes what is pending, unless another thread has the role.
+    /// Writes what is pending unless another thread has the role.
     pub fn write_pending(self: &Arc<Outbox>) -> Sent {
         self.run(self.change(Queue::take_role))
     }
 
-    /// Writes lot after lot, as the queue says.
+    /// Does what the queue says until another thread has the role, or none.
     #[inline]
     fn run(self: &Arc<Outbox>, mut next: Next) -> Sent {
         let mut rounds = 0;
@@ -361,14 +364,14 @@ impl Outbox {
         sent
     }
 
-    /// Has writes give up soon: a thread that sends is not to wait for the client.
+    /// Makes writes give up soon, because a thread that sends must not wait for the client.
     fn write_briefly(&self) -> io::Result<()> {
         let hold = if self.stream.is_brittle() { HOLD } else { DIRECT_WRITE };
         self.stream.set_write_timeout(hold)
     }
 
-    /// Makes one `write` call. Returns how many bytes the system took, or `None` when the connection
-    /// has ended: it is shut then, and nothing is pending.
+    /// Writes once. Returns the number of bytes that the system took, or `None` if the connection
+    /// has ended: then the outbox is shut and nothing is pending.
     #[inline]
     fn write_once(&self, bytes: &[u8]) -> Option<usize> {
         loop {
@@ -388,8 +391,8 @@ impl Outbox {
         }
     }
 
-    /// Gives the role, and what is pending, to a thread of its own, since the sender may not wait for
-    /// this client. When no thread can be started a client that has stalled is cut off.
+    /// Starts a flusher that takes over the role and what is pending, because the sender must not
+    /// wait for this client. If no thread can be started, a client that has stalled is cut off.
     #[cold]
     fn hand_over(self: &Arc<Outbox>, stalled: bool) {
         let outbox = Arc::clone(self);
@@ -399,8 +402,8 @@ impl Outbox {
         }
     }
 
-    /// Writes lot after lot, each within its deadline, until nothing is pending; has the role. A
-    /// sender's thread does this, not a flusher, when none could be started: it may not wait.
+    /// Writes lot after lot, each within its deadline, until nothing is pending. The thread has the
+    /// role. If no flusher could be started, the sender's thread does this, and must not wait.
     fn drain(self: &Arc<Outbox>, mut stalled: bool, flusher: bool) {
         if stalled && !flusher {
             self.cut_off("it does not read, and no thread can be started to wait for it");
@@ -418,18 +421,18 @@ impl Outbox {
             self.change(Queue::fall_behind);
             let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
             let all = write_all(&*self.stream, &lot[taken..], deadline);
-            // A direct write that follows must be short again.
+            // The next write must give up soon again.
             match all.and_then(|()| self.write_briefly()) {
                 Ok(()) => {}
                 Err(error) if is_timeout(&error) => self.cut_off("it did not read in time"),
-                // It has gone by itself.
+                // The client has gone.
                 Err(_) => drop(self.close()),
             }
         }
     }
 
-    /// Returns the flusher's next lot, for which it waits a while if it stays. Without one, the role
-    /// is given back.
+    /// Returns the flusher's next lot, for which it waits a while if it stays, or gives the role
+    /// back and returns `None`.
     fn next_lot(&self, stays: bool) -> Option<Vec<u8>> {
         let until = after(FLUSHER_STAYS);
         self.change_when(|queue| {
@@ -442,8 +445,8 @@ impl Outbox {
         })
     }
 
-    /// Appends a whole frame for `by` to write. Returns whether it is now the caller's to see to, and
-    /// whether much is pending.
+    /// Appends a whole frame for `by` to write. Returns whether `by` is the owner from now on,
+    /// which the caller has to arrange for, and whether much is pending.
     pub fn append(
         &self,
         frame: &Frame,
@@ -459,19 +462,19 @@ impl Outbox {
         })
     }
 
-    /// Returns whether a pong may go out like any other frame. For a client that is behind one waits,
-    /// the newest; one that was sent a Close frame gets none.
+    /// Returns whether a pong may be sent like any other frame. For a client that is behind, the
+    /// newest pong is kept; after a Close frame there are none.
     pub fn may_pong(&self, pong: &Frame) -> bool {
         !self.change(|queue| queue.keep_pong(pong))
     }
 
-    /// Appends a Close frame, which the caller writes; nothing is taken after it. Returns whether it
-    /// is the first one.
+    /// Appends a Close frame, which the caller writes and after which nothing is accepted. Returns
+    /// whether it is the first one.
     pub fn queue_close(&self, close: &CloseFrame) -> bool {
         self.change(|queue| queue.close(&Frame::new(OpCode::Close, &close.payload())))
     }
 
-    /// Has the clock end the connection if the client does not answer a Close frame in time.
+    /// Makes the clock end the connection if the client does not answer a Close frame in time.
     pub fn cut_off_late(self: &Arc<Outbox>) {
         let outbox = Arc::downgrade(self);
         self.shared.clock.at(after(self.shared.limits.close_timeout), move || {
@@ -484,11 +487,11 @@ impl Outbox {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Counts a message that was not taken, and cuts the client off if that is how the server is set.
+    /// Counts a message that was refused, and cuts the client off if it is to be.
     pub fn overflow(&self, full: &Full) {
         let cut_off = self.change(|queue| {
             if queue.life() == Life::Shut {
-                return false; // others were faster, and its counts may be summed up
+                return false; // Another thread was faster, and the counts may have been summed up.
             }
             queue.counts.dropped += 1;
             queue.counts.cut_off += u64::from(full.closed);
@@ -500,7 +503,7 @@ impl Outbox {
         }
     }
 
-    /// Notes what the client sent.
+    /// Counts what the client sent.
     pub fn heard(&self, messages: u64, bytes: u64) {
         if bytes > 0 {
             self.change(|queue| {
@@ -510,12 +513,12 @@ impl Outbox {
         }
     }
 
-    /// Returns what has passed so far.
+    /// Returns the traffic so far.
     pub fn counts(&self) -> Counts {
         self.lock().counts
     }
 
-    /// Ends the connection at once and logs why.
+    /// Ends the connection at once, and logs why.
     pub fn cut_off(&self, why: &str) {
         if self.close() {
             self.log_cut_off(why);
@@ -528,7 +531,7 @@ impl Outbox {
     }
 
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread
-    /// that is blocked in a read wakes and leaves the map. Returns whether it was open.
+    /// that is blocked in a read wakes and leaves the map. Returns whether the socket was open.
     pub fn close(&self) -> bool {
         let open = self.change(Queue::shut);
         if open {
@@ -538,7 +541,7 @@ impl Outbox {
     }
 
     fn shut_down(&self) {
-        // Fails when the peer was faster; then it is shut already.
+        // An error means that the peer was faster.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
@@ -557,12 +560,12 @@ impl Outbox {
         self.lock().life() == Life::Shut
     }
 
-    /// Returns how many bytes the system took so far, modulo the size of the counter.
+    /// Returns the number of bytes that the system took so far, modulo the size of the counter.
     pub fn written(&self) -> usize {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Waits for a change, or for so long.
+    /// Waits for a change, at most for `longest`.
     pub fn wait<'a>(
         &'a self,
         mut queue: MutexGuard<'a, Queue>,

@@ -1,6 +1,6 @@
-//! The state of one WebSocket's write half, and every step by which it changes. There is no lock and
-//! no socket here, so a test can try every order of the steps; `outbox` has both, and calls a step
-//! only from the one function that then tells the rest of the program.
+//! The state of one WebSocket's write half, and every step that changes it. There is no lock and no
+//! socket here, so a test can try the steps in every order. `outbox` has both, and takes each step
+//! in the one function that then tells the rest of the program.
 //!
 //! ```text
 //!            append               take_role              written, nothing pending
@@ -24,13 +24,13 @@ use crate::websocket::frame::Frame;
 use std::mem::{replace, take};
 use std::time::{Duration, Instant};
 
-/// How long a client may be behind before that is held against it. Until then the senders are slowed
-/// down, since they may be too fast for any client.
+/// How long a client may be behind before it is cut off or misses messages. Until then its senders
+/// are slowed down, because they may be too fast for any client.
 const GRACE: Duration = Duration::from_millis(100);
-/// Capacity up to which a buffer is kept for the next lot, in bytes.
+/// The largest capacity of a buffer that is kept for the next lot, in bytes.
 const KEPT: usize = 16 * 1024;
 
-/// What has passed on one connection, or on all.
+/// The traffic of one connection, or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Hash))]
 pub(crate) struct Counts {
@@ -38,7 +38,7 @@ pub(crate) struct Counts {
     pub messages_out: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    /// Messages that were not taken because the client does not read.
+    /// Messages that were refused because the client does not read.
     pub dropped: u64,
     /// Clients that were cut off for that.
     pub cut_off: u64,
@@ -55,7 +55,7 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// The party that will write what is pending.
+/// The party that is going to write what is pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// Nothing is pending.
@@ -65,13 +65,13 @@ pub(crate) enum Owner {
     Batch(usize),
     /// A thread that has the outbox on another list, and goes through it now.
     Courier,
-    /// A thread that writes, or a flusher that has caught up and stays for more.
+    /// A thread that is writing, or a flusher that has caught up and stays for more.
     Writer,
     /// A flusher. A write came up short at this time, and the client has not caught up since.
     Behind { since: Instant },
 }
 
-/// How far the write half has come to its end.
+/// The stages in which the write half ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(test, derive(Hash))]
 pub(crate) enum Life {
@@ -82,32 +82,33 @@ pub(crate) enum Life {
     Shut,
 }
 
-/// What the thread that has the role of the writer does next.
+/// What the thread with the role of the writer does next.
 #[derive(PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) enum Next {
-    /// It writes these bytes, and says how that went.
+    /// It writes these bytes, and reports how many were taken.
     Write(Vec<u8>),
     /// It starts a flusher, which has the role from here on.
     HandOver,
     /// It waits for a change. Only a flusher does.
     Stay,
-    /// It has no role, or none any more.
+    /// It does not have the role, or has given it back.
     Leave,
 }
 
-/// Whether a frame may be appended: the lines of the table in `outbox`.
+/// Whether a frame may be appended: the cells of the table in `outbox`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// At once.
     Room,
-    /// After the send's one moment, so that no sender is faster than the clients for long.
+    /// After the send's one moment, which keeps a sender from being faster than the client for
+    /// long.
     Moment,
-    /// Not before less waits for all clients together.
+    /// Only once less waits for all clients together.
     Total,
-    /// Not at all: the client has been behind for longer than the grace.
+    /// No: the client has been behind for longer than the grace.
     Full,
-    /// Not at all: the connection has ended, or its Close frame is in.
+    /// No: the connection has ended, or its Close frame has been appended.
     Gone,
 }
 
@@ -115,20 +116,20 @@ pub(crate) enum Admission {
 pub(crate) struct Queue {
     /// Whole frames that nobody is writing.
     pending: Vec<u8>,
-    /// How many.
+    /// The number of these frames.
     messages: usize,
-    /// The newest pong for a client that is behind; older ones are dropped (RFC 6455, 5.5.3 allows
-    /// it), so pings cannot fill the memory.
+    /// The newest pong for a client that is behind. Older ones are dropped, as RFC 6455, 5.5.3
+    /// allows, so that pings cannot fill the memory.
     pong: Option<Vec<u8>>,
-    /// Bytes that the writer has in its hands.
+    /// Bytes that the writer is writing.
     in_flight: usize,
     owner: Owner,
     life: Life,
-    /// What has passed; bytes that were written, once that is settled.
+    /// The traffic so far. Written bytes are added when the writer reports them.
     pub counts: Counts,
-    /// A thread waits for a change. To wake none would cost a system call all the same.
+    /// A thread waits for a change. Without this flag, each change would cost a system call.
     pub awaited: bool,
-    /// What of this queue is in the server's total.
+    /// The part of the server's total that stands for this queue.
     counted: usize,
 }
 
@@ -153,8 +154,8 @@ impl Queue {
         Next::Write(self.take_lot(Vec::new()))
     }
 
-    /// Judges a frame of this length, while `total` bytes wait for all clients. One message is always
-    /// taken: a bound below its length would otherwise let nothing through.
+    /// Decides about a frame of this length while `total` bytes wait for all clients. One message
+    /// is always accepted: otherwise a limit below its length would let nothing through.
     pub fn admission(&self, length: usize, total: usize, limits: &Limits) -> Admission {
         let full = self.is_full(length, limits);
         if self.life != Life::Open {
@@ -176,8 +177,8 @@ impl Queue {
         self.take_role()
     }
 
-    /// Appends a frame for `by` to write, unless it is another's already. Returns whether it is the
-    /// caller's to see to.
+    /// Appends a frame for `by` to write, unless the queue has an owner who will. Returns whether
+    /// `by` is the owner from now on, which the caller has to arrange for.
     pub fn append(&mut self, frame: &Frame, by: Owner) -> bool {
         self.push(frame);
         let free = match self.owner {
@@ -192,8 +193,8 @@ impl Queue {
         free
     }
 
-    /// Appends a Close frame for the caller to write. Returns whether it is the first, or else does
-    /// nothing.
+    /// Appends a Close frame for the caller to write, and returns true. If there is one already,
+    /// does nothing and returns false.
     pub fn close(&mut self, frame: &Frame) -> bool {
         let first = self.life == Life::Open;
         if first {
@@ -204,9 +205,9 @@ impl Queue {
         first
     }
 
-    /// Drops everything, since the socket is shut. Returns whether it was open.
+    /// Drops everything, because the socket is being shut. Returns whether it was open.
     pub fn shut(&mut self) -> bool {
-        self.in_flight = 0; // how much of it was written is not known
+        self.in_flight = 0; // Nobody knows how much of it was written.
         self.pending = Vec::new();
         self.pong = None;
         if !self.has_writer() {
@@ -215,7 +216,7 @@ impl Queue {
         replace(&mut self.life, Life::Shut) != Life::Shut
     }
 
-    /// Takes the role of the writer, if there is something to write and no other thread has it.
+    /// Takes the role of the writer if something is pending and no other thread has it.
     pub fn take_role(&mut self) -> Next {
         if self.has_writer() || self.pending.is_empty() {
             return Next::Leave;
@@ -224,8 +225,8 @@ impl Queue {
         Next::Write(self.take_lot(Vec::new()))
     }
 
-    /// Notes that the writer's lot is written, or that an error has shut the queue. What was appended
-    /// meanwhile comes next, or goes to a flusher when the writer has written `enough`.
+    /// Notes that the writer's lot is written, or that an error has shut the queue. What was
+    /// appended meanwhile comes next; if the writer has written `enough`, a flusher writes it.
     pub fn written(&mut self, lot: Vec<u8>, enough: bool) -> Next {
         self.settle();
         if self.pending.is_empty() {
@@ -238,8 +239,8 @@ impl Queue {
         }
     }
 
-    /// Notes that only so many bytes of the writer's lot were taken: the client is behind, and a
-    /// flusher goes on with the rest.
+    /// Notes that the system took only `taken` bytes of the writer's lot: the client is behind, and
+    /// a flusher writes the rest.
     pub fn came_up_short(&mut self, mut lot: Vec<u8>, taken: usize) -> Next {
         if self.life == Life::Shut {
             return self.step_down();
@@ -253,8 +254,8 @@ impl Queue {
         Next::HandOver
     }
 
-    /// Notes that the flusher's lot is written, and returns its next one. When nothing is pending it
-    /// stays for a while, or gives the role back.
+    /// Notes that the flusher's lot is written, and returns the next one. If nothing is pending,
+    /// the flusher stays, or gives the role back.
     pub fn next_lot(&mut self, stays: bool) -> Next {
         self.settle();
         if !self.pending.is_empty() || self.pong.is_some() {
@@ -274,7 +275,8 @@ impl Queue {
         }
     }
 
-    /// Keeps a pong in place of an older one if the client is behind, and returns whether it is.
+    /// If the client is behind, keeps a pong in place of an older one. Returns whether it is
+    /// behind.
     pub fn keep_pong(&mut self, pong: &Frame) -> bool {
         if self.is_behind() && self.life == Life::Open {
             self.pong = Some(pong.parts().concat());
@@ -302,7 +304,8 @@ impl Queue {
         }
     }
 
-    /// Returns all that is pending, the pong last. The buffer of the lot before takes its place.
+    /// Returns everything that is pending, the pong last, and reuses the buffer of the previous
+    /// lot.
     fn take_lot(&mut self, mut before: Vec<u8>) -> Vec<u8> {
         self.take_pong();
         self.messages = 0;
@@ -346,23 +349,23 @@ impl Queue {
         matches!(self.owner, Owner::Behind { .. })
     }
 
-    /// Returns whether that has been so for longer than the grace.
+    /// Returns whether the client has been behind for longer than the grace.
     pub fn is_too_slow(&self) -> bool {
         matches!(self.owner, Owner::Behind { since } if since.elapsed() >= GRACE)
     }
 
-    /// Returns the bytes that wait for the client.
+    /// Returns the number of bytes that wait for the client.
     pub fn bytes(&self) -> usize {
         self.pending.len() + self.in_flight
     }
 
-    /// Returns the bytes of it that no thread has in its hands.
+    /// Returns the number of bytes that no thread is writing yet.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// Returns by how much the server's total is to change, modulo the size of the counter, and
-    /// whether threads wait that are to be woken. Called after every step.
+    /// Returns what to add to the server's total, modulo the size of the counter, and whether
+    /// waiting threads have to be woken. Called after every step.
     #[inline]
     pub fn publish(&mut self) -> (usize, bool) {
         let in_total = self.in_total();
@@ -370,8 +373,9 @@ impl Queue {
         (more, take(&mut self.awaited))
     }
 
-    /// Returns the bytes that count in the server's total: those that wait behind a write, or for a
-    /// courier. What a thread will write at the end of its batch does not, nor what is just written.
+    /// Returns the number of bytes that count in the server's total: those that wait behind a write
+    /// or for a courier. What a thread writes at the end of its batch does not count, nor does what
+    /// is being written.
     fn in_total(&self) -> usize {
         let counts = match self.owner {
             Owner::Nobody | Owner::Batch(_) => false,
@@ -385,28 +389,28 @@ impl Queue {
         }
     }
 
-    /// Returns how many bytes, and how many messages, may be pending beside those that are.
+    /// Returns how many more bytes and messages may be pending.
     pub fn room(&self, limits: &Limits) -> (usize, usize) {
         let messages = limits.backlog_messages.saturating_sub(self.messages);
         (limits.backlog.saturating_sub(self.pending.len()), messages)
     }
 
-    /// Returns whether so much waits behind a write that a frame of this length does not fit.
+    /// Returns whether a frame of this length does not fit behind what waits for a write.
     pub fn is_full(&self, length: usize, limits: &Limits) -> bool {
         self.waits_behind_a_write()
             && (self.pending.len() + length > limits.backlog
                 || self.messages >= limits.backlog_messages)
     }
 
-    /// Returns whether half of what makes a queue full waits behind a write: there a connection's own
-    /// thread stops, so that there is room for what others send.
+    /// Returns whether half of what makes a queue full waits behind a write. A connection's own
+    /// thread stops there, which leaves room for other senders.
     pub fn is_crowded(&self, limits: &Limits) -> bool {
         self.waits_behind_a_write()
             && (self.pending.len() > limits.backlog / 2
                 || self.messages > limits.backlog_messages / 2)
     }
 
-    /// Returns whether this client is one of those for which `total`, too much, waits.
+    /// Returns whether `total` exceeds the limit and this queue is part of it.
     pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
         let waits = self.has_writer() || self.owner == Owner::Courier;
         total > limits.total_backlog && waits && self.bytes() > 0

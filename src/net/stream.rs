@@ -1,7 +1,8 @@
 //! What a connection needs of the system: five calls on its socket, and deadlines that are totals.
 //!
-//! A timeout of the system starts anew with each call, so a peer that sends or takes a byte now
-//! and then never meets it. A deadline is a point in time, and each call gets what is left of it.
+//! A timeout of the system starts anew with each call, so a peer that sends or takes a byte now and
+//! then never exceeds it. A deadline is a point in time, and each call gets what is left until
+//! then.
 
 use crate::ground::limits::WRITE_RATE;
 use crate::ground::system::{BRITTLE, PIECE};
@@ -9,25 +10,28 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A connected socket. Its one descriptor is shared: one thread reads, any may write.
+/// A connected socket. One thread reads it, and one thread at a time writes; they share one
+/// descriptor.
 pub(crate) trait Stream: Send + Sync {
-    /// Reads once and returns how many bytes came; 0 is the end.
+    /// Reads once, and returns the number of bytes: 0 at the end of the input.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Writes, and returns how many bytes the system took; one thread at a time, while another one may
-    /// read or shut the socket. It goes on until all are taken, the write timeout has passed, or an
-    /// error comes. Fewer than all say that it gave up. When none was taken that is an error,
-    /// `WouldBlock` or `TimedOut`, and never 0; an error behind some that were taken comes at the
-    /// next call. The next call begins with the bytes that were not taken, or there is none: a
-    /// transport that encrypts may have sent a part of them already.
+    /// Writes, and returns the number of bytes that the system took. One thread at a time may call
+    /// it, while another one reads or shuts the socket down.
+    ///
+    /// It goes on until everything is taken, the write timeout has passed, or an error occurs. A
+    /// number below the length means that it gave up. If it gave up with nothing taken, that is an
+    /// error, `WouldBlock` or `TimedOut`, and never 0; an error after some bytes were taken is
+    /// returned by the next call. The next call begins with the bytes that were not taken, or there
+    /// is no next call: a transport that encrypts may have sent a part of them already.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Has reads give up after so long.
+    /// Makes reads give up after this time.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
-    /// Has writes give up after so long. What was taken until then is taken.
+    /// Makes writes give up after this time. What was taken until then is taken.
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
-    /// Ends one direction or both, and wakes who is blocked there.
+    /// Shuts down one direction or both, and wakes a thread that is blocked there.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
-    /// Returns whether nothing may be written any more after a write that gave up: of what was taken
-    /// the system then says nothing.
+    /// Returns whether nothing may be written after a write that gave up, because the system does
+    /// not say how much of it was taken.
     fn is_brittle(&self) -> bool;
 }
 
@@ -58,7 +62,7 @@ impl Stream for TcpStream {
     }
 }
 
-/// Writes all of it before the deadline, or fails. The stream's write timeout is changed.
+/// Writes everything before the deadline, or fails. Changes the stream's write timeout.
 pub(crate) fn write_all(
     stream: &dyn Stream,
     mut bytes: &[u8],
@@ -82,18 +86,19 @@ pub(crate) fn write_all(
     }
 }
 
-/// Returns when a write of so many bytes that begins at once must be done.
+/// Returns the deadline of a write of so many bytes that begins now.
 pub(crate) fn write_deadline(timeout: Duration, bytes: usize) -> Instant {
     after(timeout.saturating_add(Duration::from_secs(bytes as u64 / WRITE_RATE)))
 }
 
-/// Returns the point in time so long after now; a time that the system cannot count is a day.
+/// Returns the point in time that is `time` from now, or a day from now if the system cannot
+/// represent it.
 pub(crate) fn after(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or(now + Duration::from_secs(86_400))
 }
 
-/// Returns whether a call gave up at its timeout; Unix and Windows name it differently.
+/// Returns whether a call gave up at its timeout. Unix and Windows have different names for that.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

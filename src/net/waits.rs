@@ -1,5 +1,5 @@
-//! What a thread waits for at an outbox: room, a client that reads, the end of what was written. And what
-//! a topic gives to a new member, as far as there is room.
+//! What a thread waits for at an outbox: room, a client that reads, or the end of all writes. And
+//! what a topic gives to a new member, as far as there is room.
 
 use crate::net::outbox::{Full, Outbox};
 use crate::net::queue::{Life, Owner, Queue};
@@ -8,9 +8,9 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 impl Outbox {
-    /// Waits until there is room for a message of this length and for what others send, or until the
-    /// deadline. Without one, the thread that writes has one, and cuts off a client that does not
-    /// read. Returns what waits if there is no room.
+    /// Waits until there is room for a message of this length and for other senders, or until the
+    /// deadline. Without one, the wait still ends: the thread that writes has a deadline, and cuts
+    /// off a client that does not read. Error: there is no room.
     pub fn wait_for_room(&self, length: usize, deadline: Option<Instant>) -> Result<(), Full> {
         let limits = &self.shared.limits;
         let none = |queue: &Queue| {
@@ -26,8 +26,8 @@ impl Outbox {
         }
     }
 
-    /// Waits while the client is behind and more than a buffer is queued for it. Returns for how long
-    /// if it may have waited.
+    /// Waits while the client is behind and more than a buffer is pending. Returns for how long, or
+    /// `None` if there was nothing to wait for.
     pub fn wait_for_reader(&self) -> Option<Duration> {
         if !self.is_behind() {
             return None;
@@ -38,13 +38,13 @@ impl Outbox {
         Some(begun.elapsed())
     }
 
-    /// Waits until all is written. Returns false when the deadline came first.
+    /// Waits until everything is written. Returns false if the deadline comes first.
     pub fn wait_until_written(&self, deadline: Instant) -> bool {
         let queue = self.wait_while(|queue| queue.bytes() > 0, Some(deadline));
         queue.bytes() == 0
     }
 
-    /// Waits while the queue is open and so, or until the deadline.
+    /// Waits while the queue is not shut and `so`, or until the deadline.
     fn wait_while(
         &self,
         so: impl Fn(&Queue) -> bool,
@@ -62,8 +62,8 @@ impl Outbox {
     }
 
     /// Appends what topics kept for a new member, for the caller to write: the newest messages for
-    /// which there is room, oldest first. The others are counted as dropped. Nothing is taken when
-    /// the connection has ended.
+    /// which there is room, oldest first. The others are counted as dropped. After the end of the
+    /// connection, does nothing.
     pub fn give(&self, messages: &[Arc<Message>]) {
         let limits = &self.shared.limits;
         let total = limits.total_backlog.saturating_sub(self.total());
