@@ -57,8 +57,8 @@
 //! session/    keys id cookie revoked
 //! net/        stream reader timer queue outbox waits batch
 //! relay/      channel envelope adapter
-//! comms/      mailbox process topics interests stats registry dispatch inbound receiver topic
-//!             websocket broadcast handles
+//! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
+//!             topic websocket broadcast
 //! server/     connections request pace conversation controller route connection acceptor launch
 //! ```
 //!
@@ -269,7 +269,7 @@ pub mod prelude;
 pub mod inside;
 
 pub use comms::broadcast::Broadcast;
-pub use comms::handles::Comms;
+pub use comms::global::Comms;
 pub use comms::receiver::Receiver;
 pub use comms::stats::Stats;
 pub use comms::topic::Topic;

@@ -3,7 +3,7 @@
 #[cfg(feature = "macros")]
 pub use crate::macros;
 
-pub use crate::comms::handles::Comms;
+pub use crate::comms::global::Comms;
 pub use crate::error::Error;
 pub use crate::http::{Handler, Method, Request, Response, Server};
 pub use crate::log;

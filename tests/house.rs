@@ -31,11 +31,11 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "registry",
             "dispatch",
             "inbound",
+            "global",
             "receiver",
             "topic",
             "websocket",
             "broadcast",
-            "handles",
         ],
     ),
     (

@@ -1,6 +1,7 @@
 //! The handle to the WebSockets of all sessions, or of all but one.
 
 use crate::comms::dispatch::{send, To};
+use crate::comms::global::Comms;
 use crate::error::Error;
 use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
@@ -15,6 +16,7 @@ use crate::websocket::message::Message;
 ///
 /// let all: Broadcast = Comms::notify();
 /// assert_eq!(all.send("back in five minutes")?, 0); // nobody is connected
+/// assert_eq!(Comms::broadcast(7).send("user 7 is here")?, 0); // to all but user 7
 /// assert_eq!(all.close(CloseCode::SERVICE_RESTART, "")?, 0);
 /// # Ok::<(), Error>(())
 /// ```
@@ -24,11 +26,22 @@ pub struct Broadcast {
     local: bool,
 }
 
-impl Broadcast {
-    pub(crate) fn new(except: Option<SessionId>) -> Broadcast {
-        Broadcast { except, local: false }
+impl Comms {
+    /// Returns a handle to the WebSockets of all sessions but this one, on all routes and servers
+    /// of the process and, with [`Comms::relay`], in other processes. For the members of one room
+    /// there is [`Comms::topic`].
+    pub fn broadcast(except: impl Into<SessionId>) -> Broadcast {
+        Broadcast { except: Some(except.into()), local: false }
     }
 
+    /// Returns a handle to the WebSockets of all sessions, on all routes and servers of the process
+    /// and, with [`Comms::relay`], in other processes.
+    pub fn notify() -> Broadcast {
+        Broadcast { except: None, local: false }
+    }
+}
+
+impl Broadcast {
     /// Keeps the broadcast in this process: for what each process tells its own clients, such as a
     /// [`Gap`](crate::relay::Gap).
     ///

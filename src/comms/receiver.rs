@@ -1,5 +1,6 @@
 //! A receiver: what is sent to a session, read inside the process.
 
+use crate::comms::global::Comms;
 use crate::comms::mailbox::Mailbox;
 use crate::comms::registry;
 use crate::session::id::SessionId;
@@ -31,13 +32,19 @@ pub struct Receiver {
     mailbox: Mailbox,
 }
 
-impl Receiver {
-    pub(crate) fn new(id: SessionId) -> Receiver {
-        let mailbox = Mailbox::default();
+impl Comms {
+    /// Returns a receiver of what is sent to a session from now on: to its id or user's number, to
+    /// topics that it has subscribed to, and to everybody, by this process or another; but not what
+    /// is sent to one of its WebSockets. While it has a receiver, a session needs no WebSocket to
+    /// subscribe to topics.
+    pub fn receiver(id: impl Into<SessionId>) -> Receiver {
+        let (id, mailbox) = (id.into(), Mailbox::default());
         registry::add_receiver(&id, mailbox.clone());
         Receiver { id, mailbox }
     }
+}
 
+impl Receiver {
     /// Returns the next message, or `None` if none arrives within `longest`. Blocks until then.
     pub fn recv_timeout(&self, longest: Duration) -> Option<Message> {
         self.mailbox.take(Some(longest))

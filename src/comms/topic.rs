@@ -1,6 +1,7 @@
 //! The handle to a topic: to join it, to leave it, and to send to its members.
 
 use crate::comms::dispatch::{send, To};
+use crate::comms::global::Comms;
 use crate::comms::process::bounds;
 use crate::comms::registry::{join_topic, with_topics};
 use crate::error::Error;
@@ -64,11 +65,14 @@ pub struct Topic {
     keep: Option<usize>,
 }
 
-impl Topic {
-    pub(crate) fn new(name: String) -> Topic {
-        Topic { name: name.into(), keep: None }
+impl Comms {
+    /// Returns a handle to a topic: to the sessions that subscribed to this name.
+    pub fn topic(name: impl Into<String>) -> Topic {
+        Topic { name: name.into().into(), keep: None }
     }
+}
 
+impl Topic {
     /// Has the topic keep its last messages, up to this number and [`TOPIC_KEEPS`] bytes, for later
     /// subscribers. A new member gets them in order and before any newer message: the newest that
     /// fit into its [`Limits::backlog`]; the others are counted in [`Stats::dropped`]. A message

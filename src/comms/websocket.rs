@@ -1,7 +1,9 @@
 //! The handle to the WebSockets of one session, or to one of them.
 
 use crate::comms::dispatch::{find, send, To};
+use crate::comms::global::Comms;
 use crate::error::Error;
+use crate::net::batch;
 use crate::net::outbox::Outbox;
 use crate::net::stream::after;
 use crate::relay::envelope::{Content, Target};
@@ -38,15 +40,68 @@ enum Recipient {
     Connection(Weak<Outbox>),
 }
 
+impl Comms {
+    /// Returns a handle to the WebSockets of a session, given by its id or by a user's number.
+    pub fn websocket(id: impl Into<SessionId>) -> Websocket {
+        Websocket { recipient: Recipient::Session(id.into()) }
+    }
+
+    /// Returns a handle to the one WebSocket whose handler runs on this thread, for what should not
+    /// go to the session's other tabs. Returns `None` on other threads, in `handle_disconnection`,
+    /// and in a test without a socket.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// struct Parrot;
+    ///
+    /// impl WebsocketController for Parrot {
+    ///     fn handle_message(&self, _: &SessionId, message: Message) -> Result<(), Error> {
+    ///         Comms::here().ok_or("nobody speaks")?.send(message)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// assert!(Comms::here().is_none());
+    /// # impl Controller for Parrot {
+    /// #     fn handle(&self, request: &Request) -> Result<Response, Error> {
+    /// #         WebsocketController::handle(self, request)
+    /// #     }
+    /// # }
+    /// ```
+    pub fn here() -> Option<Websocket> {
+        let own = batch::own().filter(|own| own.is_served())?;
+        Some(Websocket { recipient: Recipient::Connection(Arc::downgrade(&own)) })
+    }
+
+    /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
+    /// of its session. When several end at once, exactly one is the last.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// struct Presence;
+    ///
+    /// impl WebsocketController for Presence {
+    ///     fn handle_disconnection(&self, client: &SessionId, _: Option<&CloseFrame>) -> Result<(), Error> {
+    ///         if Comms::was_last() {
+    ///             Comms::broadcast(client).send("somebody left")?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// assert!(!Comms::was_last());
+    /// # impl Controller for Presence {
+    /// #     fn handle(&self, request: &Request) -> Result<Response, Error> {
+    /// #         WebsocketController::handle(self, request)
+    /// #     }
+    /// # }
+    /// ```
+    pub fn was_last() -> bool {
+        batch::own().map_or(false, |own| own.was_last())
+    }
+}
+
 impl Websocket {
-    pub(crate) fn of_session(id: SessionId) -> Websocket {
-        Websocket { recipient: Recipient::Session(id) }
-    }
-
-    pub(crate) fn of_connection(outbox: &Arc<Outbox>) -> Websocket {
-        Websocket { recipient: Recipient::Connection(Arc::downgrade(outbox)) }
-    }
-
     fn to(&self) -> To<'_> {
         match &self.recipient {
             Recipient::Session(id) => To::Everywhere(Target::Session(id.into())),
