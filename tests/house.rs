@@ -169,9 +169,9 @@ fn a_file_names_only_files_that_come_before_it() {
 #[test]
 fn a_name_counts_as_the_file_that_defines_it() {
     let rows = [
-        ("use crate::comms::handles::Comms;", "comms/handles"),
-        ("use crate::Comms;", "comms/handles"),
-        ("use crate::prelude::Comms;", "comms/handles"),
+        ("use crate::comms::global::Comms;", "comms/global"),
+        ("use crate::Comms;", "comms/global"),
+        ("use crate::prelude::Comms;", "comms/global"),
         ("use crate::http::Request;", "server/request"),
         ("use crate::prelude::Request;", "server/request"),
         ("crate::limits::Limits::default()", "ground/limits"),
