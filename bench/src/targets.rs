@@ -90,9 +90,11 @@ fn all(results: &Results) -> Vec<Target> {
     let what = "broadcast to 1,000, deliveries with 16 in flight to those with 1";
     add(what, " ×", AtLeast(10.0), gain);
     for in_flight in [1, 16] {
-        let [topic, all] = ["topic", "broadcast"].map(|name| own(&format!("{name}-{in_flight}"), CPU));
+        let [topic, all] =
+            ["topic", "broadcast"].map(|name| own(&format!("{name}-{in_flight}"), CPU));
         let cost = topic.zip(all).map(|(topic, all)| topic / all);
-        let what = format!("a topic's message to 1,000, {in_flight} in flight, time to a broadcast's");
+        let what =
+            format!("a topic's message to 1,000, {in_flight} in flight, time to a broadcast's");
         add(&what, " ×", AtMost(1.1), cost);
     }
     add("flood, MiB to tungstenite's", " ×", AtLeast(1.05), ratio("flood", RATE, peer));

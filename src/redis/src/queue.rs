@@ -1,7 +1,7 @@
 //! What waits for Redis, and which subscriptions it has confirmed. Threads that serve clients come
 //! here: no lock is held across I/O, and nobody waits for room.
 
-use crate::bounds::{BATCH, BATCH_BYTES, CHANGE, CHANGES, CHANNEL, QUEUE_MESSAGES, QUEUE_BYTES};
+use crate::bounds::{BATCH, BATCH_BYTES, CHANGE, CHANGES, CHANNEL, QUEUE_BYTES, QUEUE_MESSAGES};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
