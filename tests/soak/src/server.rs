@@ -69,7 +69,7 @@ impl Controller for Desk {
 fn flood(request: &Request) -> Result<Response, Error> {
     let id = request.session_id();
     for number in 0..4096 {
-        match Comms::websocket(&id).send(piece(number)) {
+        match Comms::websocket(id).send(piece(number)) {
             Ok(1) => {}
             Err(Error::Full { .. }) => return Ok(Response::new().text(number.to_string())),
             other => return Err(format!("after {} pieces: {:?}", number, other).into()),

@@ -182,7 +182,7 @@ fn obey(order: &str, handle: &Handle) -> Result<String, Error> {
         "crowd" => {
             for user in 1..=to.parse::<i64>().map_err(Error::other)? {
                 let user = SessionId::from(-user);
-                CROWD.lock().expect("no panic").push(Comms::receiver(&user));
+                CROWD.lock().expect("no panic").push(Comms::receiver(user));
                 for number in 0..1000 {
                     let name = format!("{}{} {}", "\n".repeat(230), user, number);
                     if !Comms::topic(&name).subscribe(&user) {
