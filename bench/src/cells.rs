@@ -14,8 +14,8 @@ pub enum Kind {
     Echo { connections: usize, in_flight: usize, one_core: bool },
     /// One of the members speaks, all of them get it.
     Broadcast { members: usize, in_flight: usize, topic: bool },
-    /// Messages of 1 MiB sent back on one connection.
-    Flood { in_flight: usize },
+    /// Messages of so many KiB sent back on one connection.
+    Flood { kib: usize, in_flight: usize },
     /// Connect, upgrade, one echo, close.
     Storm { visitors: usize },
     /// Memory and threads of connections that are silent.
@@ -73,7 +73,8 @@ impl Cell {
         match self.kind {
             Kind::Echo { .. } => ECHO,
             Kind::Broadcast { .. } => ROOM,
-            Kind::Flood { .. } => FLOOD,
+            Kind::Flood { kib: 1024, .. } => FLOOD,
+            Kind::Flood { .. } => ECHO,
             Kind::Storm { .. } => STORM,
             Kind::Idle { .. } => IDLE,
             Kind::Stalled { .. } => STALLED,
@@ -100,8 +101,8 @@ impl Cell {
                 let what = if topic { "topic: a message" } else { "broadcast" };
                 format!("{what} of 125 bytes to {members}: {in_flight} in flight")
             }
-            Kind::Flood { in_flight } => {
-                format!("echo of 1 MiB on one connection: {in_flight} in flight")
+            Kind::Flood { kib, in_flight } => {
+                format!("echo of {kib} KiB on one connection: {in_flight} in flight")
             }
             Kind::Storm { visitors } => {
                 format!("connect, upgrade, one echo, close: {visitors} at a time")
@@ -126,6 +127,8 @@ pub fn all() -> Vec<Cell> {
         name: format!("{}-{in_flight}", if topic { "topic" } else { "broadcast" }),
         kind: Kind::Broadcast { members: 1000, in_flight, topic },
     };
+    let flood =
+        |name: &str, kib| Cell { name: name.to_string(), kind: Kind::Flood { kib, in_flight: 4 } };
     let idle = |connections| Cell {
         name: format!("idle-{connections}"),
         kind: Kind::Idle { connections },
@@ -148,7 +151,9 @@ pub fn all() -> Vec<Cell> {
         broadcast(16, false),
         broadcast(1, true),
         broadcast(16, true),
-        Cell { name: "flood".to_string(), kind: Kind::Flood { in_flight: 4 } },
+        flood("flood", 1024),
+        flood("flood-32", 32),
+        flood("flood-64", 64),
         Cell { name: "storm".to_string(), kind: Kind::Storm { visitors: 16 } },
         idle(128),
         idle(1000),

@@ -53,8 +53,8 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
             one_echo_each(&mut streams, &ring(b'e'))?;
             metered(&process, plan, &mut Room::new(streams, ring(b'b'), in_flight)?)?
         }
-        Kind::Flood { in_flight } => {
-            let ring = Ring::new(wire, OpCode::Binary, b'e', 1 << 20, in_flight);
+        Kind::Flood { kib, in_flight } => {
+            let ring = Ring::new(wire, OpCode::Binary, b'e', kib * 1024, in_flight);
             let streams = open(address, wire, 1)?;
             metered(&process, plan, &mut Echo::new(streams, ring, in_flight as u64)?)?
         }

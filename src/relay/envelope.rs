@@ -148,28 +148,7 @@ impl<'a> Envelope<'a> {
         if usize::try_from(length) != Ok(rest.len()) {
             return Err(EnvelopeError::Length);
         }
-        let content = match (content, &target) {
-            (1, _) => Content::Text(text(rest)?),
-            (2, _) => Content::Binary(rest),
-            (3, Target::Session(_) | Target::Everybody { .. }) => {
-                let code = CloseCode(u16::from_be_bytes(take(&mut rest)?));
-                Content::Close { code, reason: reason(rest)? }
-            }
-            (4, Target::Session(_)) => {
-                let login = Some(Bits(take(&mut rest)?));
-                let issued = u64::from_be_bytes(take(&mut rest)?);
-                Content::Ended { login, issued, reason: reason(rest)? }
-            }
-            (5, Target::Session(SessionName::User(_))) => {
-                let issued = u64::from_be_bytes(take(&mut rest)?);
-                Content::Ended { login: None, issued, reason: reason(rest)? }
-            }
-            _ => return Err(EnvelopeError::Kind),
-        };
-        match content {
-            Content::Close { code, .. } if !code.is_sendable() => Err(EnvelopeError::Close),
-            content => Ok(Envelope { node, target, content }),
-        }
+        Ok(Envelope { node, target, content: parse_content(content, &target, rest)? })
     }
 
     /// Returns the bytes. Error: [`EnvelopeError::TooLong`]; anything else that
@@ -201,19 +180,11 @@ impl<'a> Envelope<'a> {
         if most.saturating_add(length) > ENVELOPE {
             return Err(EnvelopeError::TooLong);
         }
+        let (kind, session) = session_part(session);
         let mut bytes = Vec::with_capacity(most + length);
-        let kind = match session {
-            None => 0,
-            Some(SessionName::Guest(_)) => 1,
-            Some(SessionName::User(_)) => 2,
-        };
         bytes.extend_from_slice(&[VERSION, content, target, kind]);
         bytes.extend_from_slice(&self.node.0);
-        match session {
-            None => {}
-            Some(SessionName::Guest(bits)) => bytes.extend_from_slice(&bits.0),
-            Some(SessionName::User(user)) => bytes.extend_from_slice(&user.to_be_bytes()),
-        }
+        bytes.extend_from_slice(&session);
         if let Some(name) = topic {
             let length = u16::try_from(name.len()).map_err(|_| EnvelopeError::TooLong)?;
             bytes.extend_from_slice(&length.to_be_bytes());
@@ -239,6 +210,45 @@ impl<'a> Envelope<'a> {
 
 /// Largest size of an envelope without its topic and content, in bytes.
 const HEAD: usize = 4 + 16 + 16 + 2 + 4;
+
+/// Returns the kind and the bytes of a session, or of none.
+fn session_part(session: Option<&SessionName>) -> (u8, Vec<u8>) {
+    match session {
+        None => (0, Vec::new()),
+        Some(SessionName::Guest(bits)) => (1, bits.0.to_vec()),
+        Some(SessionName::User(user)) => (2, user.to_be_bytes().to_vec()),
+    }
+}
+
+/// Returns the content of this kind, which fills the rest of an envelope.
+fn parse_content<'a>(
+    kind: u8,
+    target: &Target,
+    mut rest: &'a [u8],
+) -> Result<Content<'a>, EnvelopeError> {
+    Ok(match (kind, target) {
+        (1, _) => Content::Text(text(rest)?),
+        (2, _) => Content::Binary(rest),
+        (3, Target::Session(_) | Target::Everybody { .. }) => {
+            let code = CloseCode(u16::from_be_bytes(take(&mut rest)?));
+            let reason = reason(rest)?;
+            if !code.is_sendable() {
+                return Err(EnvelopeError::Close);
+            }
+            Content::Close { code, reason }
+        }
+        (4, Target::Session(_)) => {
+            let login = Some(Bits(take(&mut rest)?));
+            let issued = u64::from_be_bytes(take(&mut rest)?);
+            Content::Ended { login, issued, reason: reason(rest)? }
+        }
+        (5, Target::Session(SessionName::User(_))) => {
+            let issued = u64::from_be_bytes(take(&mut rest)?);
+            Content::Ended { login: None, issued, reason: reason(rest)? }
+        }
+        _ => return Err(EnvelopeError::Kind),
+    })
+}
 
 fn split<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], EnvelopeError> {
     if rest.len() < length {
