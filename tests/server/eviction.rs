@@ -126,9 +126,10 @@ fn a_crowd_of_browsers_is_served_by_a_small_server_whose_connections_are_all_idl
         assert_eq!(reply.status, 200);
         browsers.push(client);
     }
-    let inside =
-        browsers.iter_mut().filter_map(|client| (!has_ended(client)).then_some(())).count();
-    assert!(inside <= 100, "{} connections", inside);
+    // A client may see its end a moment after the next one was admitted in its place.
+    wait_until("at most 100 connections are left", || {
+        browsers.iter_mut().filter_map(|client| (!has_ended(client)).then_some(())).count() <= 100
+    });
 }
 
 #[test]
