@@ -210,9 +210,6 @@ impl Queue {
         self.in_flight = 0; // Nobody knows how much of it was written.
         self.pending = Vec::new();
         self.pong = None;
-        if !self.has_writer() {
-            self.owner = Owner::Nobody;
-        }
         replace(&mut self.life, Life::Shut) != Life::Shut
     }
 
