@@ -408,7 +408,7 @@ impl Outbox {
         if stalled && !flusher {
             self.cut_off("it does not read, and no thread can be started to wait for it");
         }
-        while let Some(lot) = self.next_lot(stalled && flusher) {
+        while let Some(lot) = self.next_lot(stalled) {
             let taken = match self.write_once(&lot) {
                 Some(taken) if taken < lot.len() => taken,
                 _ => continue,
