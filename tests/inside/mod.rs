@@ -41,6 +41,8 @@ mod sending;
 #[cfg(test)]
 mod slots;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod threads;
 #[cfg(test)]
 mod topics;
