@@ -30,6 +30,10 @@ pub(crate) fn start_thread(
     stack: usize,
     job: Box<dyn FnOnce() + Send>,
 ) -> io::Result<()> {
+    #[cfg(test)]
+    if crate::inside::pauses::is_alone() {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     let counted = Counted(THREADS.fetch_add(1, Ordering::Relaxed) + 1);
     // The setting is in a file, so it is read only when there are very many threads.
     if counted.0 > MANY && !fits(counted.0, most_mappings()) {

@@ -47,6 +47,8 @@ mod threads;
 #[cfg(test)]
 mod topics;
 #[cfg(test)]
+mod writers;
+#[cfg(test)]
 mod writes;
 
 use crate::net::stream::Stream;
@@ -87,8 +89,13 @@ struct Script {
     pace: Option<(usize, Duration)>,
     /// What was written.
     output: Vec<u8>,
-    /// The threads whose writes gave up.
+    /// The threads whose writes gave up, and those whose writes took bytes.
     gave_up: Vec<ThreadId>,
+    wrote: Vec<ThreadId>,
+    /// Called before each write.
+    before_write: Option<Box<dyn FnMut() + Send>>,
+    /// Timeouts cannot be set.
+    no_timeouts: bool,
     shut: bool,
     /// The receiving side was shut: a read finds what there is, and then the end.
     receives_no_more: bool,
@@ -150,6 +157,9 @@ impl Stub {
 
     fn set_timeout(&self, which: usize, timeout: Duration) -> io::Result<()> {
         let mut script = self.call(|_| Duration::ZERO)?;
+        if script.no_timeouts {
+            return Err(ErrorKind::Other.into());
+        }
         script.timeouts[which] = timeout;
         Ok(())
     }
@@ -178,6 +188,11 @@ impl Stream for Stub {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let before = self.script().before_write.take();
+        if let Some(mut before) = before {
+            before();
+            self.script().before_write = Some(before);
+        }
         let script = self.call(|script| script.timeouts[1])?;
         let timeout = script.timeouts[1];
         let waited = self.wait(script, timeout, |script, waited| {
@@ -192,6 +207,7 @@ impl Stream for Stub {
         }
         let later = script.pace.map_or(bytes.len(), |(most, _)| most);
         let taken = script.writes.pop_front().unwrap_or(Ok(later))?.min(bytes.len());
+        script.wrote.push(std::thread::current().id());
         script.output.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }

@@ -1,11 +1,13 @@
-//! Points in the source at which a test can have a thread pause, to let another one pass it there.
+//! Points in the source at which a test can have a thread pause, to let another one pass it there, and
+//! a system without room for further threads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 type Pause = (&'static str, Box<dyn FnOnce()>);
 
 thread_local! {
     static NEXT: RefCell<Option<Pause>> = const { RefCell::new(None) };
+    static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Has this thread do something once when it comes to a point.
@@ -22,4 +24,25 @@ pub fn at(point: &str) {
     if let Some((_, pause)) = next {
         pause();
     }
+}
+
+/// The thread that has this can start no other one.
+pub struct Alone(());
+
+impl Alone {
+    pub fn from_here() -> Alone {
+        ALONE.with(|alone| alone.set(true));
+        Alone(())
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        ALONE.with(|alone| alone.set(false));
+    }
+}
+
+/// Called by the source before it starts a thread.
+pub fn is_alone() -> bool {
+    ALONE.with(Cell::get)
 }
