@@ -188,11 +188,15 @@ pub(crate) fn deliver_patiently<'a>(
     for outbox in to {
         let sent = loop {
             match outbox.wait_for_room(frame.len(), Some(deadline)) {
-                Ok(()) => match append_or_send(outbox, frame, &mut Patience::new()) {
-                    // Another sender was faster.
-                    Err(Refused::Full(_)) => {}
-                    result => break result,
-                },
+                Ok(()) => {
+                    #[cfg(test)]
+                    crate::inside::pauses::at("there is room");
+                    match append_or_send(outbox, frame, &mut Patience::new()) {
+                        // Another sender was faster.
+                        Err(Refused::Full(_)) => {}
+                        result => break result,
+                    }
+                }
                 Err(none) => break Err(Refused::Full(none)),
             }
         };
@@ -335,7 +339,7 @@ fn tick_later(shared: Arc<Shared>) {
 }
 
 /// Makes a courier write what was on a list at the previous tick and is still there.
-fn tick(shared: Arc<Shared>) {
+pub(crate) fn tick(shared: Arc<Shared>) {
     let mut batches = take(&mut shared.watched().batches);
     let mut due = Vec::new();
     batches.retain(|batch| match batch.upgrade() {

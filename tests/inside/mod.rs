@@ -7,6 +7,8 @@ mod served;
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod cost;
 #[cfg(test)]
 mod deadlines;
