@@ -9,6 +9,8 @@ mod backlog;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod cost;
 #[cfg(test)]
 mod deadlines;
