@@ -1,8 +1,8 @@
 //! The error type of the library, which turns an error into the status or the close code that the
 //! client receives.
 //!
-//! Each codec has a small error type of its own, which knows its status or close code; this one
-//! wraps them. An error never contains a message.
+//! Each codec has a small error type of its own, which this one wraps. An error never contains the
+//! content of a client's message.
 
 use crate::http::chunked::ChunkedError;
 use crate::http::head::HeadError;

@@ -97,7 +97,7 @@
 //!    Upgrade: websocket                Set-Cookie: sockling_session=v2.g...
 //!    Connection: Upgrade               Date: ...
 //!    ```
-//! 6. *Open.* The 101 is the first content of a new outbox. `join` (`comms/registry.rs`) enters the
+//! 6. *Open.* The 101 is the first content of a new outbox. `join` (`comms/registry.rs`) puts the
 //!    outbox into the session map, so that any thread can reach the client from here on.
 //!    `Slot::upgrade` (`server/connections.rs`) makes it known to a shutdown, and
 //!    `Outbox::open` (`net/outbox.rs`) writes the 101. The application's `handle_connection` runs.
@@ -109,14 +109,15 @@
 //!    (`websocket/message.rs`) unmask each piece with `apply_mask` (`websocket/frame.rs`). It
 //!    checks the UTF-8, joins fragments, and returns `Message::Text("Hello")`. The application's
 //!    `handle_message` runs.
-//! 9. *From a message to bytes.* `Websocket::send` (`comms/websocket.rs`) calls `send`
-//!    (`comms/dispatch.rs`), which looks up the outboxes of the session and encodes one frame, `81
-//!    05 48 65 6c 6c 6f`. `deliver_all` (`net/batch.rs`) hands it to each outbox. `Outbox::send`
-//!    (`net/outbox.rs`) writes it at once, or leaves it to the thread that is writing already. If
+//! 9. *From a message to bytes.* `Comms::websocket` (`comms/websocket.rs`) returns a handle, and
+//!    `Websocket::send` (`comms/websocket.rs`) calls `send` (`comms/dispatch.rs`) with the text as
+//!    content, the form that a relay could carry too. It looks up the outboxes of the session and
+//!    encodes one frame, `81 05 48 65 6c 6c 6f`. `deliver_all` (`net/batch.rs`) hands it to each
+//!    outbox. `Outbox::send` (`net/outbox.rs`) writes it at once, or leaves it to the thread that is writing already. If
 //!    the client's next frame has arrived by now, `cork` (`net/batch.rs`) holds the frame back
 //!    until the end of the batch, or for 10 ms.
-//! 10. *Close.* The client sends `88 82 ..`. `Conversation::run` (`server/conversation.rs`) takes
-//!     the outbox off the session map, `Conversation::close_connection` (`server/conversation.rs`)
+//! 10. *Close.* The client sends `88 82 ..`. `Conversation::run` (`server/conversation.rs`) removes
+//!     the outbox from the session map, `Conversation::close_connection` (`server/conversation.rs`)
 //!     answers with the client's code and lets the client read it, and the application's
 //!     `handle_disconnection` runs. The thread waits in `accept` again, or ends if enough others
 //!     do.
@@ -185,13 +186,14 @@
 //!   outbox A ◀──────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A sender takes two locks, one after the other: that of the registry to look up and clone, and
-//! that of an outbox to append a frame and take bytes to write. No thread holds either of them
-//! while it writes or runs a handler.
+//! A sender takes at most two locks, one after the other: that of the registry to look up and
+//! clone, unless it remembers its last look-up, and that of an outbox to append a frame and take
+//! bytes to write. No thread holds either of them while it writes or runs a handler.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-// No input and no state may end a thread from here; `expect` states a proof.
+// No input and no state may end a thread from here; each `expect` gives the proof that it cannot
+// fail.
 #![warn(clippy::unwrap_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![warn(clippy::unreachable)]
 

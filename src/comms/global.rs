@@ -1,5 +1,5 @@
-//! [`Comms`]: the entrance to everything that sends, from a handler or from any other thread. The files
-//! of its handles add the functions that return them.
+//! [`Comms`]: where everything begins that sends, from a handler or from any other thread. The
+//! functions that return a handle, such as `Comms::websocket`, stand in the file of that handle.
 
 use crate::comms::inbound;
 use crate::comms::process::relay_counts;
@@ -62,8 +62,8 @@ impl Comms {
         inbound::start_relay(Box::new(relay))
     }
 
-    /// Returns whether a session has a WebSocket in this process. A WebSocket counts until its
-    /// close handshake is over.
+    /// Returns whether a session has a WebSocket in this process. A WebSocket counts until
+    /// `handle_disconnection`, before which it leaves its session.
     pub fn is_connected(id: impl Into<SessionId>) -> bool {
         outboxes(&id.into()).is_some()
     }

@@ -49,7 +49,7 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 /// Notes that a server is bound, and what it allows. Error: there is a relay and the server has no
-/// keys of its own, so its cookies would be good in this process alone.
+/// keys of its own, so only this process would accept its cookies.
 pub(crate) fn bind(has_keys: bool, limits: &Limits) -> Result<(), Error> {
     let mut state = state();
     if state.relay.is_some() && !has_keys {

@@ -21,8 +21,8 @@
 //! ```
 //!
 //! If `ending` collects first, the login was on the list before `opening` asked, which refuses the
-//! WebSocket. If `opening` comes first, `ending` collects the WebSocket and closes it. So the
-//! question must stand inside the lock, and the collection must not use the look-up cache.
+//! WebSocket. If `opening` comes first, `ending` collects the WebSocket and closes it. So
+//! `opening` must ask inside the lock, and the collection must not use the look-up cache.
 //!
 //! # The look-up cache
 //!
@@ -398,8 +398,8 @@ pub(crate) fn wants(channel: &Channel) -> bool {
     })
 }
 
-/// Returns the channels that this process wants. That of a session with a WebSocket and a receiver
-/// stands there twice.
+/// Returns the channels that this process wants. The channel of a session with a WebSocket and a
+/// receiver is listed twice.
 pub(crate) fn wanted() -> Vec<Channel> {
     with_interests(|Interests { topics, receivers }, sessions| {
         let ids = sessions.keys().chain(receivers.keys());

@@ -165,7 +165,7 @@ impl Websocket {
     }
 
     /// Returns whether the session, or the one WebSocket, is connected to this process. A WebSocket
-    /// counts until its close handshake is over.
+    /// counts until `handle_disconnection`, before which it leaves its session.
     pub fn is_connected(&self) -> bool {
         find(&self.to(), None).0.outboxes().next().is_some()
     }

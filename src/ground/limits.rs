@@ -347,7 +347,7 @@ pub const COOKIE_PAIRS: usize = 64;
 /// cookies of this size (RFC 6265, 6.1).
 pub const COOKIE_VALUE: usize = 4 * 1024;
 /// The slowest rate at which a request body may arrive after [`Limits::body_timeout`], in bytes per
-/// second. A slower client merely holds a thread.
+/// second. A client that sends more slowly would hold a thread for too long.
 pub const BODY_RATE: u64 = 500;
 /// The slowest rate at which an answer may be written after [`Limits::write_timeout`], in bytes per
 /// second. It is higher than [`BODY_RATE`], because the rest of an answer takes memory as well.
@@ -386,8 +386,8 @@ pub const READ_BUFFER: usize = 2 * 1024;
 /// server although no connection is idle (further ones are refused at once), and the most refused
 /// connections that are being told so (further ones are dropped).
 pub const SPARE_THREADS: usize = 8;
-/// The lifetime of a session cookie, in seconds: four weeks. A request in its second half renews
-/// it.
+/// The lifetime of a session cookie, in seconds: four weeks. A request that comes in the second
+/// half of it renews the cookie.
 pub const SESSION_LIFE: u64 = 28 * 24 * 60 * 60;
 /// The most ended logins that are remembered until their cookies expire, of users and of guests
 /// each. For one more login of a user, the login that was issued first is dropped, and all users'

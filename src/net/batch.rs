@@ -273,7 +273,7 @@ pub(crate) fn close_all<'a>(
     close: &CloseFrame,
 ) -> usize {
     let closed: Vec<_> = to.filter(|outbox| outbox.queue_close(close)).cloned().collect();
-    // Their threads may be blocked in a read without a deadline.
+    // Their threads may be blocked in a read that began without this deadline.
     closed.iter().for_each(Outbox::cut_off_late);
     let count = closed.len();
     write_list(closed);
@@ -352,7 +352,8 @@ pub(crate) fn tick(shared: Arc<Shared>) {
         watched.ticking = !watched.batches.is_empty();
         watched.ticking
     };
-    // Not written here, because the clock has other jobs and must not wait for a client.
+    // Not written here, unless no thread can be started: the clock has other jobs, and must not
+    // wait for a client.
     send_courier(due);
     if ticks {
         tick_later(shared);

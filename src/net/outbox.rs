@@ -1,16 +1,17 @@
 //! The write half of one WebSocket: any thread may send, one thread at a time writes, and no thread
 //! holds the lock while it writes.
 //!
-//! Every change goes through [`Outbox::change`], which then publishes what other threads rely on:
-//! the flags that are read without the lock, the server's total, and the wake-up of waiting
-//! threads.
+//! Every step goes through [`Outbox::change`] or [`Outbox::change_when`], which then publish what
+//! other threads rely on: the flags that are read without the lock, the server's total, and the
+//! wake-up of waiting threads. Waiting itself is in `waits`.
 //!
 //! ```text
 //! a sender   appends its frame and, unless another thread has the role of the writer, takes it:
 //!            it writes what is pending and looks again, at most 16 times
 //!   if a write comes up short, or after 16 writes, it leaves the role and the rest to a flusher
-//! a flusher  writes lot after lot, each with a total deadline, and stays for a second after it has
-//!            caught up, so that a client that is slow again delays no sender
+//! a flusher  writes lot after lot (a lot is what one `write` is given), each with a total deadline,
+//!            and stays for a second after it has caught up, so that a client that is slow again delays
+//!            no sender
 //! ```
 //!
 //! Only one thread has the role, and it takes the bytes in order, so messages from one sender
@@ -19,6 +20,11 @@
 //! to the reader too, which shares the descriptor), so a client that stops reading costs one of its
 //! senders these 8 ms. Only a client that is behind has a flusher: a thread and a queue for every
 //! client would cost each message two thread switches.
+//!
+//! So a client that does not read is *behind* from the first write that comes up short. Frames for
+//! it wait up to `Limits::backlog`; after 100 ms (the *grace*) `Limits::overflow` cuts it off or
+//! drops what exceeds that. Meanwhile its own thread does not read from it, and a flusher that
+//! cannot write a lot within `Limits::write_timeout` ends the connection.
 //!
 //! How long a send may wait for room in all, for however many clients (see [`Patience`]):
 //!
@@ -34,6 +40,9 @@
 //!     is exceeded, and     up to 20 ms, then   up to 20 ms, then    refused, and cut off by
 //!     something waits      refused             refused              Limits::overflow
 //! ```
+//!
+//! Whoever is refused for the total is cut off, too, if it has been behind for longer than the
+//! grace.
 //!
 //! A handler's thread that sends to its own connection waits for room instead (see `batch`).
 
@@ -231,8 +240,8 @@ impl Outbox {
         self.last.load(Ordering::Acquire)
     }
 
-    /// Takes a step on the queue and publishes its result. There is no other way to change a queue,
-    /// so no step can forget that. A step must not write, and must not lock anything.
+    /// Takes a step on the queue and publishes its result, which no step can forget this way. A
+    /// step must not write, and must not lock anything.
     #[inline]
     pub fn change<T>(&self, step: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.lock();
@@ -333,7 +342,8 @@ impl Outbox {
     /// Sends a ping to a client that has been silent, and frees memory that is not in use.
     #[inline(never)]
     pub fn ping(self: &Arc<Outbox>) {
-        // An error means that the connection has ended, which the next read reports.
+        // Refused when the connection has ended, which the next read reports, or when the client is
+        // so far behind that a ping would not reach it.
         drop(self.send(&Frame::new(OpCode::Ping, b""), &mut Patience::new()));
         self.change(Queue::shrink);
     }

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! 1. Nothing is pending without an owner.
-//! 2. Only the thread for which the owner is `Writer` or `Behind` touches the socket, and it looks
-//!    at the queue again before it gives up that role: what is appended meanwhile is its to write.
+//! 2. Only the thread for which the owner is `Writer` or `Behind` writes to the socket. It looks at
+//!    the queue again before it gives up that role: what is appended meanwhile is its to write.
 //! 3. Nothing is appended after a Close frame, and nothing is pending in a queue that is shut.
 
 use crate::ground::limits::Limits;

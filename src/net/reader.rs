@@ -5,14 +5,15 @@
 //! ```text
 //! the peer      bytes, the end of its side, a reset
 //! the timeout   no read lasts past the next deadline (fill, fill_within)
-//! a sender      Outbox::close shuts the socket of a client that is cut off
+//! a sender      Outbox::overflow shuts the socket of a client that is cut off
+//! a writer      Outbox::close shuts it after a failed write or at the deadline of a write
+//! the clock     Outbox::close shuts it if the client does not answer a Close frame in time
 //! a newcomer    Connections::admit shuts the receiving side of the connection idle longest
 //! a shutdown    Connections::close shuts the receiving side of whatever is not a WebSocket;
 //!               Connections::cut_off shuts the socket of whatever has not ended in time
 //! ```
 //!
-//! A Close frame that is sent wakes nobody here: the client's answer does, or the clock, which
-//! shuts the socket if none comes.
+//! A Close frame that is sent does not wake it; the client's answer does.
 
 use crate::ground::limits::{LINGER_QUIET, READ_BUFFER};
 use crate::net::stream::{after, is_timeout, Stream};

@@ -1,7 +1,7 @@
-//! A clock that does small jobs at their time, on the thread that called `serve`.
+//! A clock that does small jobs at their time, on the thread that called `Listening::serve`.
 //!
 //! A thread that is blocked in a read cannot keep another deadline. The clock can: it sleeps until
-//! the first job is due. Jobs are short and never block, and no lock is held while one runs, so a
+//! the first job is due. Jobs are short, and no lock is held while one runs, so a
 //! job may schedule another.
 
 use std::cmp::Ordering;

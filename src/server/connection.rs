@@ -7,7 +7,8 @@
 //!          one answer, then close
 //! ```
 //!
-//! This file decides what a client is told after an error; the codes are in the table of `error`.
+//! This file decides what a client is told after an error: the status of an [`Error`], or, where
+//! the connection itself is at fault, one that stands here (404, 408, 413, 421, 503).
 //!
 //! # Theory of operation
 //!

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! This file decides what a client is told after an error. The codes of the client's faults are in
-//! `Violation::close_code`, those of a handler's errors in `Error::close_code`. It knows no
-//! controller; it calls one function with each event.
+//! `Violation::close_code`, those of a handler's errors in `Error::close_code`; what takes too long
+//! or comes too often is closed with 1008 here. It knows no controller; it calls one function with
+//! each event.
 //!
 //! # Theory of operation
 //!
@@ -20,7 +21,7 @@
 //! itself (see `connections`).
 //!
 //! *Running.* The thread handles every whole frame that it has read (a batch) and then writes what
-//! its handlers sent meanwhile. Between two batches it waits twice, holding no lock:
+//! its handlers sent meanwhile. Between two batches it waits, holding no lock:
 //!
 //! ```text
 //! it waits until                               at most            and then

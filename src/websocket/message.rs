@@ -206,8 +206,9 @@ impl Assembler {
             return Ok(());
         }
         if self.message.capacity() - self.message.len() < piece.len() {
-            // The capacity at most doubles, and never exceeds what the frame announces. So memory
-            // follows the bytes that arrived, not the length that the client claimed.
+            // Room for the piece, and at most as much again as has arrived, within what the frame
+            // announces. So memory follows the bytes that arrived, not the length that the client
+            // claimed.
             let room = piece.len().max(self.message.len()) as u64;
             self.message.reserve_exact(room.min(remaining) as usize);
         }
