@@ -113,9 +113,9 @@
 //!    `Websocket::send` (`comms/websocket.rs`) calls `send` (`comms/dispatch.rs`) with the text as
 //!    content, the form that a relay could carry too. It looks up the outboxes of the session and
 //!    encodes one frame, `81 05 48 65 6c 6c 6f`. `deliver_all` (`net/batch.rs`) hands it to each
-//!    outbox. `Outbox::send` (`net/outbox.rs`) writes it at once, or leaves it to the thread that is writing already. If
-//!    the client's next frame has arrived by now, `cork` (`net/batch.rs`) holds the frame back
-//!    until the end of the batch, or for 10 ms.
+//!    outbox. `Outbox::send` (`net/outbox.rs`) writes it at once, or leaves it to the thread that is
+//!    writing already. If the client's next frame has arrived by now, `cork` (`net/batch.rs`) holds
+//!    the frame back until the end of the batch, or for 10 ms.
 //! 10. *Close.* The client sends `88 82 ..`. `Conversation::run` (`server/conversation.rs`) removes
 //!     the outbox from the session map, `Conversation::close_connection` (`server/conversation.rs`)
 //!     answers with the client's code and lets the client read it, and the application's

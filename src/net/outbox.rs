@@ -9,9 +9,9 @@
 //! a sender   appends its frame and, unless another thread has the role of the writer, takes it:
 //!            it writes what is pending and looks again, at most 16 times
 //!   if a write comes up short, or after 16 writes, it leaves the role and the rest to a flusher
-//! a flusher  writes lot after lot (a lot is what one `write` is given), each with a total deadline,
-//!            and stays for a second after it has caught up, so that a client that is slow again delays
-//!            no sender
+//! a flusher  writes lot after lot (what one `write` is given), each with a total deadline, and
+//!            stays for a second after it has caught up, so that a client that is slow again
+//!            delays no sender
 //! ```
 //!
 //! Only one thread has the role, and it takes the bytes in order, so messages from one sender
