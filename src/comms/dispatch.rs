@@ -69,7 +69,10 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
         Content::Close { code, reason } => return Ok(close(&found, None, code, reason)),
         Content::Ended { login, issued, reason } => {
             let ended = Some(ended_by(login, issued));
-            return Ok(close(&found, ended, CloseCode::POLICY_VIOLATION, reason));
+            let closed = close(&found, ended, CloseCode::POLICY_VIOLATION, reason);
+            // Only now: an adapter that fails must not keep them open.
+            publish(&to, &content);
+            return Ok(closed);
         }
     };
     let (taken, full) = match until {
@@ -91,11 +94,8 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
 #[inline(never)]
 fn announce(to: &To, content: &Content) -> Found {
     let (found, mailboxes) = find(to, Some(content));
-    if let To::Everywhere(target) = to {
-        // Asked first without a lock: most programs have none.
-        if let Some(relay) = is_relayed().then(relay).flatten() {
-            relay.publish(*target, *content);
-        }
+    if !matches!(content, Content::Ended { .. }) {
+        publish(to, content);
     }
     if !mailboxes.is_empty() {
         if let Some(message) = content.message() {
@@ -103,6 +103,17 @@ fn announce(to: &To, content: &Content) -> Found {
         }
     }
     found
+}
+
+/// Gives the content to other processes, if it is for them and there is a relay.
+#[inline(never)]
+fn publish(to: &To, content: &Content) {
+    if let To::Everywhere(target) = to {
+        // Asked first without a lock: most programs have none.
+        if let Some(relay) = is_relayed().then(relay).flatten() {
+            relay.publish(*target, *content);
+        }
+    }
 }
 
 /// Closes WebSockets, or those of them that belong to ended logins.

@@ -72,9 +72,10 @@ pub struct Limits {
     /// Default: [`Overflow::Close`], because a client that reconnects knows that it missed
     /// something.
     pub overflow: Overflow,
-    /// The most bytes that wait for all clients of a server together. When it is exceeded,
-    /// [`overflow`](Limits::overflow) applies to every client that already does not read when more
-    /// is sent to it.
+    /// The most bytes that wait for all clients of a server together, except for one message each.
+    /// When it is exceeded, a send waits up to 20 ms in all. Then every client for which something
+    /// waits already misses the message, which is counted, and [`overflow`](Limits::overflow) applies
+    /// to those that have not kept up for 100 ms.
     ///
     /// Default: 64 MiB, the full backlogs of 64 clients.
     pub total_backlog: usize,

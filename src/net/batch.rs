@@ -18,13 +18,14 @@
 
 use crate::ground::system::start_thread;
 use crate::net::outbox::{Corked, Full, List, Outbox, Patience, Refused, Sent, Shared};
-use crate::net::queue::Owner;
+use crate::net::queue::{Owner, Queue};
 use crate::net::stream::after;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
 use std::cell::RefCell;
 use std::mem::{replace, take};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The clock's interval while it watches a batch. What is corked waits for one to two ticks.
@@ -118,32 +119,34 @@ pub(crate) fn deliver_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     frame: &Frame,
 ) -> (usize, Option<Full>) {
-    let (mut taken, mut full) = (0, None);
-    let (mut patience, mut left) = (Patience::new(), Vec::new());
+    let (mut taken, mut full, mut own) = (0, None, None);
+    let (mut patience, mut left) = (Patience::default(), Vec::new());
+    let mut count = |sent: Result<(), Refused>| match sent {
+        Ok(()) => taken += 1,
+        Err(Refused::Full(one)) => full = Some(one),
+        Err(Refused::Gone) => {}
+    };
     for outbox in to {
-        let own = patience.is_spent() && is_own(outbox);
-        if own {
-            // The other clients must not wait for this thread's own.
-            send_courier(take(&mut left));
-        }
-        // After one client has delayed this thread, the others are left to a courier.
-        let sent = match patience.is_spent() && !own {
-            true => leave_to_courier(outbox, frame, &mut patience, &mut left),
-            false => deliver_within(outbox, frame, &mut patience),
-        };
-        match sent {
-            Ok(()) => taken += 1,
-            Err(Refused::Full(one)) => full = Some(one),
-            Err(Refused::Gone) => {}
+        if is_own(outbox) {
+            own = Some(outbox);
+        } else if patience.is_spent() {
+            // After one client has delayed this thread, the others are left to a courier.
+            count(leave_to_courier(outbox, frame, &mut patience, &mut left));
+        } else {
+            count(deliver_within(outbox, frame, &mut patience));
         }
     }
     send_courier(left);
+    // Last, because no other client must wait for this thread's own.
+    if let Some(own) = own {
+        count(deliver_within(own, frame, &mut patience));
+    }
     (taken, full)
 }
 
 /// Sends a whole frame to one connection.
 pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<(), Refused> {
-    deliver_within(to, frame, &mut Patience::new())
+    deliver_within(to, frame, &mut Patience::default())
 }
 
 /// Sends a whole frame to one connection. A handler's thread waits for room at its own connection.
@@ -191,7 +194,7 @@ pub(crate) fn deliver_patiently<'a>(
                 Ok(()) => {
                     #[cfg(test)]
                     crate::inside::pauses::at("there is room");
-                    match append_or_send(outbox, frame, &mut Patience::new()) {
+                    match append_or_send(outbox, frame, &mut Patience::default()) {
                         // Another sender was faster.
                         Err(Refused::Full(_)) => {}
                         result => break result,
@@ -222,6 +225,16 @@ fn leave_to_courier(
     let (new, _) = appended.map_err(|refused| noted(to, refused))?;
     if new {
         left.push(Arc::clone(to));
+    }
+    // Beyond the total the courier begins at once, and this thread gives it the time that is left.
+    while to.is_total_exceeded() {
+        match patience.for_total() {
+            Some(wait) => {
+                send_courier(take(left));
+                thread::sleep(wait);
+            }
+            None => break,
+        }
     }
     Ok(())
 }
@@ -261,8 +274,9 @@ fn cork(
             watch(&shared, corked);
         }
     }
-    if sent == Sent::Crowded {
-        flush();
+    // The list may have gone to a courier, and then has this outbox no more.
+    if sent == Sent::Crowded && [flush(), to.write_pending()].contains(&Sent::Stalled) {
+        patience.spend();
     }
     Ok(sent)
 }
@@ -282,22 +296,25 @@ pub(crate) fn close_all<'a>(
 
 /// Writes what this thread has corked. When it returns, every outbox is written, or another thread
 /// is going to write it.
-pub(crate) fn flush() {
+pub(crate) fn flush() -> Sent {
     let list = with_batch(|batch| {
         let mut list = batch.corked.list();
         list.seen = false;
         take(&mut list.outboxes)
     });
-    write_list(list.unwrap_or_default());
+    write_list(list.unwrap_or_default())
 }
 
-/// Writes outboxes until one delays the thread, and leaves the rest to a courier.
-pub(crate) fn write_list(mut list: Vec<Arc<Outbox>>) {
+/// Writes outboxes until one delays the thread, and leaves the rest to a courier. Returns whether one
+/// did.
+pub(crate) fn write_list(mut list: Vec<Arc<Outbox>>) -> Sent {
     while let Some(outbox) = list.pop() {
         if outbox.write_pending() == Sent::Stalled {
-            return send_courier(list);
+            send_courier(list);
+            return Sent::Stalled;
         }
     }
+    Sent::Done
 }
 
 /// Starts a courier that writes outboxes. If it cannot be started, this thread writes them.
@@ -305,6 +322,7 @@ fn send_courier(list: Vec<Arc<Outbox>>) {
     if list.is_empty() {
         return;
     }
+    list.iter().for_each(|outbox| outbox.change(Queue::leave_to_courier));
     let load = list.clone();
     if start_thread("sockling-courier", COURIER_STACK, Box::new(move || carry(load))).is_err() {
         for outbox in list {

@@ -56,7 +56,6 @@ use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::{self, ErrorKind};
-use std::mem::take;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -162,34 +161,39 @@ pub(crate) struct Full {
 }
 
 /// How long one send may still wait for room, by the table above.
+#[derive(Default)]
 pub(crate) struct Patience {
-    moment: bool,
+    moment_until: Option<Instant>,
     total_until: Option<Instant>,
 }
 
 impl Patience {
-    /// Returns the patience of a send that has not waited yet.
-    pub fn new() -> Patience {
-        Patience { moment: true, total_until: None }
-    }
-
     /// Returns whether a client has delayed the send. Then it waits for no other client.
     pub fn is_spent(&self) -> bool {
-        !self.moment
+        self.moment_until.is_some()
     }
 
-    /// Takes the moment if it has not been taken.
-    pub fn spend(&mut self) -> Option<Duration> {
-        take(&mut self.moment).then_some(DIRECT_WRITE)
+    /// Notes that a client has delayed the send.
+    pub fn spend(&mut self) {
+        self.moment_until.get_or_insert_with(Instant::now);
+    }
+
+    /// Returns what is left of the moment.
+    fn for_moment(&mut self) -> Option<Duration> {
+        left(*self.moment_until.get_or_insert_with(|| after(DIRECT_WRITE)))
     }
 
     /// Returns a part of the time that is left to wait for the total, which falls when any outbox
     /// is written.
-    fn for_total(&mut self) -> Option<Duration> {
-        let until = *self.total_until.get_or_insert_with(|| after(TOTAL_WAIT));
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| left.min(DIRECT_WRITE))
+    pub fn for_total(&mut self) -> Option<Duration> {
+        let left = left(*self.total_until.get_or_insert_with(|| after(TOTAL_WAIT)))?;
+        Some(left.min(Duration::from_millis(1)))
     }
+}
+
+/// Returns the time until then, if there is any.
+fn left(until: Instant) -> Option<Duration> {
+    Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
 }
 
 impl Outbox {
@@ -285,25 +289,29 @@ impl Outbox {
         &self,
         length: usize,
         patience: &mut Patience,
-        step: impl Fn(&mut Queue) -> T,
+        step: impl FnOnce(&mut Queue) -> T,
     ) -> Result<T, Refused> {
-        self.change_when(|queue| {
+        let mut queue = self.lock();
+        loop {
             let admission = queue.admission(length, self.total(), &self.shared.limits);
             let wait = match admission {
-                Admission::Room => None,
-                Admission::Moment => patience.spend(),
+                Admission::Moment => patience.for_moment(),
                 Admission::Total => patience.for_total(),
-                Admission::Full | Admission::Gone => None,
+                Admission::Room | Admission::Full | Admission::Gone => None,
             };
             match (admission, wait) {
-                (_, Some(wait)) => Err(wait),
-                (Admission::Room | Admission::Moment, None) => Ok(Ok(step(queue))),
-                (Admission::Gone, None) => Ok(Err(Refused::Gone)),
+                // Nothing has changed, so nobody is woken: two senders would wake each other.
+                (_, Some(wait)) => queue = self.wait(queue, Some(wait)),
+                (Admission::Room | Admission::Moment, None) => break,
+                (Admission::Gone, None) => return Err(Refused::Gone),
                 (Admission::Full | Admission::Total, None) => {
-                    Ok(Err(Refused::Full(self.full(queue))))
+                    return Err(Refused::Full(self.full(&queue)));
                 }
             }
-        })
+        }
+        let result = step(&mut queue);
+        self.publish(&mut queue);
+        Ok(result)
     }
 
     pub fn full(&self, queue: &Queue) -> Full {
@@ -339,13 +347,13 @@ impl Outbox {
         Ok(if crowded { Sent::Crowded } else { sent })
     }
 
-    /// Sends a ping to a client that has been silent, and frees memory that is not in use.
+    /// Sends a ping to a client that has been silent, and frees memory that is not in use. Returns
+    /// whether the ping was accepted.
     #[inline(never)]
-    pub fn ping(self: &Arc<Outbox>) {
-        // Refused when the connection has ended, which the next read reports, or when the client is
-        // so far behind that a ping would not reach it.
-        drop(self.send(&Frame::new(OpCode::Ping, b""), &mut Patience::new()));
+    pub fn ping(self: &Arc<Outbox>) -> bool {
+        let sent = self.send(&Frame::new(OpCode::Ping, b""), &mut Patience::default());
         self.change(Queue::shrink);
+        sent.is_ok()
     }
 
     /// Writes what is pending unless another thread has the role.
@@ -589,6 +597,11 @@ impl Outbox {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         }
+    }
+
+    /// Returns whether more waits for all clients of the server than may.
+    pub fn is_total_exceeded(&self) -> bool {
+        self.total() > self.shared.limits.total_backlog
     }
 
     pub fn total(&self) -> usize {

@@ -5,6 +5,7 @@
 //! ```text
 //!            append               take_role              written, nothing pending
 //!   Nobody ─────────▶ Batch(id) ─────────────┐          ┌──────────────────▶ Nobody
+//!      │      │          ▼ (late)            │          │
 //!      │      └─────▶ Courier ──────────────▶│          │
 //!      └────────────── send ────────────────▶ Writer ───┤ written, more is pending: the next lot
 //!                                               ▲       │
@@ -185,9 +186,11 @@ impl Queue {
             Owner::Nobody => true,
             // Of two batches the one that appended last writes, since its frames are in it too.
             Owner::Batch(_) => self.owner != by,
-            Owner::Courier | Owner::Writer | Owner::Behind { .. } => false,
+            // A batch writes at its end even if the courier takes its time.
+            Owner::Courier => matches!(by, Owner::Batch(_)),
+            Owner::Writer | Owner::Behind { .. } => false,
         };
-        if free {
+        if free && self.owner != Owner::Courier {
             self.owner = by;
         }
         free
@@ -211,6 +214,13 @@ impl Queue {
         self.pending = Vec::new();
         self.pong = None;
         replace(&mut self.life, Life::Shut) != Life::Shut
+    }
+
+    /// Leaves to a courier what a batch has appended, so that it counts in the total.
+    pub fn leave_to_courier(&mut self) {
+        if let Owner::Batch(_) = self.owner {
+            self.owner = Owner::Courier;
+        }
     }
 
     /// Takes the role of the writer if something is pending and no other thread has it.
@@ -409,8 +419,13 @@ impl Queue {
 
     /// Returns whether `total` exceeds the limit and this queue is part of it.
     pub fn is_beyond(&self, total: usize, limits: &Limits) -> bool {
-        let waits = self.has_writer() || self.owner == Owner::Courier;
-        total > limits.total_backlog && waits && self.bytes() > 0
+        let waits = match self.owner {
+            Owner::Nobody | Owner::Batch(_) => false,
+            // What is being written to a client that reads does not wait.
+            Owner::Courier | Owner::Writer => !self.pending.is_empty(),
+            Owner::Behind { .. } => self.bytes() > 0,
+        };
+        total > limits.total_backlog && waits
     }
 
     fn waits_behind_a_write(&self) -> bool {

@@ -400,9 +400,9 @@ impl<'a> Conversation<'a> {
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
                 Err(_) => {
-                    self.outbox.ping();
+                    // A ping that was refused cannot be answered.
+                    self.pinged = self.outbox.ping();
                     self.socket.shrink();
-                    self.pinged = true;
                 }
             }
         }

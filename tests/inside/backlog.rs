@@ -35,7 +35,7 @@ fn stuck(shared: &Arc<Shared>, frame: &Frame) -> (Arc<Outbox>, Arc<Stub>) {
     let (outbox, stub) = outbox(shared);
     stub.script().pace = Some((0, Duration::MAX));
     assert_eq!(
-        outbox.send(frame, &mut Patience::new()).expect("one message is always taken"),
+        outbox.send(frame, &mut Patience::default()).expect("one message is always taken"),
         Sent::Stalled
     );
     // The sender's timeout, then those of the flusher's direct write and of its patient one.
@@ -53,7 +53,7 @@ fn grace() {
 /// Sends until no more is taken. Returns how many frames were, and what then waits.
 fn fill(outbox: &Arc<Outbox>, frame: &Frame) -> (usize, usize) {
     for taken in 0..10_000 {
-        match outbox.send(frame, &mut Patience::new()) {
+        match outbox.send(frame, &mut Patience::default()) {
             Ok(_) => {}
             Err(Refused::Full(full)) => return (taken, full.waiting),
             Err(Refused::Gone) => panic!("gone after {}", taken),
@@ -132,14 +132,14 @@ fn what_waits_for_all_clients_together_is_bounded_and_only_those_who_are_behind_
     let ((one, reads_again), (other, resets)) = (stuck(), stuck());
     grace();
     for _ in 0..6 {
-        assert!(one.send(&frame, &mut Patience::new()).is_ok(), "below the bound");
+        assert!(one.send(&frame, &mut Patience::default()).is_ok(), "below the bound");
     }
     assert_eq!(fill(&other, &frame), (3, 40_000));
     assert_eq!(fill(&one, &frame), (0, 70_000));
     // Who reads is not held to it.
     let (quick, all) = outbox(&shared);
     for _ in 0..50 {
-        assert_eq!(quick.send(&frame, &mut Patience::new()).expect("it reads"), Sent::Done);
+        assert_eq!(quick.send(&frame, &mut Patience::default()).expect("it reads"), Sent::Done);
     }
     assert_eq!(all.script().output.len(), 3 + 50 * 10_000);
     // What was written, and what was given up, counts no more.
@@ -163,7 +163,7 @@ fn what_waits_for_all_clients_together_is_bounded_also_for_one_that_has_just_sto
     assert_eq!(fill(&outbox, &frame), (10, 110_000));
     // Nor does a courier's share go beyond it.
     assert!(matches!(
-        outbox.append(&frame, Owner::Courier, &mut Patience::new()),
+        outbox.append(&frame, Owner::Courier, &mut Patience::default()),
         Err(Refused::Full(_))
     ));
     outbox.close();
@@ -177,7 +177,7 @@ fn of_the_pongs_for_a_client_that_is_behind_the_newest_is_sent_after_the_data() 
     let shared = Shared::new(Limits::default());
     let (outbox, stub) = stuck(&shared, &frame);
     assert_eq!([&b"1"[..], b"2", b"3"].map(|payload| pong(&outbox, payload)), [false; 3]);
-    assert!(outbox.send(&Frame::new(OpCode::Text, b"two"), &mut Patience::new()).is_ok());
+    assert!(outbox.send(&Frame::new(OpCode::Text, b"two"), &mut Patience::default()).is_ok());
     stub.script().pace = None;
     wait_until("it has caught up", || !outbox.is_behind());
     assert_eq!(stub.script().output, b"101\x81\x03one\x81\x03two\x8a\x013");

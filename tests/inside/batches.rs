@@ -47,7 +47,7 @@ impl Client {
 
     fn append(&self, payload: &[u8]) {
         let frame = Frame::new(OpCode::Binary, payload);
-        self.outbox.append(&frame, Owner::Courier, &mut Patience::new()).expect("room");
+        self.outbox.append(&frame, Owner::Courier, &mut Patience::default()).expect("room");
     }
 
     fn send(&self) {
@@ -287,7 +287,7 @@ fn a_thread_that_waits_for_room_waits_again_when_others_were_faster() {
             let faster = Arc::clone(&client.outbox);
             pauses::once("there is room", move || {
                 let frame = Frame::new(OpCode::Binary, &[7; 101]);
-                faster.append(&frame, Owner::Courier, &mut Patience::new()).expect("room");
+                faster.append(&frame, Owner::Courier, &mut Patience::default()).expect("room");
             });
             let deadline = Instant::now() + Duration::from_secs(3600);
             let frame = Frame::new(OpCode::Text, b"one");

@@ -327,6 +327,7 @@ impl State {
         let take = |who: usize| {
             let mut state = self.clone();
             state.threads[who].listed = false;
+            state.change(Queue::leave_to_courier);
             state.threads.push(courier.clone());
             state
         };

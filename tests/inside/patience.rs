@@ -1,10 +1,10 @@
 //! How long a send may wait for clients that do not read, and what becomes of those.
 
 use super::{guest, Script, Stub};
-use crate::ground::limits::{Limits, TOTAL_WAIT};
+use crate::ground::limits::{Limits, DIRECT_WRITE, TOTAL_WAIT};
 use crate::net::batch::{deliver, deliver_all, BatchGuard};
 use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
-use crate::net::queue::Owner;
+use crate::net::queue::{Admission, Next, Owner, Queue};
 use crate::websocket::frame::{Frame, OpCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Client {
     }
 
     fn append(&self, frame: &Frame) {
-        let appended = self.outbox.append(frame, Owner::Courier, &mut Patience::new());
+        let appended = self.outbox.append(frame, Owner::Courier, &mut Patience::default());
         assert!(!appended.expect("room").0, "the writer has it");
     }
 }
@@ -138,7 +138,7 @@ fn a_handler_that_waits_for_its_own_client_holds_up_no_message_to_another() {
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let _batch = BatchGuard::take(&own.outbox);
-            let to = [&stalled.outbox, &other.outbox, &own.outbox];
+            let to = [&own.outbox, &stalled.outbox, &other.outbox];
             deliver_all(to.into_iter(), &frame).0
         });
         wait_until("the other has it", || other.stub.script().output.len() == 3 + 4 + 200);
@@ -147,4 +147,49 @@ fn a_handler_that_waits_for_its_own_client_holds_up_no_message_to_another() {
         assert_eq!(sender.join().expect("no panic"), 3);
     });
     stalled.outbox.close();
+}
+
+#[test]
+fn a_sender_waits_its_whole_moment_although_others_come_and_wait_too() {
+    let limits = Limits { backlog_messages: 1, ..Limits::default() };
+    let client = Client::opening(&Shared::new(limits));
+    let frame = Frame::new(OpCode::Text, b"x");
+    client.append(&frame);
+    thread::scope(|scope| {
+        let send = || {
+            let begun = Instant::now();
+            deliver(&client.outbox, &frame).expect("its writer is not behind");
+            begun.elapsed()
+        };
+        let senders: Vec<_> = (0..8).map(|_| scope.spawn(send)).collect();
+        for sender in senders {
+            let waited = sender.join().expect("no panic");
+            assert!(waited >= DIRECT_WRITE, "{:?}", waited);
+        }
+    });
+    assert_eq!(client.outbox.counts().messages_out, 9);
+}
+
+#[test]
+fn beyond_the_total_a_client_to_which_a_thread_just_writes_misses_nothing() {
+    let limits = Limits { total_backlog: 0, ..Limits::default() };
+    let mut queue = Queue::opening(b"101".to_vec());
+    assert!(matches!(queue.first_lot(), Next::Write(_)));
+    assert_eq!(queue.admission(10, 1, &limits), Admission::Room);
+    let frame = Frame::new(OpCode::Text, b"x");
+    assert_eq!(queue.send(&frame), Next::Leave);
+    assert_eq!(queue.admission(10, 1, &limits), Admission::Total, "something waits behind it");
+}
+
+#[test]
+fn what_a_batch_sends_on_after_its_list_went_to_a_courier_is_on_its_list_again() {
+    let (batch, frame) = (Owner::Batch(1), Frame::new(OpCode::Text, b"x"));
+    let mut queue = Queue::opening(Vec::new());
+    queue.first_lot();
+    assert_eq!(queue.written(Vec::new(), false), Next::Leave);
+    assert!(queue.append(&frame, batch) && !queue.append(&frame, batch));
+    assert_eq!(queue.publish().0, 0, "the batch is about to write it");
+    queue.leave_to_courier();
+    assert_eq!(queue.publish().0, 6, "now it waits");
+    assert!(queue.append(&frame, batch));
 }

@@ -47,7 +47,7 @@ impl Tab {
     fn stop_reading(&self, bytes: usize) {
         self.stub.script().pace = Some((0, Duration::MAX));
         let send = |payload: &[u8]| {
-            drop(self.outbox.send(&Frame::new(OpCode::Binary, payload), &mut Patience::new()))
+            drop(self.outbox.send(&Frame::new(OpCode::Binary, payload), &mut Patience::default()))
         };
         send(&[0]);
         // A flusher has the first in its hands, so the second waits.

@@ -38,11 +38,12 @@ fn a_queue_comes_on_the_list_of_each_batch_once_and_of_two_batches_the_later_one
     let mut queue = idle();
     let appended = [1, 1, 2, 2, 1].map(|batch| queue.append(&frame(), Owner::Batch(batch)));
     assert_eq!(appended, [true, false, true, false, true]);
-    // A courier's stays the courier's, and counts in the total from here on.
+    // What a courier has stays the courier's and counts in the total; a batch writes it at its end,
+    // too, if the courier has not come by then.
     let mut queue = idle();
     assert!(queue.append(&frame(), Owner::Courier));
-    assert!(!queue.append(&frame(), Owner::Batch(1)));
-    assert_eq!(queue.publish(), (10, false));
+    assert!(queue.append(&frame(), Owner::Batch(1)) && !queue.append(&frame(), Owner::Courier));
+    assert_eq!(queue.publish(), (15, false));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn send(outbox: &Arc<Outbox>, payload: &[u8], random: &mut Random) -> bool {
                 let corked = outbox.append(
                     &frame,
                     Owner::Batch(1 + payload[0] as usize),
-                    &mut Patience::new(),
+                    &mut Patience::default(),
                 );
                 random.pause();
                 outbox.write_pending();

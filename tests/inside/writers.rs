@@ -35,7 +35,7 @@ fn open(limits: Limits) -> (Arc<Outbox>, Arc<Stub>) {
 }
 
 fn send(outbox: &Arc<Outbox>) -> Sent {
-    outbox.send(&Frame::new(OpCode::Text, b"one"), &mut Patience::new()).expect("room")
+    outbox.send(&Frame::new(OpCode::Text, b"one"), &mut Patience::default()).expect("room")
 }
 
 /// Has others send a message during each of the next so many writes. After these the client reads no
@@ -49,7 +49,7 @@ fn others_send(outbox: &Arc<Outbox>, stub: &Arc<Stub>, mut writes: usize, stalls
             let appended = others.append(
                 &Frame::new(OpCode::Text, b"one"),
                 Owner::Courier,
-                &mut Patience::new(),
+                &mut Patience::default(),
             );
             assert!(!appended.expect("room").0, "a thread is writing");
         } else if stalls {
@@ -157,7 +157,7 @@ fn a_connection_whose_write_timeout_cannot_be_set_ends_before_anything_is_writte
 fn a_ping_is_written_and_frees_the_buffer_of_what_was_written_before() {
     let (outbox, stub) = open(Limits::default());
     let long = [7; 5000];
-    outbox.send(&Frame::new(OpCode::Binary, &long), &mut Patience::new()).expect("room");
+    outbox.send(&Frame::new(OpCode::Binary, &long), &mut Patience::default()).expect("room");
     stub.script().output.clear();
     outbox.ping();
     assert_eq!(stub.script().output, b"\x89\x00");

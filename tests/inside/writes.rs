@@ -30,10 +30,11 @@ fn a_write_that_comes_up_short_at_any_byte_loses_and_doubles_nothing() {
         let writes = [Ok(3), Ok(taken)].into();
         let stub = Stub::new(Script { writes, ..Script::default() });
         let outbox = outbox(&stub);
-        let first =
-            outbox.send(&Frame::new(OpCode::Binary, &payload), &mut Patience::new()).expect("room");
+        let first = outbox
+            .send(&Frame::new(OpCode::Binary, &payload), &mut Patience::default())
+            .expect("room");
         assert_eq!(first, Sent::Stalled, "{} taken", taken);
-        outbox.send(&Frame::new(OpCode::Text, b"ok"), &mut Patience::new()).expect("room");
+        outbox.send(&Frame::new(OpCode::Text, b"ok"), &mut Patience::default()).expect("room");
         settle(&outbox);
         assert!(stub.script().output == expected, "{} taken", taken);
         assert_eq!((outbox.backlog(), outbox.written()), (0, expected.len()));
@@ -47,8 +48,8 @@ fn an_interrupted_write_goes_on_and_a_timeout_is_a_short_write() {
     let stub = Stub::new(Script { writes, ..Script::default() });
     let outbox = outbox(&stub);
     let (one, two) = (Frame::new(OpCode::Text, b"one"), Frame::new(OpCode::Text, b"two"));
-    assert_eq!(outbox.send(&one, &mut Patience::new()).expect("room"), Sent::Done);
-    assert_eq!(outbox.send(&two, &mut Patience::new()).expect("room"), Sent::Stalled);
+    assert_eq!(outbox.send(&one, &mut Patience::default()).expect("room"), Sent::Done);
+    assert_eq!(outbox.send(&two, &mut Patience::default()).expect("room"), Sent::Stalled);
     settle(&outbox);
     assert_eq!(stub.script().output, b"101\x81\x03one\x81\x03two");
     outbox.close();
@@ -61,16 +62,16 @@ fn where_a_write_that_gave_up_is_the_last_a_short_one_goes_on_and_a_timeout_ends
     let outbox = outbox(&stub);
     assert_eq!(stub.script().timeouts[1], Duration::from_secs(1));
     let frame = Frame::new(OpCode::Text, b"one");
-    assert_eq!(outbox.send(&frame, &mut Patience::new()).expect("room"), Sent::Stalled);
+    assert_eq!(outbox.send(&frame, &mut Patience::default()).expect("room"), Sent::Stalled);
     settle(&outbox);
     assert_eq!(stub.script().output, b"101\x81\x03one");
     assert!(!stub.script().shut);
-    drop(outbox.send(&frame, &mut Patience::new()));
+    drop(outbox.send(&frame, &mut Patience::default()));
     settle(&outbox);
     while !stub.script().shut {
         std::thread::yield_now(); // the flusher is about to
     }
-    assert!(matches!(outbox.send(&frame, &mut Patience::new()), Err(Refused::Gone)));
+    assert!(matches!(outbox.send(&frame, &mut Patience::default()), Err(Refused::Gone)));
     assert_eq!(stub.script().output, b"101\x81\x03one", "nothing is written after the timeout");
 }
 
@@ -82,10 +83,10 @@ fn after_an_error_nothing_is_written_and_everybody_is_told() {
     let frame = Frame::new(OpCode::Text, b"one");
     for _ in 0..2 {
         outbox
-            .send(&frame, &mut Patience::new())
+            .send(&frame, &mut Patience::default())
             .expect("the error is found by this write or told by the next send");
     }
-    assert!(matches!(outbox.send(&frame, &mut Patience::new()), Err(Refused::Gone)));
+    assert!(matches!(outbox.send(&frame, &mut Patience::default()), Err(Refused::Gone)));
     assert!(outbox.is_closing() && stub.script().shut);
     assert_eq!(stub.script().output, b"101\x81\x03one");
     assert_eq!(outbox.backlog(), 0);
