@@ -196,7 +196,9 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
     /// The server shuts down the client's socket. The client reconnects and starts afresh, and so
-    /// misses nothing without noticing.
+    /// misses nothing without noticing; except that, while [`total_backlog`](Limits::total_backlog)
+    /// is exceeded, a client that stopped reading less than 100 ms ago misses messages, which are
+    /// counted.
     Close,
     /// The server drops the message. The sender learns of it by the number of receivers, or by an
     /// error if there are none. This suits clients that may miss a message, such as a page that
