@@ -12,7 +12,9 @@
 
 use crate::comms::mailbox::Mailbox;
 use crate::comms::process::{is_relayed, relay};
-use crate::comms::registry::{everyone, look_up, mailboxes, outboxes, topic_members};
+use crate::comms::registry::{
+    everyone, has_receivers, look_up, mailboxes, outboxes, topic_members,
+};
 use crate::comms::topics::Outboxes;
 use crate::error::Error;
 use crate::net::batch::{close_all, deliver_all, deliver_patiently};
@@ -32,6 +34,9 @@ use std::time::Instant;
 pub(crate) enum To<'a> {
     /// To one WebSocket, which is of this process.
     Connection(&'a Weak<Outbox>),
+    /// To a session in all processes: by reference, since most messages are sent so, and each form
+    /// of an id that is written and read again costs as much as a lock.
+    Session(&'a SessionId),
     /// To a target in this process.
     Local(Target<'a>),
     /// To a target in all processes, if there is a relay.
@@ -50,7 +55,10 @@ impl Found {
     pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
         let one = self.one.as_ref().map_or(&[][..], from_ref);
         let all = self.many.as_deref().unwrap_or(one).iter();
-        all.filter(|outbox| self.except != Some(outbox.session.id))
+        all.filter(|outbox| match &self.except {
+            None => true,
+            Some(except) => *except != outbox.session.id,
+        })
     }
 }
 
@@ -81,7 +89,10 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
     };
     let to_session = matches!(
         to,
-        To::Connection(_) | To::Local(Target::Session(_)) | To::Everywhere(Target::Session(_))
+        To::Connection(_)
+            | To::Session(_)
+            | To::Local(Target::Session(_))
+            | To::Everywhere(Target::Session(_))
     );
     match full.filter(|_| to_session && taken == 0) {
         Some(Full { peer, waiting, closed }) => Err(Error::Full { peer, waiting, closed }),
@@ -108,10 +119,12 @@ fn announce(to: &To, content: &Content) -> Found {
 /// Gives the content to other processes, if it is for them and there is a relay.
 #[inline(never)]
 fn publish(to: &To, content: &Content) {
-    if let To::Everywhere(target) = to {
-        // Asked first without a lock: most programs have none.
-        if let Some(relay) = is_relayed().then(relay).flatten() {
-            relay.publish(*target, *content);
+    // Asked first without a lock: most programs have none.
+    if let Some(relay) = is_relayed().then(relay).flatten() {
+        match *to {
+            To::Session(id) => relay.publish(Target::Session(id.into()), *content),
+            To::Everywhere(target) => relay.publish(target, *content),
+            To::Connection(_) | To::Local(_) => {}
         }
     }
 }
@@ -155,24 +168,15 @@ pub(crate) fn find(to: &To, content: Option<&Content>) -> (Found, Vec<Mailbox>) 
             found.one = one.upgrade().filter(|one| one.is_served());
             return (found, receivers);
         }
+        To::Session(id) => return find_session(id, content),
         To::Local(target) | To::Everywhere(target) => target,
     };
-    let is_message = matches!(content, Some(Content::Text(_) | Content::Binary(_)));
     match *target {
-        Target::Session(name) => {
-            let id = name.into();
-            found.many = match content {
-                Some(Content::Ended { .. }) => look_up(&id),
-                _ => outboxes(&id),
-            };
-            if is_message {
-                receivers = mailboxes(Some(id), None);
-            }
-        }
+        Target::Session(name) => return find_session(&name.into(), content),
         Target::Everybody { except } => {
             found.except = except.map(Into::into);
             found.many = Some(everyone());
-            if is_message {
+            if is_message(content) && has_receivers() {
                 receivers = mailboxes(None, found.except);
             }
         }
@@ -184,4 +188,21 @@ pub(crate) fn find(to: &To, content: Option<&Content>) -> (Found, Vec<Mailbox>) 
         }
     }
     (found, receivers)
+}
+
+fn find_session(id: &SessionId, content: Option<&Content>) -> (Found, Vec<Mailbox>) {
+    let many = match content {
+        // Not what the thread remembers: see `registry`.
+        Some(Content::Ended { .. }) => look_up(id),
+        _ => outboxes(id),
+    };
+    let receivers = match is_message(content) && has_receivers() {
+        true => mailboxes(Some(*id), None),
+        false => Vec::new(),
+    };
+    (Found { many, ..Found::default() }, receivers)
+}
+
+fn is_message(content: Option<&Content>) -> bool {
+    matches!(content, Some(Content::Text(_) | Content::Binary(_)))
 }

@@ -374,12 +374,13 @@ pub(crate) fn remove_receiver(id: &SessionId, mailbox: &Mailbox) {
     with(|registry| registry.tell_relay(id));
 }
 
-/// Returns the mailboxes of one session, or of all but one; without the lock when there are none at
-/// all.
+/// Returns whether there is any receiver, without the lock.
+pub(crate) fn has_receivers() -> bool {
+    GLOBAL.receivers.load(Ordering::Acquire) > 0
+}
+
+/// Returns the mailboxes of one session, or of all but one.
 pub(crate) fn mailboxes(of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox> {
-    if GLOBAL.receivers.load(Ordering::Acquire) == 0 {
-        return Vec::new();
-    }
     with(|registry| {
         let interests = registry.interests.as_ref();
         interests.map_or(Vec::new(), |interests| interests.mailboxes(of, except))

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::net::batch;
 use crate::net::outbox::Outbox;
 use crate::net::stream::after;
-use crate::relay::envelope::{Content, Target};
+use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
@@ -104,7 +104,7 @@ impl Comms {
 impl Websocket {
     fn to(&self) -> To<'_> {
         match &self.recipient {
-            Recipient::Session(id) => To::Everywhere(Target::Session(id.into())),
+            Recipient::Session(id) => To::Session(id),
             Recipient::Connection(outbox) => To::Connection(outbox),
         }
     }
