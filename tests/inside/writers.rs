@@ -150,7 +150,8 @@ fn a_connection_whose_write_timeout_cannot_be_set_ends_before_anything_is_writte
     let (outbox, stub) = opening(Limits::default());
     stub.script().no_timeouts = true;
     assert!(!outbox.open());
-    assert!(stub.script().shut && stub.script().output.is_empty());
+    let script = stub.script();
+    assert!(script.shut && script.output.is_empty());
 }
 
 #[test]
