@@ -119,6 +119,87 @@ fn what_is_corked_is_written_before_the_end_of_the_batch_when_it_is_more_than_a_
 }
 
 #[test]
+fn when_much_waits_for_one_client_the_whole_list_is_written() {
+    let shared = Shared::new(Limits { buffer: 8, ..Limits::default() });
+    let [served, other, crowded] = [(); 3].map(|()| Client::open(&shared));
+    let _batch = corking(&served);
+    other.send();
+    crowded.send();
+    assert_eq!((other.got(), crowded.got()), (0, 0));
+    crowded.send();
+    assert_eq!((other.got(), crowded.got()), (1, 2));
+}
+
+#[test]
+fn when_much_waits_it_is_written_also_if_the_clock_has_just_taken_it_from_the_list() {
+    let shared = Shared::new(Limits { buffer: 8, ..Limits::default() });
+    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let _batch = corking(&served);
+    let batch = Owner::Batch(Arc::as_ptr(&served.outbox) as usize);
+    let frame = Frame::new(OpCode::Text, b"one");
+    // As it is between the tick that takes the list and the courier's first step.
+    assert!(other.outbox.append(&frame, batch, &mut Patience::default()).expect("room").0);
+    other.send();
+    assert_eq!(other.got(), 2);
+}
+
+#[test]
+fn a_client_that_delays_the_write_of_what_was_corked_is_the_only_one_that_delays_the_send() {
+    let shared = Shared::new(Limits { buffer: 4, ..Limits::default() });
+    let served = Client::open(&shared);
+    let clients = [(); 3].map(|()| Client::stalled(&shared));
+    let _batch = corking(&served);
+    let frame = Frame::new(OpCode::Text, b"one");
+    assert_eq!(deliver_all(clients.iter().map(|client| &client.outbox), &frame).0, 3);
+    let own = thread::current().id();
+    let gave_up = |client: &&Client| client.stub.script().gave_up.contains(&own);
+    assert_eq!(clients.iter().filter(gave_up).count(), 1);
+    assert!(clients.iter().all(|client| client.outbox.close()));
+}
+
+#[test]
+fn beyond_the_total_a_courier_begins_before_the_send_goes_on_and_is_waited_for() {
+    let shared = Shared::new(Limits { total_backlog: 0, ..Limits::default() });
+    let (stalled, other) = (Client::stalled(&shared), Client::open(&shared));
+    let last = Client::open(&shared);
+    let mut begun = None;
+    let to = [&stalled, &other, &last].into_iter().enumerate().map(|(place, client)| {
+        match place {
+            1 => begun = Some(Instant::now()),
+            2 => {
+                let took = begun.map(|begun| begun.elapsed());
+                assert!(took >= Some(TOTAL_WAIT), "{:?}", took);
+                wait_until("the courier has written", || other.got() == 1);
+            }
+            _ => {}
+        }
+        &client.outbox
+    });
+    assert_eq!(deliver_all(to, &Frame::new(OpCode::Text, b"one")).0, 3);
+    wait_until("all have it", || last.got() == 1);
+    stalled.outbox.close();
+}
+
+#[test]
+fn what_the_clock_leaves_to_a_courier_counts_in_the_total_until_it_is_written() {
+    let shared = Shared::new(Limits { total_backlog: 0, ..Limits::default() });
+    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let _alone = Alone::from_here();
+    let _batch = corking(&served);
+    other.send();
+    assert!(!other.outbox.is_total_exceeded());
+    let (outbox, counted) = (Arc::downgrade(&other.outbox), Arc::new(AtomicBool::new(false)));
+    let seen = Arc::clone(&counted);
+    other.stub.script().before_write = Some(Box::new(move || {
+        let outbox = outbox.upgrade().expect("it is open");
+        seen.store(outbox.is_total_exceeded(), Ordering::Relaxed);
+    }));
+    (0..2).for_each(|_| tick(Arc::clone(&shared)));
+    assert_eq!(other.got(), 1);
+    assert!(counted.load(Ordering::Relaxed) && !other.outbox.is_total_exceeded());
+}
+
+#[test]
 fn the_clock_writes_what_one_tick_has_seen_and_the_next_one_finds_again() {
     let shared = Shared::new(Limits::default());
     let (served, other) = (Client::open(&shared), Client::open(&shared));
