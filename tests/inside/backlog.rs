@@ -1,6 +1,6 @@
 //! What waits for a client that does not read is bounded, in bytes and in messages.
 
-use super::{guest, Script, Stub};
+use super::{guest, wait_until, Script, Stub};
 use crate::ground::limits::Limits;
 use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
@@ -12,14 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < end, "never happened: {}", what);
-        thread::sleep(Duration::from_millis(1));
-    }
-}
 
 fn outbox(shared: &Arc<Shared>) -> (Arc<Outbox>, Arc<Stub>) {
     let stub = Stub::new(Script { writes: [Ok(3)].into(), ..Script::default() });

@@ -1,16 +1,16 @@
 //! What batches cork, and how it comes to be written: at their end, by the clock, or by a courier.
 
+use super::client::Client;
 use super::pauses::{self, Alone};
-use super::{guest, Script, Stub};
+use super::wait_until;
 use crate::ground::limits::{Limits, TOTAL_WAIT};
 use crate::net::batch::{
     close_all, deliver, deliver_all, deliver_patiently, flush, own, tick, write_list, BatchGuard,
 };
-use crate::net::outbox::{Outbox, Patience, Shared};
+use crate::net::outbox::{Patience, Shared};
 use crate::net::queue::Owner;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, OpCode};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
@@ -18,38 +18,7 @@ use std::time::{Duration, Instant};
 
 const FRAME: &[u8] = b"\x81\x03one";
 
-struct Client {
-    stub: Arc<Stub>,
-    outbox: Arc<Outbox>,
-}
-
 impl Client {
-    /// Returns a client whose first bytes are being written: a writer has the role.
-    fn opening(shared: &Arc<Shared>) -> Client {
-        let stub = Stub::new(Script::default());
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), Vec::new());
-        Client { stub, outbox }
-    }
-
-    fn open(shared: &Arc<Shared>) -> Client {
-        let client = Client::opening(shared);
-        assert!(client.outbox.open());
-        client
-    }
-
-    /// Returns a client that has just stopped reading, which no write has met yet.
-    fn stalled(shared: &Arc<Shared>) -> Client {
-        let client = Client::open(shared);
-        client.stub.script().pace = Some((0, Duration::MAX));
-        client
-    }
-
-    fn append(&self, payload: &[u8]) {
-        let frame = Frame::new(OpCode::Binary, payload);
-        self.outbox.append(&frame, Owner::Courier, &mut Patience::default()).expect("room");
-    }
-
     fn send(&self) {
         deliver(&self.outbox, &Frame::new(OpCode::Text, b"one")).expect("room");
     }
@@ -69,14 +38,6 @@ fn corking(own: &Client) -> BatchGuard {
     batch
 }
 
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < end, "never happened: {}", what);
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// Waits until a thread waits for a change of the outbox.
 fn wait_until_awaited(client: &Client) {
     wait_until("a thread waits", || client.outbox.change(|queue| queue.awaited));
@@ -85,7 +46,7 @@ fn wait_until_awaited(client: &Client) {
 #[test]
 fn what_a_batch_corks_is_written_at_its_end_and_what_is_sent_after_that_at_once() {
     let shared = Shared::new(Limits::default());
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     let batch = corking(&served);
     assert!(served.outbox.is_served());
     other.send();
@@ -99,7 +60,7 @@ fn what_a_batch_corks_is_written_at_its_end_and_what_is_sent_after_that_at_once(
 #[test]
 fn a_batch_that_is_dropped_writes_what_it_corked_and_leaves_the_thread_without_one() {
     let shared = Shared::new(Limits::default());
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     let batch = corking(&served);
     other.send();
     drop(batch);
@@ -110,7 +71,7 @@ fn a_batch_that_is_dropped_writes_what_it_corked_and_leaves_the_thread_without_o
 #[test]
 fn what_is_corked_is_written_before_the_end_of_the_batch_when_it_is_more_than_a_buffer() {
     let shared = Shared::new(Limits { buffer: 12, ..Limits::default() });
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     let _batch = corking(&served);
     for written in [0, 0, 3, 3, 3, 6] {
         other.send();
@@ -121,7 +82,7 @@ fn what_is_corked_is_written_before_the_end_of_the_batch_when_it_is_more_than_a_
 #[test]
 fn when_much_waits_for_one_client_the_whole_list_is_written() {
     let shared = Shared::new(Limits { buffer: 8, ..Limits::default() });
-    let [served, other, crowded] = [(); 3].map(|()| Client::open(&shared));
+    let [served, other, crowded] = [(); 3].map(|()| Client::open(&shared, b""));
     let _batch = corking(&served);
     other.send();
     crowded.send();
@@ -133,7 +94,7 @@ fn when_much_waits_for_one_client_the_whole_list_is_written() {
 #[test]
 fn when_much_waits_it_is_written_also_if_the_clock_has_just_taken_it_from_the_list() {
     let shared = Shared::new(Limits { buffer: 8, ..Limits::default() });
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     let _batch = corking(&served);
     let batch = Owner::Batch(Arc::as_ptr(&served.outbox) as usize);
     let frame = Frame::new(OpCode::Text, b"one");
@@ -146,8 +107,8 @@ fn when_much_waits_it_is_written_also_if_the_clock_has_just_taken_it_from_the_li
 #[test]
 fn a_client_that_delays_the_write_of_what_was_corked_is_the_only_one_that_delays_the_send() {
     let shared = Shared::new(Limits { buffer: 4, ..Limits::default() });
-    let served = Client::open(&shared);
-    let clients = [(); 3].map(|()| Client::stalled(&shared));
+    let served = Client::open(&shared, b"");
+    let clients = [(); 3].map(|()| Client::stalled(&shared, b""));
     let _batch = corking(&served);
     let frame = Frame::new(OpCode::Text, b"one");
     assert_eq!(deliver_all(clients.iter().map(|client| &client.outbox), &frame).0, 3);
@@ -160,8 +121,8 @@ fn a_client_that_delays_the_write_of_what_was_corked_is_the_only_one_that_delays
 #[test]
 fn beyond_the_total_a_courier_begins_before_the_send_goes_on_and_is_waited_for() {
     let shared = Shared::new(Limits { total_backlog: 0, ..Limits::default() });
-    let (stalled, other) = (Client::stalled(&shared), Client::open(&shared));
-    let last = Client::open(&shared);
+    let (stalled, other) = (Client::stalled(&shared, b""), Client::open(&shared, b""));
+    let last = Client::open(&shared, b"");
     let mut begun = None;
     let to = [&stalled, &other, &last].into_iter().enumerate().map(|(place, client)| {
         match place {
@@ -183,7 +144,7 @@ fn beyond_the_total_a_courier_begins_before_the_send_goes_on_and_is_waited_for()
 #[test]
 fn what_the_clock_leaves_to_a_courier_counts_in_the_total_until_it_is_written() {
     let shared = Shared::new(Limits { total_backlog: 0, ..Limits::default() });
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     let _alone = Alone::from_here();
     let _batch = corking(&served);
     other.send();
@@ -202,7 +163,7 @@ fn what_the_clock_leaves_to_a_courier_counts_in_the_total_until_it_is_written() 
 #[test]
 fn the_clock_writes_what_one_tick_has_seen_and_the_next_one_finds_again() {
     let shared = Shared::new(Limits::default());
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     // Each thing that is due is written on this thread.
     let _alone = Alone::from_here();
     let _batch = corking(&served);
@@ -234,7 +195,7 @@ fn the_clock_writes_what_one_tick_has_seen_and_the_next_one_finds_again() {
 #[test]
 fn the_clock_ticks_once_for_all_batches_and_as_long_as_there_are_any() {
     let shared = Shared::new(Limits::default());
-    let [one, two, other, another] = [(); 4].map(|()| Client::open(&shared));
+    let [one, two, other, another] = [(); 4].map(|()| Client::open(&shared, b""));
     let _alone = Alone::from_here();
     // Each job of the clock, which nothing runs, has the server's share.
     let before = Arc::strong_count(&shared);
@@ -267,7 +228,7 @@ fn the_clock_ticks_once_for_all_batches_and_as_long_as_there_are_any() {
 #[test]
 fn a_batch_that_lasts_is_written_by_the_clock_and_not_on_its_thread() {
     let shared = Shared::new(Limits::default());
-    let (served, other) = (Client::open(&shared), Client::open(&shared));
+    let (served, other) = (Client::open(&shared, b""), Client::open(&shared, b""));
     thread::scope(|scope| {
         let clock = scope.spawn(|| shared.clock.run());
         let _batch = corking(&served);
@@ -288,7 +249,7 @@ fn a_batch_that_lasts_is_written_by_the_clock_and_not_on_its_thread() {
 #[test]
 fn after_a_client_that_holds_a_send_up_the_others_get_it_from_a_courier() {
     let shared = Shared::new(Limits::default());
-    let (stalled, other) = (Client::stalled(&shared), Client::open(&shared));
+    let (stalled, other) = (Client::stalled(&shared, b""), Client::open(&shared, b""));
     let to = [&stalled.outbox, &other.outbox];
     assert_eq!(deliver_all(to.into_iter(), &Frame::new(OpCode::Text, b"one")).0, 2);
     wait_until("the other has it", || other.got() == 1);
@@ -299,7 +260,7 @@ fn after_a_client_that_holds_a_send_up_the_others_get_it_from_a_courier() {
 #[test]
 fn without_a_courier_the_others_are_written_on_the_thread_that_sends() {
     let shared = Shared::new(Limits::default());
-    let (stalled, other) = (Client::stalled(&shared), Client::open(&shared));
+    let (stalled, other) = (Client::stalled(&shared, b""), Client::open(&shared, b""));
     let _alone = Alone::from_here();
     let to = [&stalled.outbox, &other.outbox];
     assert_eq!(deliver_all(to.into_iter(), &Frame::new(OpCode::Text, b"one")).0, 2);
@@ -310,8 +271,10 @@ fn without_a_courier_the_others_are_written_on_the_thread_that_sends() {
 #[test]
 fn of_a_list_one_client_holds_the_thread_up_and_a_courier_that_is_held_up_hands_on_half() {
     let shared = Shared::new(Limits::default());
-    let clients: Vec<Client> = (0..8).map(|_| Client::stalled(&shared)).collect();
-    clients.iter().for_each(|client| client.append(b"x"));
+    let clients: Vec<Client> = (0..8).map(|_| Client::stalled(&shared, b"")).collect();
+    for client in &clients {
+        client.append(&Frame::new(OpCode::Binary, b"x"));
+    }
     write_list(clients.iter().map(|client| Arc::clone(&client.outbox)).collect());
     let own = thread::current().id();
     // The first that gave up is the one that went through the list; the next is a flusher.
@@ -327,8 +290,8 @@ fn of_a_list_one_client_holds_the_thread_up_and_a_courier_that_is_held_up_hands_
 #[test]
 fn a_handler_waits_for_its_own_client_when_half_of_what_it_may_have_waits_for_it() {
     let shared = Shared::new(Limits { backlog: 300, ..Limits::default() });
-    let served = Client::opening(&shared);
-    served.append(&[7; 200]);
+    let served = Client::opening(&shared, b"");
+    served.append(&Frame::new(OpCode::Binary, &[7; 200]));
     thread::scope(|scope| {
         let handler = scope.spawn(|| {
             let _batch = BatchGuard::take(&served.outbox);
@@ -343,8 +306,8 @@ fn a_handler_waits_for_its_own_client_when_half_of_what_it_may_have_waits_for_it
 #[test]
 fn a_handler_writes_what_it_corked_before_it_waits_for_its_own_client() {
     let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
-    let (served, other) = (Client::opening(&shared), Client::open(&shared));
-    served.append(&[7; 101]);
+    let (served, other) = (Client::opening(&shared, b""), Client::open(&shared, b""));
+    served.append(&Frame::new(OpCode::Binary, &[7; 101]));
     thread::scope(|scope| {
         let handler = scope.spawn(|| {
             let _batch = corking(&served);
@@ -361,7 +324,7 @@ fn a_handler_writes_what_it_corked_before_it_waits_for_its_own_client() {
 #[test]
 fn a_thread_that_waits_for_room_waits_again_when_others_were_faster() {
     let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
-    let client = Client::opening(&shared);
+    let client = Client::opening(&shared, b"");
     let others = AtomicBool::new(false);
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
@@ -390,8 +353,8 @@ fn a_thread_that_waits_for_room_waits_again_when_others_were_faster() {
 #[test]
 fn a_message_for_which_there_was_no_room_until_the_deadline_counts_as_dropped() {
     let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
-    let client = Client::opening(&shared);
-    client.append(&[7; 101]);
+    let client = Client::opening(&shared, b"");
+    client.append(&Frame::new(OpCode::Binary, &[7; 101]));
     let frame = Frame::new(OpCode::Text, b"one");
     let (taken, full) = deliver_patiently([&client.outbox].into_iter(), &frame, Instant::now());
     assert_eq!((taken, full.is_some()), (0, true));
@@ -402,7 +365,7 @@ fn a_message_for_which_there_was_no_room_until_the_deadline_counts_as_dropped() 
 fn a_close_frame_is_written_at_once_and_the_clock_cuts_off_a_client_that_does_not_answer() {
     let limits = Limits { close_timeout: Duration::from_millis(1), ..Limits::default() };
     let shared = Shared::new(limits);
-    let client = Client::open(&shared);
+    let client = Client::open(&shared, b"");
     let close = CloseFrame { code: CloseCode::NORMAL, reason: String::new() };
     assert_eq!(close_all([&client.outbox].into_iter(), &close), 1);
     assert_eq!(client.stub.script().output, b"\x88\x02\x03\xe8");

@@ -3,7 +3,7 @@
 
 use super::checks::conversation::HANDSHAKE;
 use super::served::{routes, serve_with};
-use super::{guest, Script, Stub};
+use super::{guest, wait_until, Script, Stub};
 use crate::comms::registry::{everyone, join};
 use crate::ground::limits::Limits;
 use crate::http::{Error, Handler, Request, Response};
@@ -16,17 +16,9 @@ use crate::Comms;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < end, "never happened: {}", what);
-        thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// Returns a client that opens a WebSocket, sends these pieces, each for a read of its own, and stays.
 fn client(pieces: &[&[u8]]) -> Script {

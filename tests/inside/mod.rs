@@ -9,6 +9,8 @@ mod backlog;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod cost;
@@ -62,6 +64,16 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
+
+/// Waits for a condition that another thread brings about.
+#[cfg(test)]
+fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !so() {
+        assert!(Instant::now() < end, "never happened: {}", what);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// Returns the login of a guest.
 #[cfg(test)]

@@ -1,66 +1,25 @@
 //! How long a send may wait for clients that do not read, and what becomes of those.
 
-use super::{guest, Script, Stub};
+use super::client::Client;
+use super::wait_until;
 use crate::ground::limits::{Limits, DIRECT_WRITE, TOTAL_WAIT};
 use crate::net::batch::{deliver, deliver_all, BatchGuard};
-use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
+use crate::net::outbox::{Outbox, Refused, Sent, Shared};
 use crate::net::queue::{Admission, Next, Owner, Queue};
 use crate::websocket::frame::{Frame, OpCode};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
-
-struct Client {
-    stub: Arc<Stub>,
-    outbox: Arc<Outbox>,
-}
-
-impl Client {
-    /// Returns a client whose 101 is being written: a writer has the role and does not come back.
-    fn opening(shared: &Arc<Shared>) -> Client {
-        let stub = Stub::new(Script::default());
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), b"101".to_vec());
-        Client { stub, outbox }
-    }
-
-    fn open(shared: &Arc<Shared>) -> Client {
-        let client = Client::opening(shared);
-        assert!(client.outbox.open());
-        client
-    }
-
-    /// Returns a client that has just stopped reading, which no write has met yet.
-    fn stalled(shared: &Arc<Shared>) -> Client {
-        let client = Client::open(shared);
-        client.stub.script().pace = Some((0, Duration::MAX));
-        client
-    }
-
-    fn append(&self, frame: &Frame) {
-        let appended = self.outbox.append(frame, Owner::Courier, &mut Patience::default());
-        assert!(!appended.expect("room").0, "the writer has it");
-    }
-}
+use std::time::Instant;
 
 fn outboxes(clients: &[Client]) -> impl Iterator<Item = &Arc<Outbox>> {
     clients.iter().map(|client| &client.outbox)
-}
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < end, "never happened: {}", what);
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]
 fn of_many_clients_that_stall_at_once_one_holds_a_broadcast_up() {
     for total_backlog in [usize::MAX, 0] {
         let shared = Shared::new(Limits { total_backlog, ..Limits::default() });
-        let clients: Vec<Client> = (0..30).map(|_| Client::stalled(&shared)).collect();
+        let clients: Vec<Client> = (0..30).map(|_| Client::stalled(&shared, b"101")).collect();
         let frame = Frame::new(OpCode::Text, b"to all");
         let (taken, full) = deliver_all(outboxes(&clients), &frame);
         assert_eq!((taken, full.is_some()), (30, false), "nothing waited for any of them");
@@ -76,11 +35,11 @@ fn a_broadcast_beyond_the_total_waits_once_for_all_and_is_missed_by_those_for_wh
 {
     let frame = Frame::new(OpCode::Text, b"to all");
     let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
-    let busy: Vec<Client> = (0..300).map(|_| Client::opening(&shared)).collect();
-    let idle = [Client::open(&shared), Client::open(&shared)];
+    let busy: Vec<Client> = (0..300).map(|_| Client::opening(&shared, b"101")).collect();
+    let idle = [Client::open(&shared, b"101"), Client::open(&shared, b"101")];
     // Nobody is behind: a writer that is in a write of 8 ms looks like these.
     let long = [7; 101];
-    busy[0].append(&Frame::new(OpCode::Binary, &long));
+    assert!(!busy[0].append(&Frame::new(OpCode::Binary, &long)), "its writer has it");
     assert!(busy[1..].iter().all(|client| client.outbox.write_pending() == Sent::Done));
     let begun = Instant::now();
     assert!(matches!(deliver(&busy[0].outbox, &frame), Err(Refused::Full(_))));
@@ -108,9 +67,9 @@ fn a_broadcast_beyond_the_total_waits_once_for_all_and_is_missed_by_those_for_wh
 fn a_send_that_waits_for_the_total_goes_on_once_another_client_has_caught_up() {
     let frame = Frame::new(OpCode::Text, b"x");
     let shared = Shared::new(Limits { total_backlog: 100, ..Limits::default() });
-    let (slow, other) = (Client::opening(&shared), Client::opening(&shared));
+    let (slow, other) = (Client::opening(&shared, b"101"), Client::opening(&shared, b"101"));
     let long = [7; 101];
-    slow.append(&Frame::new(OpCode::Binary, &long));
+    assert!(!slow.append(&Frame::new(OpCode::Binary, &long)), "its writer has it");
     thread::scope(|scope| {
         let sender = scope.spawn(|| loop {
             match deliver(&other.outbox, &frame) {
@@ -130,11 +89,11 @@ fn a_send_that_waits_for_the_total_goes_on_once_another_client_has_caught_up() {
 #[test]
 fn a_handler_that_waits_for_its_own_client_holds_up_no_message_to_another() {
     let shared = Shared::new(Limits { backlog: 300, ..Limits::default() });
-    let (stalled, own) = (Client::stalled(&shared), Client::opening(&shared));
-    let other = Client::open(&shared);
+    let (stalled, own) = (Client::stalled(&shared, b"101"), Client::opening(&shared, b"101"));
+    let other = Client::open(&shared, b"101");
     let message = [7; 200];
     let frame = Frame::new(OpCode::Binary, &message);
-    own.append(&frame);
+    assert!(!own.append(&frame), "its writer has it");
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let _batch = BatchGuard::take(&own.outbox);
@@ -152,9 +111,9 @@ fn a_handler_that_waits_for_its_own_client_holds_up_no_message_to_another() {
 #[test]
 fn a_sender_waits_its_whole_moment_although_others_come_and_wait_too() {
     let limits = Limits { backlog_messages: 1, ..Limits::default() };
-    let client = Client::opening(&Shared::new(limits));
+    let client = Client::opening(&Shared::new(limits), b"101");
     let frame = Frame::new(OpCode::Text, b"x");
-    client.append(&frame);
+    assert!(!client.append(&frame), "its writer has it");
     thread::scope(|scope| {
         let send = || {
             let begun = Instant::now();

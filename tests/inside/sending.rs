@@ -1,6 +1,6 @@
 //! What senders are promised, and what is counted, where a socket could not show it.
 
-use super::{Script, Stub};
+use super::{wait_until, Script, Stub};
 use crate::comms::registry::{join, with_topics, Registration};
 use crate::ground::limits::{Limits, Overflow, TOPIC_KEEPS};
 use crate::net::batch::{deliver_all, BatchGuard};
@@ -74,14 +74,6 @@ impl Tab {
         }
         assert_eq!(rest, b"");
         got
-    }
-}
-
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < end, "never happened: {}", what);
-        thread::yield_now();
     }
 }
 

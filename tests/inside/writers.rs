@@ -1,7 +1,8 @@
 //! The threads that write: what a sender does itself, and what it leaves to a flusher.
 
+use super::client::Client;
 use super::pauses::Alone;
-use super::{guest, Script, Stub};
+use super::{wait_until, Stub};
 use crate::ground::limits::{Limits, DIRECT_WRITE};
 use crate::net::outbox::{Full, Outbox, Patience, Sent, Shared};
 use crate::net::queue::{Next, Owner};
@@ -13,18 +14,9 @@ use std::time::{Duration, Instant};
 
 const FRAME: &[u8] = b"\x81\x03one";
 
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < end, "never happened: {}", what);
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn opening(limits: Limits) -> (Arc<Outbox>, Arc<Stub>) {
-    let stub = Stub::new(Script::default());
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    (Outbox::new(guest(), stub.clone(), peer, Shared::new(limits), Vec::new()), stub)
+    let Client { outbox, stub } = Client::opening(&Shared::new(limits), b"");
+    (outbox, stub)
 }
 
 fn open(limits: Limits) -> (Arc<Outbox>, Arc<Stub>) {
