@@ -113,35 +113,48 @@ fn is_own(to: &Arc<Outbox>) -> bool {
     with_batch(|batch| Arc::ptr_eq(&batch.own, to)).unwrap_or(false)
 }
 
+/// What has become of a frame at several connections: how many accepted it, and the last that
+/// refused it because its client does not read.
+#[derive(Default)]
+struct Tally {
+    taken: usize,
+    full: Option<Full>,
+}
+
+impl Tally {
+    fn count(&mut self, sent: Result<(), Refused>) {
+        match sent {
+            Ok(()) => self.taken += 1,
+            Err(Refused::Full(full)) => self.full = Some(full),
+            Err(Refused::Gone) => {}
+        }
+    }
+}
+
 /// Sends a whole frame to connections. Returns how many accepted it, and the last that refused it
 /// because its client does not read.
 pub(crate) fn deliver_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     frame: &Frame,
 ) -> (usize, Option<Full>) {
-    let (mut taken, mut full, mut own) = (0, None, None);
+    let (mut tally, mut own) = (Tally::default(), None);
     let (mut patience, mut left) = (Patience::default(), Vec::new());
-    let mut count = |sent: Result<(), Refused>| match sent {
-        Ok(()) => taken += 1,
-        Err(Refused::Full(one)) => full = Some(one),
-        Err(Refused::Gone) => {}
-    };
     for outbox in to {
         if is_own(outbox) {
             own = Some(outbox);
         } else if patience.is_spent() {
             // After one client has delayed this thread, the others are left to a courier.
-            count(leave_to_courier(outbox, frame, &mut patience, &mut left));
+            tally.count(leave_to_courier(outbox, frame, &mut patience, &mut left));
         } else {
-            count(deliver_within(outbox, frame, &mut patience));
+            tally.count(deliver_within(outbox, frame, &mut patience));
         }
     }
     send_courier(left);
     // Last, because no other client must wait for this thread's own.
     if let Some(own) = own {
-        count(deliver_within(own, frame, &mut patience));
+        tally.count(deliver_within(own, frame, &mut patience));
     }
-    (taken, full)
+    (tally.taken, tally.full)
 }
 
 /// Sends a whole frame to one connection.
@@ -186,7 +199,7 @@ pub(crate) fn deliver_patiently<'a>(
     frame: &Frame,
     deadline: Instant,
 ) -> (usize, Option<Full>) {
-    let (mut taken, mut full) = (0, None);
+    let mut tally = Tally::default();
     flush();
     for outbox in to {
         let sent = loop {
@@ -203,16 +216,9 @@ pub(crate) fn deliver_patiently<'a>(
                 Err(none) => break Err(Refused::Full(none)),
             }
         };
-        match sent {
-            Ok(_) => taken += 1,
-            Err(Refused::Full(one)) => {
-                outbox.overflow(&one);
-                full = Some(one);
-            }
-            Err(Refused::Gone) => {}
-        }
+        tally.count(sent.map(drop).map_err(|refused| noted(outbox, refused)));
     }
-    (taken, full)
+    (tally.taken, tally.full)
 }
 
 fn leave_to_courier(
@@ -305,8 +311,8 @@ pub(crate) fn flush() -> Sent {
     write_list(list.unwrap_or_default())
 }
 
-/// Writes outboxes until one delays the thread, and leaves the rest to a courier. Returns whether one
-/// did.
+/// Writes outboxes until one delays the thread, and leaves the rest to a courier. Returns whether
+/// one did.
 pub(crate) fn write_list(mut list: Vec<Arc<Outbox>>) -> Sent {
     while let Some(outbox) = list.pop() {
         if outbox.write_pending() == Sent::Stalled {
