@@ -1,9 +1,9 @@
 //! The write half of one WebSocket: any thread may send, one thread at a time writes, and no thread
 //! holds the lock while it writes.
 //!
-//! Every step goes through [`Outbox::change`] or [`Outbox::change_when`], which then publish what
-//! other threads rely on: the flags that are read without the lock, the server's total, and the
-//! wake-up of waiting threads. Waiting itself is in `waits`.
+//! Every step goes through [`Outbox::change`], [`Outbox::change_when`] or [`Outbox::admit`], which
+//! then publish what other threads rely on: the flags that are read without the lock, the server's
+//! total, and the wake-up of waiting threads. Waiting itself is in `waits`.
 //!
 //! ```text
 //! a sender   appends its frame and, unless another thread has the role of the writer, takes it:
@@ -463,8 +463,8 @@ impl Outbox {
         })
     }
 
-    /// Appends a whole frame for `by` to write. Returns whether `by` is the owner from now on,
-    /// which the caller has to arrange for, and whether much is pending.
+    /// Appends a whole frame for `by` to write. Returns whether the caller has to arrange for that,
+    /// and whether much is pending.
     pub fn append(
         &self,
         frame: &Frame,

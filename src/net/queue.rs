@@ -179,7 +179,7 @@ impl Queue {
     }
 
     /// Appends a frame for `by` to write, unless the queue has an owner who will. Returns whether
-    /// `by` is the owner from now on, which the caller has to arrange for.
+    /// the caller has to put the queue on the list of `by`.
     pub fn append(&mut self, frame: &Frame, by: Owner) -> bool {
         self.push(frame);
         let free = match self.owner {
