@@ -4,13 +4,14 @@
 //! Each codec has a small error type of its own, which this one wraps. An error never contains the
 //! content of a client's message.
 
+use crate::ground::system::contained;
 use crate::http::chunked::ChunkedError;
 use crate::http::head::HeadError;
 use crate::http::response::ResponseError;
 use crate::websocket::close::{CloseCode, CloseError};
 use crate::websocket::handshake::Refusal;
 use crate::websocket::message::Violation;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::net::SocketAddr;
 
@@ -99,6 +100,20 @@ impl Error {
             Error::Token | Error::TopicName { .. } => 400,
             _ => 500,
         }
+    }
+
+    /// Returns the text and drops the error. Both may run the application's code, which may fail or
+    /// panic: then the text says so.
+    #[inline(never)]
+    pub(crate) fn into_text(self) -> String {
+        let mut text = String::new();
+        let shown = contained(|| write!(text, "{}", self).is_ok());
+        // Apart from that: a panic while another one unwinds would abort the process.
+        let dropped = contained(|| drop(self));
+        if (shown, dropped) != (Some(true), Some(())) {
+            text.push_str(" (the error itself has failed)");
+        }
+        text
     }
 
     /// Returns the close code that the client of a WebSocket receives.

@@ -315,7 +315,7 @@ fn is_on(level: Level) -> bool {
 #[cfg(feature = "log")]
 fn write(level: Level, line: &str) {
     let log = || ::log::log!(target: "sockling", level, "{}", line);
-    drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(log)));
+    let _ = crate::ground::system::contained(log);
 }
 
 #[cfg(not(feature = "log"))]

@@ -1,9 +1,11 @@
 //! The differences between operating systems: sockets, names of files, entropy, clocks, and the
 //! start of a thread. No other file asks which system it runs on.
 
+use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -110,6 +112,20 @@ pub(crate) fn unix_seconds() -> u64 {
 pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Runs code of the application. Returns `None` if it panics.
+pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(discard).ok()
+}
+
+/// Drops what the application panicked with, whose own `Drop` may panic. What that panics with is
+/// leaked, because the next `Drop` might panic, too.
+#[inline(never)]
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(another);
+    }
 }
 
 /// Calls a function in a stack frame of its own, which is gone when it returns.

@@ -30,7 +30,7 @@
 
 use crate::ground::limits::{LINGER_QUIET, SPARE_THREADS};
 use crate::ground::logger::{log_line, Level};
-use crate::ground::system::{start_thread, unix_seconds, waker};
+use crate::ground::system::{contained, start_thread, unix_seconds, waker};
 use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
 use crate::net::reader::Socket;
@@ -41,7 +41,6 @@ use crate::server::request::Service;
 use crate::server::route::Router;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -186,14 +185,14 @@ impl Acceptor {
             }
         };
         // A panic here is a fault of the library's own. The thread must survive it to be counted.
-        let served = catch_unwind(AssertUnwindSafe(|| match follower {
+        let served = contained(|| match follower {
             Ok(()) => self.serve(stream, peer),
             Err(error) => {
                 let why = format!("no thread can be started: {}", error);
                 self.refuse(Arc::new(stream), peer, Level::Error, &why);
             }
-        }));
-        if served.is_err() {
+        });
+        if served.is_none() {
             log_line!(Error, "serving {} panicked", peer);
         }
     }

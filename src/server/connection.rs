@@ -40,7 +40,7 @@
 use crate::error::Error;
 use crate::ground::limits::{Limits, BODY_RATE, CROSSING, LINGER, REST_CROSSING};
 use crate::ground::logger::{log_line, Level};
-use crate::ground::system::unix_seconds;
+use crate::ground::system::{contained, unix_seconds};
 use crate::http::chunked::Chunked;
 use crate::http::forwarded;
 use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
@@ -55,7 +55,6 @@ use crate::server::route::Router;
 use crate::websocket::handshake::asks_upgrade;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -302,9 +301,9 @@ impl Connection<'_> {
             Err(TargetError) => return Some(Ok(Response::bad_request())),
         };
         self.slot.set_handling(true);
-        let answer = catch_unwind(AssertUnwindSafe(|| controller.handle(request)));
+        let answer = contained(|| controller.handle(request));
         self.slot.set_handling(false);
-        answer.ok()
+        answer
     }
 
     #[inline(never)]
@@ -397,7 +396,7 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
     match answer {
         Some(Ok(response)) => for_session(request, response),
         Some(Err(error)) => {
-            let (status, why) = (error.status(), error.to_string());
+            let (status, why) = (error.status(), error.into_text());
             // Below 500 it is the client's fault: a request that another site's page sent, say.
             let level = if status >= 500 { Level::Error } else { Level::Info };
             // Quoted: the text may hold what the client sent, line breaks included.

@@ -50,7 +50,7 @@ use crate::comms::registry::{self, NotJoined, Registration};
 use crate::error::Error;
 use crate::ground::limits::{Limits, LINGER, WRITE_RATE};
 use crate::ground::logger::{log_line, Level};
-use crate::ground::system::unix_seconds;
+use crate::ground::system::{contained, unix_seconds};
 use crate::http::response::Response;
 use crate::net::batch::{self, deliver, BatchGuard};
 use crate::net::outbox::Outbox;
@@ -66,7 +66,6 @@ use crate::websocket::handshake::{accept, Refusal};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
 use std::fmt;
 use std::io::ErrorKind;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -356,12 +355,12 @@ impl<'a> Conversation<'a> {
     /// with the code.
     fn call_handler(&self, handler: EventHandler, event: Event) -> Result<(), CloseCode> {
         self.slot.set_handling(true);
-        let result = catch_unwind(AssertUnwindSafe(|| handler(self.id(), event)));
+        let result = contained(|| handler(self.id(), event));
         self.slot.set_handling(false);
         match result {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.handler_failed(&error)),
-            Err(_) => Err(self.handler_panicked()),
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(self.handler_failed(error)),
+            None => Err(self.handler_panicked()),
         }
     }
 
@@ -473,12 +472,13 @@ impl<'a> Conversation<'a> {
     }
 
     #[inline(never)]
-    fn handler_failed(&self, error: &Error) -> CloseCode {
+    fn handler_failed(&self, error: Error) -> CloseCode {
         let code = error.close_code();
         let own_fault = code == CloseCode::INTERNAL_ERROR;
         let level = if own_fault { Level::Error } else { Level::Info };
+        let text = error.into_text();
         // Quoted: the text may hold what a client sent, line breaks included.
-        log_line!(level, "the handler of {} failed: {:?}", self, error.to_string());
+        log_line!(level, "the handler of {} failed: {:?}", self, text);
         code
     }
 
