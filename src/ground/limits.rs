@@ -139,30 +139,43 @@ pub struct Limits {
     ///
     /// Default: 10 s, enough for a slow network and a lost packet.
     pub head_timeout: Duration,
-    /// The longest time for a whole request body: a total, plus the time that the received bytes
-    /// take at [`BODY_RATE`]. A body that takes longer is answered with 408.
+    /// The longest time for a whole request body from the end of its head: a total, to which the
+    /// bytes that have arrived add what they take at [`min_rate`](Limits::min_rate). A body that
+    /// takes longer is answered with 408.
     ///
-    /// Default: 30 s, so that a short body may come on a slow network, and a long one at
-    /// [`BODY_RATE`].
+    /// Default: 30 s, which bridges a short interruption of the network.
     pub body_timeout: Duration,
-    /// The longest time for a whole WebSocket message from its first byte, a total. A message that
+    /// The longest time for a whole WebSocket message from its first byte: a total, to which the
+    /// bytes that have arrived add what they take at [`min_rate`](Limits::min_rate). A message that
     /// takes longer closes the connection with 1008.
     ///
-    /// Default: 30 s, in which 1 MiB arrives at 280 kbit/s.
+    /// Default: 30 s, which bridges a short interruption of the network.
     pub message_timeout: Duration,
-    /// The longest time for writing one answer, or one batch of waiting messages: a total, plus the
-    /// time that its size takes at [`WRITE_RATE`]. After that the socket is shut down.
+    /// The longest time for writing one answer, or one batch of waiting messages: a total, to which
+    /// the bytes that the client has taken add what they take at [`min_rate`](Limits::min_rate).
+    /// After that the socket is shut down.
     ///
     /// Default: 30 s, which bridges a short interruption of the network.
     pub write_timeout: Duration,
+    /// The slowest rate, in bytes per second, at which a client may send or take what is larger
+    /// than a timeout covers. Each byte of progress adds to the time for a body, a message or an
+    /// answer what it takes at this rate; a client that makes no progress gains nothing. The bytes
+    /// that were written since the client was last heard add to the wait for a pong and for a Close
+    /// frame in the same way, because both travel behind them. 0 counts as 1.
+    ///
+    /// Default: 8 KiB, the rate of a 64 kbit/s line. A body of 1 MiB may thus hold a thread for
+    /// some two and a half minutes.
+    pub min_rate: usize,
     /// The longest wait for the next request on a persistent connection. After that the connection
     /// is closed; on a full server it may be closed sooner (see
     /// [`connections`](Limits::connections)).
     ///
     /// Default: 15 s, because an idle connection still holds a thread.
     pub idle_timeout: Duration,
-    /// The longest wait for the client's Close frame after the server's own. After that the socket
-    /// is shut down.
+    /// The longest wait for the client's Close frame after the server's own has been written. The
+    /// bytes that were written since the client was last heard, of which the system may hold some
+    /// megabytes, add what they take at [`min_rate`](Limits::min_rate). After that the socket is
+    /// shut down.
     ///
     /// Default: 5 s, because a browser answers at once.
     pub close_timeout: Duration,
@@ -173,7 +186,7 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// The silence after a ping that ends the connection with 1011. Any byte from the client ends
     /// the silence. A ping waits behind what was sent before it; for that, up to
-    /// [`write_timeout`](Limits::write_timeout) is added, at [`WRITE_RATE`].
+    /// [`write_timeout`](Limits::write_timeout) is added, at [`min_rate`](Limits::min_rate).
     ///
     /// Default: 20 s, so that the server notices within 40 s that a client has vanished.
     pub pong_timeout: Duration,
@@ -235,6 +248,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            min_rate: 8 * 1024,
             idle_timeout: Duration::from_secs(15),
             close_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(20),
@@ -324,6 +338,13 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Returns the time that so many bytes of progress earn.
+    pub(crate) fn earned(&self, bytes: usize) -> Duration {
+        Duration::from_millis((bytes as u64).saturating_mul(1000) / self.min_rate.max(1) as u64)
+    }
+}
+
 /// Returns whether a further item fits under a limit; 0 means no limit.
 pub(crate) fn has_room(most: usize, count: usize) -> bool {
     most == 0 || count < most
@@ -349,12 +370,6 @@ pub const COOKIE_PAIRS: usize = 64;
 /// The longest cookie value, in bytes. A longer one is ignored. Browsers are required to store
 /// cookies of this size (RFC 6265, 6.1).
 pub const COOKIE_VALUE: usize = 4 * 1024;
-/// The slowest rate at which a request body may arrive after [`Limits::body_timeout`], in bytes per
-/// second. A client that sends more slowly would hold a thread for too long.
-pub const BODY_RATE: u64 = 500;
-/// The slowest rate at which an answer may be written after [`Limits::write_timeout`], in bytes per
-/// second. It is higher than [`BODY_RATE`], because the rest of an answer takes memory as well.
-pub const WRITE_RATE: u64 = 16 * 1024;
 /// The longest that a client may go on sending after the last answer. The server reads
 /// and drops what arrives, so that the client can read that answer: closing a socket with unread
 /// input resets the connection (RFC 9112, 9.6). There is no bound in bytes, because a client in the

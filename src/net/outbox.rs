@@ -50,7 +50,7 @@ use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
 use crate::ground::system::{start_thread, HOLD};
 use crate::net::queue::{Admission, Counts, Life, Next, Owner, Queue};
-use crate::net::stream::{after, is_timeout, write_all, write_deadline, Stream};
+use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::net::timer::Clock;
 use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
@@ -437,8 +437,8 @@ impl Outbox {
             }
             stalled = true;
             self.change(Queue::fall_behind);
-            let deadline = write_deadline(self.shared.limits.write_timeout, lot.len());
-            let all = write_all(&*self.stream, &lot[taken..], deadline);
+            let limits = &self.shared.limits;
+            let all = write_all(&*self.stream, &[&lot[taken..]], limits.write_timeout, limits);
             // The next write must give up soon again.
             match all.and_then(|()| self.write_briefly()) {
                 Ok(()) => {}

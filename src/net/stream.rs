@@ -4,7 +4,7 @@
 //! then never exceeds it. A deadline is a point in time, and each call gets what is left until
 //! then.
 
-use crate::ground::limits::WRITE_RATE;
+use crate::ground::limits::Limits;
 use crate::ground::system::{BRITTLE, PIECE};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -62,33 +62,38 @@ impl Stream for TcpStream {
     }
 }
 
-/// Writes everything before the deadline, or fails. Changes the stream's write timeout.
+/// Writes all parts, or fails once `timeout`, and what the bytes that were taken have earned, has
+/// passed. Changes the stream's write timeout.
 pub(crate) fn write_all(
     stream: &dyn Stream,
-    mut bytes: &[u8],
-    deadline: Instant,
+    parts: &[&[u8]],
+    timeout: Duration,
+    limits: &Limits,
 ) -> io::Result<()> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        stream.set_write_timeout(left.max(Duration::from_millis(1)))?;
-        match stream.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(taken) => bytes = &bytes[taken..],
-            Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
+    let begun = Instant::now();
+    let mut total = 0;
+    for part in parts {
+        let mut bytes = *part;
+        while !bytes.is_empty() {
+            let time = timeout.saturating_add(limits.earned(total));
+            let left = time.saturating_sub(begun.elapsed());
+            stream.set_write_timeout(left.max(Duration::from_millis(1)))?;
+            match stream.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    bytes = &bytes[taken..];
+                    total += taken;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if !is_timeout(&error) => return Err(error),
+                Err(_) => {}
+            }
+            if left.is_zero() && !bytes.is_empty() {
+                return Err(ErrorKind::TimedOut.into());
+            }
         }
     }
-}
-
-/// Returns the deadline of a write of so many bytes that begins now.
-pub(crate) fn write_deadline(timeout: Duration, bytes: usize) -> Instant {
-    after(timeout.saturating_add(Duration::from_secs(bytes as u64 / WRITE_RATE)))
+    Ok(())
 }
 
 /// Returns the point in time that is `time` from now, or a day from now if the system cannot

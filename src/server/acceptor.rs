@@ -34,7 +34,7 @@ use crate::ground::system::{contained, start_thread, unix_seconds, waker};
 use crate::http::forwarded::{canonical_socket, is_proxy};
 use crate::http::response::Response;
 use crate::net::reader::Socket;
-use crate::net::stream::{after, write_all, Stream};
+use crate::net::stream::{write_all, Stream};
 use crate::server::connection::serve;
 use crate::server::connections::Connections;
 use crate::server::request::Service;
@@ -234,7 +234,8 @@ impl Acceptor {
     fn write_refusal(&self, stream: &dyn Stream) {
         if let Ok((bytes, _)) = Response::of_status(503).encode(false, true, unix_seconds()) {
             // An error means that the client has gone.
-            let _ = write_all(stream, &bytes, after(REFUSAL));
+            let limits = &self.service.shared.limits;
+            let _ = write_all(stream, &[&bytes], REFUSAL, limits);
         }
     }
 

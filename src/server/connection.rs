@@ -23,8 +23,8 @@
 //! the first head                    head_timeout      408, or a silent end when nothing has come
 //! the next request's first byte     idle_timeout      a silent end
 //! the rest of its head              head_timeout      408
-//! a body                            body_timeout      408; its size earns time at BODY_RATE
-//! the client to take an answer      write_timeout     the socket is shut; size earns at WRITE_RATE
+//! a body                            body_timeout      408; what has come earns time at min_rate
+//! the client to take an answer      write_timeout     the socket is shut; what is taken earns time
 //! the client to end after that      LINGER            the socket is shut
 //! ```
 //!
@@ -38,7 +38,7 @@
 //! call is kept off the stack beneath it: see [`apart`](crate::ground::system::apart).
 
 use crate::error::Error;
-use crate::ground::limits::{Limits, BODY_RATE, CROSSING, LINGER, REST_CROSSING};
+use crate::ground::limits::{Limits, CROSSING, LINGER, REST_CROSSING};
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{contained, unix_seconds};
 use crate::http::chunked::Chunked;
@@ -47,7 +47,7 @@ use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
 use crate::net::reader::Socket;
-use crate::net::stream::{after, write_all, write_deadline};
+use crate::net::stream::{after, write_all};
 use crate::server::connections::SlotGuard;
 use crate::server::controller::Controller;
 use crate::server::request::{Request, Service};
@@ -262,7 +262,7 @@ impl Connection<'_> {
     /// Reads the whole body, whose announced length was checked. Memory grows with the bytes that
     /// have come, not with those announced.
     fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
-        let started = after(self.limits.body_timeout);
+        let deadline = after(self.limits.body_timeout);
         let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);
         loop {
             let unread = socket.unread();
@@ -279,12 +279,12 @@ impl Connection<'_> {
                 }
             };
             socket.consume(used);
-            received += used as u64;
+            received += used;
             if done {
                 return Ok(body);
             }
-            let earned = Duration::from_secs(received / BODY_RATE);
-            match self.fill(socket, started.checked_add(earned).unwrap_or(started), true) {
+            let earned = self.limits.earned(received);
+            match self.fill(socket, deadline.checked_add(earned).unwrap_or(deadline), true) {
                 Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request body took too long")),
@@ -361,12 +361,8 @@ impl Connection<'_> {
     }
 
     fn write_bytes(&self, socket: &Socket, parts: [&[u8]; 2]) -> Result<(), End> {
-        let length = parts.iter().map(|part| part.len()).sum();
-        let deadline = write_deadline(self.limits.write_timeout, length);
-        let mut parts = parts.iter().filter(|part| !part.is_empty());
-        parts
-            .try_for_each(|part| write_all(&**socket.stream(), part, deadline))
-            .map_err(|_| End::Lost)
+        let timeout = self.limits.write_timeout;
+        write_all(&**socket.stream(), &parts, timeout, self.limits).map_err(|_| End::Lost)
     }
 
     /// Answers a request that reaches no controller, if its client is still there.

@@ -48,7 +48,7 @@
 
 use crate::comms::registry::{self, NotJoined, Registration};
 use crate::error::Error;
-use crate::ground::limits::{Limits, LINGER, WRITE_RATE};
+use crate::ground::limits::{Limits, LINGER};
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{contained, unix_seconds};
 use crate::http::response::Response;
@@ -177,7 +177,7 @@ struct Conversation<'a> {
     socket: Box<Socket>,
     outbox: Arc<Outbox>,
     assembler: Assembler,
-    /// When the message that has begun must be whole.
+    /// When the message that has begun must be whole, without what its bytes have earned.
     message_deadline: Option<Instant>,
     /// When the client must have answered the server's Close frame.
     close_deadline: Option<Instant>,
@@ -377,8 +377,10 @@ impl<'a> Conversation<'a> {
         if self.outbox.is_closing() && self.close_deadline.is_none() {
             self.close_deadline = Some(after(limits.close_timeout));
         }
+        let earned = limits.earned(self.assembler.progress());
+        let whole = self.message_deadline.map(|time| time.checked_add(earned).unwrap_or(time));
         loop {
-            let dead = [self.message_deadline, self.close_deadline].into_iter().flatten().min();
+            let dead = [whole, self.close_deadline].into_iter().flatten().min();
             let patience = self.patience();
             let read = match dead {
                 None => self.socket.fill_within(patience),
@@ -394,7 +396,7 @@ impl<'a> Conversation<'a> {
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
                 Err(_) if has_passed(self.close_deadline) => return Err(End::Lost),
-                Err(_) if has_passed(self.message_deadline) => return Err(End::Slow),
+                Err(_) if has_passed(whole) => return Err(End::Slow),
                 // A ping would wait behind what is pending, and for that the writer has a deadline.
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
@@ -418,8 +420,8 @@ impl<'a> Conversation<'a> {
         if !self.pinged {
             return limits.ping_interval;
         }
-        let unheard = self.outbox.written().wrapping_sub(self.written_when_heard) as u64;
-        let way = Duration::from_secs(unheard / WRITE_RATE).min(limits.write_timeout);
+        let unheard = self.outbox.written().wrapping_sub(self.written_when_heard);
+        let way = limits.earned(unheard).min(limits.write_timeout);
         limits.pong_timeout.saturating_add(way)
     }
 

@@ -159,6 +159,11 @@ impl Assembler {
         }
     }
 
+    /// Returns the number of bytes that have come of the message in progress.
+    pub(crate) fn progress(&self) -> usize {
+        self.message.len()
+    }
+
     /// Returns whether a frame or a message has begun and not ended.
     pub fn in_progress(&self) -> bool {
         self.frame.is_some() || self.kind.is_some()

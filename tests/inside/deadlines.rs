@@ -2,9 +2,9 @@
 
 use super::checks::conversation::HANDSHAKE;
 use super::served::transcript;
-use super::{Script, Stub};
-use crate::ground::limits::{Limits, WRITE_RATE};
-use crate::net::stream::{after, write_all, write_deadline};
+use super::{wait_until, Script, Stub};
+use crate::ground::limits::Limits;
+use crate::net::stream::write_all;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;
@@ -35,7 +35,7 @@ fn slow(
 fn a_write_is_given_up_at_its_deadline_though_bytes_are_taken_all_the_time() {
     let stub = slow(Vec::new(), &[], 1, 10);
     let begun = Instant::now();
-    let written = write_all(&*stub, &[0; 3000], after(TIMEOUT));
+    let written = write_all(&*stub, &[&[0; 3000]], TIMEOUT, &Limits::default());
     let took = begun.elapsed();
     assert_eq!(written.expect_err("too slow").kind(), ErrorKind::TimedOut);
     assert!(took >= TIMEOUT && took < PATIENCE, "{:?}", took);
@@ -43,25 +43,59 @@ fn a_write_is_given_up_at_its_deadline_though_bytes_are_taken_all_the_time() {
 }
 
 #[test]
-fn a_long_write_has_the_time_that_its_size_takes_at_the_slowest_rate() {
-    let second = Duration::from_secs(1);
-    for (bytes, seconds) in [
-        (0, 1),
-        (1, 1),
-        (WRITE_RATE as usize - 1, 1),
-        (WRITE_RATE as usize, 2),
-        (160 * 1024, 11),
-        (16 * 1024 * 1024, 1025),
+fn bytes_earn_the_time_that_they_take_at_the_slowest_rate() {
+    let earned = |min_rate, bytes| Limits { min_rate, ..Limits::default() }.earned(bytes);
+    for (rate, bytes, milliseconds) in [
+        (8192, 0, 0),
+        (8192, 8191, 999),
+        (8192, 8192, 1000),
+        (8192, 1024 * 1024, 128_000),
+        (1, 1, 1000),
+        (0, 1, 1000),
+        (usize::MAX, 1024, 0),
     ] {
-        let before = Instant::now();
-        let deadline = write_deadline(second, bytes);
-        assert!(deadline >= before + second * seconds, "{} bytes", bytes);
-        assert!(deadline <= Instant::now() + second * seconds, "{} bytes", bytes);
+        let time = Duration::from_millis(milliseconds);
+        assert_eq!(earned(rate, bytes), time, "{} bytes at {}", bytes, rate);
     }
-    // Times that the system cannot count.
-    for bytes in [0, usize::MAX] {
-        assert!(write_deadline(Duration::MAX, bytes) > Instant::now() + second * 3600);
-    }
+    // A time that cannot be counted.
+    assert!(earned(0, usize::MAX) > Duration::from_secs(3600));
+}
+
+#[test]
+fn a_peer_that_takes_and_sends_at_the_slowest_rate_is_served_however_long_that_takes() {
+    let limits = Limits {
+        // A thousand bytes a second come and go, or fewer on a slow machine.
+        min_rate: 5,
+        write_timeout: TIMEOUT * 2,
+        body_timeout: TIMEOUT * 2,
+        message_timeout: TIMEOUT * 2,
+        close_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    let post = b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n";
+    let text = b"\x81\xfe\x03\xe8\0\0\0\0";
+    let close = b"\x88\x82\0\0\0\0\x03\xe8";
+    thread::scope(|scope| {
+        for (begin, head, end) in
+            [(&b""[..], &post[..], &b""[..]), (HANDSHAKE, &text[..], &close[..])]
+        {
+            let limits = limits.clone();
+            let opening: &[_] = if begin.is_empty() { &[] } else { &[Ok(usize::MAX)] };
+            let stub = slow(begin.to_vec(), opening, 10, 10);
+            let feed = Arc::clone(&stub);
+            scope.spawn(move || transcript(&stub, limits));
+            scope.spawn(move || {
+                feed.script().input.extend([head, &[b'x'; 100]].concat());
+                for _ in 0..90 {
+                    thread::sleep(Duration::from_millis(10));
+                    feed.script().input.extend([b'x'; 10]);
+                }
+                wait_until("all is written", || feed.script().output.ends_with(&[b'x'; 1000]));
+                feed.script().input.extend(end);
+                feed.script().stays = false;
+            });
+        }
+    });
 }
 
 #[test]
@@ -73,33 +107,17 @@ fn a_peer_that_takes_its_answer_byte_by_byte_is_given_up_at_one_deadline_for_all
         b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
     let text = b"\x81\xfe\x42\x68\0\0\0\0";
     // What is answered, to what; how much of it the peer takes at which pace; how long the answer
-    // is at least, and what time its size earns it.
+    // is at least.
     let rows = [
-        (
-            "a long answer",
-            slow([&post[..], &[b'x'; 16_384]].concat(), &[], 10, 10),
-            16_384,
-            TIMEOUT + second,
-        ),
-        (
-            "an error",
-            slow(b"GET /a HTTP/1.1\r\nHost: evil\r\n\r\n".to_vec(), &[], 1, 50),
-            200,
-            TIMEOUT,
-        ),
-        ("100 Continue", slow(expect.to_vec(), &[], 1, 200), 25, TIMEOUT),
-        ("a 101", slow(HANDSHAKE.to_vec(), &[], 1, 50), 250, TIMEOUT),
-        (
-            "a 101 of which much is taken at once",
-            slow(HANDSHAKE.to_vec(), &[Ok(200)], 1, 250),
-            250,
-            TIMEOUT,
-        ),
+        ("a long answer", slow([&post[..], &[b'x'; 16_384]].concat(), &[], 10, 10), 16_384),
+        ("an error", slow(b"GET /a HTTP/1.1\r\nHost: evil\r\n\r\n".to_vec(), &[], 1, 50), 200),
+        ("100 Continue", slow(expect.to_vec(), &[], 1, 200), 25),
+        ("a 101", slow(HANDSHAKE.to_vec(), &[], 1, 50), 250),
+        ("a 101 of which much is taken at once", slow(HANDSHAKE.to_vec(), &[Ok(200)], 1, 250), 250),
         (
             "a long message",
             slow([HANDSHAKE, text, &[b'x'; 17_000]].concat(), &[all], 10, 10),
             17_000,
-            TIMEOUT + second,
         ),
     ];
     let limits = Limits {
@@ -110,13 +128,13 @@ fn a_peer_that_takes_its_answer_byte_by_byte_is_given_up_at_one_deadline_for_all
         ..Limits::default()
     };
     thread::scope(|scope| {
-        for (what, stub, whole, least) in rows {
+        for (what, stub, whole) in rows {
             let limits = limits.clone();
             scope.spawn(move || {
                 let begun = Instant::now();
                 transcript(&stub, limits);
                 let took = begun.elapsed();
-                assert!(took >= least && took < PATIENCE, "{}: {:?}", what, took);
+                assert!(took >= TIMEOUT && took < PATIENCE, "{}: {:?}", what, took);
                 let taken = stub.script().output.len();
                 assert!((1..whole).contains(&taken), "{}: {} bytes", what, taken);
             });

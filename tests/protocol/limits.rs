@@ -32,6 +32,7 @@ fn the_default_limits_are_those_in_the_documentation() {
         body_timeout: seconds(30),
         message_timeout: seconds(30),
         write_timeout: seconds(30),
+        min_rate: 8192,
         idle_timeout: seconds(15),
         close_timeout: seconds(5),
         ping_interval: seconds(20),

@@ -196,7 +196,7 @@ fn what_is_in_time_is_not_cut_off_by_another_deadline() {
     std::thread::scope(|scope| {
         // What has come of a body has earned time for the rest.
         scope.spawn(|| {
-            let running = start(Limits { body_timeout: short, ..long() });
+            let running = start(Limits { body_timeout: short, min_rate: 500, ..long() });
             let mut client = Client::connect(running.address);
             client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n");
             client.send(&[b'a'; 5000]);
