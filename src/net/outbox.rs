@@ -49,7 +49,7 @@
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
 use crate::ground::system::{start_thread, HOLD};
-use crate::net::queue::{Admission, Counts, Life, Next, Owner, Queue};
+use crate::net::queue::{Admission, Counts, Next, Owner, Queue};
 use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::net::timer::Clock;
 use crate::session::cookie::Session;
@@ -64,6 +64,8 @@ use std::time::{Duration, Instant};
 /// Writes that one sender makes for others before a flusher takes over.
 const ROUNDS: usize = 16;
 
+/// The most bytes that are assumed to be in the system's buffers on their way to a client.
+const SYSTEM_BUFFERS: usize = 4 * 1024 * 1024;
 /// Stack of a flusher: it calls `write` and little else.
 const FLUSHER_STACK: usize = 128 * 1024;
 /// How long a flusher stays after its client has caught up.
@@ -119,11 +121,13 @@ pub(crate) struct Outbox {
     /// Locked for a step, never for a write: a client that is stuck must not stop the others.
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// What other threads read without the lock: whether the client is behind, whether nothing can
-    /// be sent any more, and the number of bytes written.
+    /// What other threads read without the lock: whether the client is behind, whether what it
+    /// sends is not handled any more, and the number of bytes written.
     behind: AtomicBool,
-    ended: AtomicBool,
+    closing: AtomicBool,
     written: AtomicUsize,
+    /// The number of bytes that had been written when the client was last heard.
+    written_when_heard: AtomicUsize,
     /// Its thread serves it, and it has not left its session.
     served: AtomicBool,
     /// It has left its session, as the last that was served.
@@ -207,7 +211,8 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, behind, ended, written, served, last) = Default::default();
+        let (changed, behind, closing, written, written_when_heard, served, last) =
+            Default::default();
         Arc::new(Outbox {
             session,
             stream,
@@ -216,8 +221,9 @@ impl Outbox {
             queue,
             changed,
             behind,
-            ended,
+            closing,
             written,
+            written_when_heard,
             served,
             last,
         })
@@ -272,7 +278,7 @@ impl Outbox {
     #[inline]
     fn publish(&self, queue: &mut Queue) {
         self.behind.store(queue.is_behind(), Ordering::Release);
-        self.ended.store(queue.life() != Life::Open, Ordering::Release);
+        self.closing.store(queue.is_closing(), Ordering::Release);
         self.written.store(queue.counts.bytes_out as usize, Ordering::Relaxed);
         let (more, awaited) = queue.publish();
         if more != 0 {
@@ -402,7 +408,7 @@ impl Outbox {
                     return None;
                 }
                 Err(_) => {
-                    self.close();
+                    self.lose();
                     return None;
                 }
             }
@@ -443,8 +449,7 @@ impl Outbox {
             match all.and_then(|()| self.write_briefly()) {
                 Ok(()) => {}
                 Err(error) if is_timeout(&error) => self.cut_off("it did not read in time"),
-                // The client has gone.
-                Err(_) => drop(self.close()),
+                Err(_) => self.lose(),
             }
         }
     }
@@ -492,23 +497,50 @@ impl Outbox {
         self.change(|queue| queue.close(&Frame::new(OpCode::Close, &close.payload())))
     }
 
-    /// Makes the clock end the connection if the client does not answer a Close frame in time.
+    /// Makes the clock end the connection if the client does not answer the Close frame in time.
     pub fn cut_off_late(self: &Arc<Outbox>) {
+        let left = self.time_to_close();
+        if left.is_zero() {
+            self.close();
+            return;
+        }
         let outbox = Arc::downgrade(self);
-        self.shared.clock.at(after(self.shared.limits.close_timeout), move || {
-            outbox.upgrade().map(|outbox| outbox.close());
+        self.shared.clock.at(after(left), move || {
+            outbox.upgrade().iter().for_each(Outbox::cut_off_late);
         });
     }
 
-    /// Returns whether the Close frame was sent or the socket shut.
+    /// Returns how long to wait for the client's Close frame, which travels behind what was written
+    /// to the client before.
+    pub fn time_to_close(&self) -> Duration {
+        let limits = &self.shared.limits;
+        let whole = limits.close_timeout.saturating_add(self.way());
+        self.lock().time_to_close(whole)
+    }
+
+    /// Returns the time for what has been written since the client was last heard to reach it: what
+    /// the system may hold of it, at `Limits::min_rate`.
+    pub fn way(&self) -> Duration {
+        let heard = self.written_when_heard.load(Ordering::Relaxed);
+        self.shared.limits.earned(self.written().wrapping_sub(heard).min(SYSTEM_BUFFERS))
+    }
+
+    /// Notes that bytes have come from the client.
+    #[inline]
+    pub fn hear(&self) {
+        self.written_when_heard.store(self.written(), Ordering::Relaxed);
+    }
+
+    /// Returns whether nothing more that the client sends is handled: the Close frame was sent, or
+    /// the connection was cut off.
     pub fn is_closing(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Counts a message that was refused, and cuts the client off if it is to be.
     pub fn overflow(&self, full: &Full) {
         let cut_off = self.change(|queue| {
-            if queue.life() == Life::Shut {
+            if queue.is_shut() {
                 return false; // Another thread was faster, and the counts may have been summed up.
             }
             queue.counts.dropped += 1;
@@ -558,6 +590,14 @@ impl Outbox {
         open
     }
 
+    /// Notes that a write has failed: the client has gone, or reads no more. What was received from
+    /// it is still handled.
+    fn lose(&self) {
+        if self.change(Queue::lose) {
+            self.shut_down();
+        }
+    }
+
     fn shut_down(&self) {
         // An error means that the peer was faster.
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -575,7 +615,7 @@ impl Outbox {
 
     /// Returns whether the socket was shut.
     pub fn is_shut(&self) -> bool {
-        self.lock().life() == Life::Shut
+        self.lock().is_shut()
     }
 
     /// Returns the number of bytes that the system took so far, modulo the size of the counter.

@@ -12,8 +12,13 @@
 //!                      caught up, and stays     │       └ came_up_short ─▶ Behind ─┐
 //!                                               └──────────────────────────────────┘ a flusher's
 //!
-//!   Open ── close ──▶ Closing ── shut ──▶ Shut        (only ever in this direction)
+//!   Open ── close ──▶ Closing ── all is written ──▶ CloseSent ── shut ──▶ Shut
+//!     │                                                                    ▲
+//!     └── a write fails ──▶ Lost ── close, shut ───────────────────────────┘
 //! ```
+//!
+//! A life only goes forward, and `shut` ends it at any time. What the client sent before a write to
+//! it failed still counts, so `Lost` is not `Shut`: its thread goes on with what was received.
 //!
 //! 1. Nothing is pending without an owner.
 //! 2. Only the thread for which the owner is `Writer` or `Behind` writes to the socket. It looks at
@@ -74,12 +79,17 @@ pub(crate) enum Owner {
 
 /// The stages in which the write half ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(test, derive(Hash))]
 pub(crate) enum Life {
     Open,
     /// A Close frame is in, so nothing may follow (RFC 6455, 5.5.1).
     Closing,
-    /// The socket is shut.
+    /// It is written, at this time.
+    CloseSent {
+        at: Instant,
+    },
+    /// A write failed before a Close frame was in, so the socket is shut.
+    Lost,
+    /// The socket is shut, and what the client may still have sent is not handled any more.
     Shut,
 }
 
@@ -196,24 +206,41 @@ impl Queue {
         free
     }
 
-    /// Appends a Close frame for the caller to write, and returns true. If there is one already,
-    /// does nothing and returns false.
+    /// Appends a Close frame for the caller to write, and returns true. If there is one already, or
+    /// the socket is shut, appends nothing and returns false.
     pub fn close(&mut self, frame: &Frame) -> bool {
-        let first = self.life == Life::Open;
-        if first {
-            self.take_pong();
-            self.append(frame, Owner::Courier);
-            self.life = Life::Closing;
+        match self.life {
+            Life::Open => {
+                self.take_pong();
+                self.append(frame, Owner::Courier);
+                self.life = Life::Closing;
+                true
+            }
+            Life::Lost => {
+                self.life = Life::Shut;
+                false
+            }
+            Life::Closing | Life::CloseSent { .. } | Life::Shut => false,
         }
-        first
     }
 
     /// Drops everything, because the socket is being shut. Returns whether it was open.
     pub fn shut(&mut self) -> bool {
+        self.drop_all(Life::Shut)
+    }
+
+    /// Drops everything, because a write has failed. Returns whether the socket was open.
+    pub fn lose(&mut self) -> bool {
+        self.drop_all(if self.life == Life::Open { Life::Lost } else { Life::Shut })
+    }
+
+    fn drop_all(&mut self, life: Life) -> bool {
         self.in_flight = 0; // Nobody knows how much of it was written.
         self.pending = Vec::new();
         self.pong = None;
-        replace(&mut self.life, Life::Shut) != Life::Shut
+        let open = !self.is_shut();
+        self.life = self.life.max(life);
+        open
     }
 
     /// Leaves to a courier what a batch has appended, so that it counts in the total.
@@ -249,7 +276,7 @@ impl Queue {
     /// Notes that the system took only `taken` bytes of the writer's lot: the client is behind, and
     /// a flusher writes the rest.
     pub fn came_up_short(&mut self, mut lot: Vec<u8>, taken: usize) -> Next {
-        if self.life == Life::Shut {
+        if self.is_shut() {
             return self.step_down();
         }
         self.in_flight = taken;
@@ -267,8 +294,8 @@ impl Queue {
         self.settle();
         if !self.pending.is_empty() || self.pong.is_some() {
             Next::Write(self.take_lot(Vec::new()))
-        } else if stays && self.life != Life::Shut {
-            self.owner = Owner::Writer;
+        } else if stays && !self.is_shut() {
+            self.catch_up(Owner::Writer);
             Next::Stay
         } else {
             self.step_down()
@@ -326,7 +353,7 @@ impl Queue {
 
     /// Keeps the buffer of a lot for the next one.
     fn keep(&mut self, mut lot: Vec<u8>) {
-        if self.pending.capacity() == 0 && lot.capacity() <= KEPT && self.life != Life::Shut {
+        if self.pending.capacity() == 0 && lot.capacity() <= KEPT && !self.is_shut() {
             lot.clear();
             self.pending = lot;
         }
@@ -338,12 +365,41 @@ impl Queue {
 
     /// Gives the role back. Nothing is pending.
     fn step_down(&mut self) -> Next {
-        self.owner = Owner::Nobody;
+        self.catch_up(Owner::Nobody);
         Next::Leave
+    }
+
+    /// Notes that everything is written, the Close frame included if there is one.
+    fn catch_up(&mut self, owner: Owner) {
+        self.owner = owner;
+        if self.life == Life::Closing {
+            self.life = Life::CloseSent { at: Instant::now() };
+        }
     }
 
     pub fn life(&self) -> Life {
         self.life
+    }
+
+    /// Returns whether the socket is shut, so that nothing can be written.
+    pub fn is_shut(&self) -> bool {
+        self.life >= Life::Lost
+    }
+
+    /// Returns whether nothing more that the client sends is handled: because of a Close frame of
+    /// the server, or because the server has shut the socket.
+    pub fn is_closing(&self) -> bool {
+        !matches!(self.life, Life::Open | Life::Lost)
+    }
+
+    /// Returns how long to wait for the client's Close frame, of the `whole` time for that. It
+    /// begins when the server's own is written, which has a deadline of its own.
+    pub fn time_to_close(&self, whole: Duration) -> Duration {
+        match self.life {
+            Life::Open | Life::Closing => whole,
+            Life::CloseSent { at } => whole.saturating_sub(at.elapsed()),
+            Life::Lost | Life::Shut => Duration::ZERO,
+        }
     }
 
     /// Returns whether a thread has the role of the writer.

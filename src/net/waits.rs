@@ -38,10 +38,10 @@ impl Outbox {
         Some(begun.elapsed())
     }
 
-    /// Waits until everything is written. Returns false if the deadline comes first.
-    pub fn wait_until_written(&self, deadline: Instant) -> bool {
-        let queue = self.wait_while(|queue| queue.bytes() > 0, Some(deadline));
-        queue.bytes() == 0
+    /// Waits until everything is written, for which the thread that writes has a deadline. Returns
+    /// false if the socket was shut instead.
+    pub fn wait_until_written(&self) -> bool {
+        !self.wait_while(|queue| queue.bytes() > 0, None).is_shut()
     }
 
     /// Waits while the queue is not shut and `so`, or until the deadline.
@@ -51,7 +51,7 @@ impl Outbox {
         deadline: Option<Instant>,
     ) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
-        while queue.life() != Life::Shut && so(&queue) {
+        while !queue.is_shut() && so(&queue) {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 break;

@@ -4,7 +4,7 @@
 //! register ── write the 101 ── Opened ── read ──┬─ Message ── the handler ──┐
 //!                                ▲              ├─ Ping ── a pong           │
 //!                                └─ flush ◀─────┴───────────────────────────┘
-//! Close, violation, failure, silence:  leave the registry ── Close frame ── linger ── Closed
+//! Close, violation, failure, silence:  leave the registry ── Close frame ── its answer ── Closed
 //! ```
 //!
 //! This file decides what a client is told after an error. The codes of the client's faults are in
@@ -33,14 +33,25 @@
 //! the client answers a Close frame             close_timeout      the socket is shut
 //! ```
 //!
+//! What has come of a message, and what a pong or the answer to a Close frame travels behind, earn
+//! time at `min_rate`.
+//!
 //! The first row slows down a client that sends and does not read; whichever thread writes to that
 //! client keeps its deadline. A handler may take as long as it likes: the client's bytes wait in
 //! the system.
 //!
 //! *Ending.* The registration goes first: from there on no sender finds the client, and
 //! `handle_disconnection` sees the registry without it. The Close frame follows everything that was
-//! accepted before it. The thread lets the client read that, for `close_timeout` at most, shuts the
-//! socket, and calls the handler for the last time.
+//! accepted before it, which the thread that writes still writes within its deadlines. Then this
+//! thread reads on and skips what comes, until the client's Close frame, its end, or the deadline,
+//! before the socket is shut: a client that finds the end of the connection before it has answered
+//! takes the close for a failure. Where the client broke the framing, what follows cannot be read,
+//! so the sending side is shut at once (`linger`). The handler is called for the last time.
+//!
+//! What was received whole is handled even if a write to the client has failed meanwhile, since
+//! clients send and leave. After the server's own Close frame, or when the server has cut the
+//! client off, nothing more is. A client that has only ended its own side may still read, and gets
+//! what it is owed.
 //!
 //! *Memory.* A silent connection has two pages of stack, and this file is beneath its read. What
 //! lives as long as the conversation is in a box; see [`apart`](crate::ground::system::apart) for
@@ -179,8 +190,6 @@ struct Conversation<'a> {
     assembler: Assembler,
     /// When the message that has begun must be whole, without what its bytes have earned.
     message_deadline: Option<Instant>,
-    /// When the client must have answered the server's Close frame.
-    close_deadline: Option<Instant>,
     /// Whether the batch has more than one frame, so that what is sent waits for its end.
     in_batch: bool,
     /// Messages and bytes of this batch, for the outbox's counts. Here, since on the stack they
@@ -188,8 +197,6 @@ struct Conversation<'a> {
     received: (u64, u64),
     /// Whether a ping was sent and nothing has come since.
     pinged: bool,
-    /// What the outbox had written when bytes came last.
-    written_when_heard: usize,
     pace: Option<Box<Pace>>,
     /// Whether the last frame ended a message or was a ping, and `pace` has not counted it.
     unpaced: bool,
@@ -209,7 +216,11 @@ enum End {
     Silent,
     /// The handler returned an error, with this code, or panicked.
     Failed(CloseCode),
-    /// The connection ended without a Close frame.
+    /// The server sent a Close frame: by another thread, or by the handler.
+    Closed,
+    /// The client ended its sending side without a Close frame. It may still read.
+    Left,
+    /// The connection has failed, or was cut off.
     Lost,
 }
 
@@ -230,11 +241,9 @@ impl<'a> Conversation<'a> {
             outbox,
             assembler: Assembler::default(),
             message_deadline: None,
-            close_deadline: None,
             in_batch: false,
             received: (0, 0),
             pinged: false,
-            written_when_heard: 0,
             pace: Pace::new(request.service.shared.limits.messages_per_second),
             unpaced: false,
         })
@@ -296,6 +305,9 @@ impl<'a> Conversation<'a> {
     fn handle_frames(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
         let limits = self.limits();
         loop {
+            if self.outbox.is_closing() {
+                return Err(End::Closed);
+            }
             // Counted here, when its handler has returned and its message is off the stack.
             if let (true, Some(pace)) = (self.unpaced, &mut self.pace) {
                 if !pace.count() {
@@ -340,10 +352,6 @@ impl<'a> Conversation<'a> {
         batch: &BatchGuard,
         handler: EventHandler,
     ) -> Result<(), End> {
-        // After the server's own Close only the client's counts (RFC 6455, 5.5.1).
-        if self.outbox.is_closing() {
-            return Ok(());
-        }
         // When the batch has more, before this frame or after it, one write at its end serves all
         // of it. The clock writes earlier if a handler is slow.
         self.in_batch = self.in_batch || whole_frame(self.socket.unread());
@@ -374,29 +382,27 @@ impl<'a> Conversation<'a> {
             (true, None) => Some(after(limits.message_timeout)),
             (true, known) => known,
         };
-        if self.outbox.is_closing() && self.close_deadline.is_none() {
-            self.close_deadline = Some(after(limits.close_timeout));
-        }
         let earned = limits.earned(self.assembler.progress());
-        let whole = self.message_deadline.map(|time| time.checked_add(earned).unwrap_or(time));
+        let dead = self.message_deadline.map(|dead| dead.checked_add(earned).unwrap_or(dead));
         loop {
-            let dead = [whole, self.close_deadline].into_iter().flatten().min();
             let patience = self.patience();
             let read = match dead {
                 None => self.socket.fill_within(patience),
                 Some(dead) => self.socket.fill(dead.min(after(patience))),
             };
             match read {
-                Ok(0) => return Err(End::Lost),
+                Ok(0) => return Err(End::Left),
                 Ok(_) => {
                     self.pinged = false;
-                    self.written_when_heard = self.outbox.written();
+                    self.outbox.hear();
                     self.pace.iter_mut().for_each(|pace| pace.end_read());
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
-                Err(_) if has_passed(self.close_deadline) => return Err(End::Lost),
-                Err(_) if has_passed(whole) => return Err(End::Slow),
+                Err(_) if self.outbox.is_closing() => return Err(End::Closed),
+                Err(_) if dead.map_or(false, |dead| dead <= Instant::now()) => {
+                    return Err(End::Slow)
+                }
                 // A ping would wait behind what is pending, and for that the writer has a deadline.
                 Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
                 Err(_) if self.pinged => return Err(End::Silent),
@@ -420,9 +426,7 @@ impl<'a> Conversation<'a> {
         if !self.pinged {
             return limits.ping_interval;
         }
-        let unheard = self.outbox.written().wrapping_sub(self.written_when_heard);
-        let way = limits.earned(unheard).min(limits.write_timeout);
-        limits.pong_timeout.saturating_add(way)
+        limits.pong_timeout.saturating_add(self.outbox.way().min(limits.write_timeout))
     }
 
     /// Logs why the client is closed, with the setting that decided, and returns what it is told.
@@ -451,26 +455,61 @@ impl<'a> Conversation<'a> {
                 self.log_close(own_fault, "no answer to a ping", " (Limits::pong_timeout)")
             }
             End::Failed(code) => (*code, String::new()),
-            End::Lost => {
-                self.outbox.close();
-                return None;
-            }
+            End::Closed | End::Left | End::Lost => (CloseCode::NORMAL, String::new()),
         };
-        self.outbox.queue_close(&CloseFrame { code, reason });
-        self.outbox.write_pending();
-        // What was sent before the Close frame leaves before it.
-        let deadline = after(self.limits().close_timeout);
-        let written = self.outbox.wait_until_written(deadline);
-        // A client that has closed and sent nothing after that loses nothing by a close at once.
-        let done = matches!(end, End::Close(_)) && self.socket.unread().is_empty();
-        if written && !done {
-            self.socket.linger(LINGER.min(deadline.saturating_duration_since(Instant::now())));
+        if !matches!(end, End::Closed | End::Left | End::Lost) {
+            self.outbox.queue_close(&CloseFrame { code, reason });
+            self.outbox.write_pending();
         }
+        // What was sent before leaves before.
+        let close = match (end, self.outbox.wait_until_written()) {
+            (End::Close(close), written) => {
+                // A client that has closed and sent nothing after that loses nothing by a close at
+                // once.
+                if written && !self.socket.unread().is_empty() {
+                    self.linger();
+                }
+                Some(close)
+            }
+            (End::Left | End::Lost, _) | (_, false) => None,
+            (End::Violation(violation), _) if !violation.keeps_framing() => {
+                self.linger();
+                None
+            }
+            _ => self.await_close(),
+        };
         self.outbox.close();
-        match end {
-            End::Close(close) => Some(close),
-            _ => None,
+        close
+    }
+
+    /// Reads on and skips what comes, until the client's Close frame, its end, or the deadline.
+    #[inline(never)]
+    fn await_close(&mut self) -> Option<CloseFrame> {
+        let (refused, limits) = (self.assembler.skip(), self.limits());
+        self.socket.consume(refused);
+        loop {
+            match self.assembler.read(self.socket.unread(), limits) {
+                Ok((used, None)) => {
+                    self.socket.consume(used);
+                    let left = self.outbox.time_to_close();
+                    if !matches!(self.socket.fill(after(left)), Ok(1..)) {
+                        return None;
+                    }
+                }
+                Ok((_, Some(Received::Close(close)))) => return Some(close),
+                Ok((used, Some(_))) => self.socket.consume(used),
+                Err(_) => {
+                    self.linger();
+                    return None;
+                }
+            }
         }
+    }
+
+    /// Shuts the sending side, and drops what comes until the client's end, within the time for its
+    /// Close frame.
+    fn linger(&mut self) {
+        self.socket.linger(LINGER.min(self.outbox.time_to_close()));
     }
 
     #[inline(never)]
@@ -501,10 +540,6 @@ impl fmt::Display for Conversation<'_> {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         write!(out, "{} ({}, {:?})", self.id(), self.request.peer(), self.request.path())
     }
-}
-
-fn has_passed(deadline: Option<Instant>) -> bool {
-    deadline.map_or(false, |deadline| deadline <= Instant::now())
 }
 
 /// Returns whether the bytes begin with a whole frame.

@@ -113,6 +113,10 @@ pub struct Assembler {
     fragments: usize,
     /// The payload of the control frame in progress.
     control: Vec<u8>,
+    /// Whether messages are skipped.
+    skips: bool,
+    /// The number of bytes that were consumed in front of the frame header that was refused.
+    before: usize,
 }
 
 impl Assembler {
@@ -138,7 +142,10 @@ impl Assembler {
                 None => match FrameHeader::parse(&bytes[used..]).map_err(Violation::Frame)? {
                     None => return Ok((used, None)),
                     Some((header, length)) => {
-                        self.start(&header, limits)?;
+                        if let Err(violation) = self.start(&header, limits) {
+                            self.before = used;
+                            return Err(violation);
+                        }
                         used += length;
                         (header, header.length)
                     }
@@ -159,6 +166,15 @@ impl Assembler {
         }
     }
 
+    /// Makes `read` skip messages, the one in progress included, and return control frames only.
+    /// That works after a violation, too, if [`Violation::keeps_framing`]. Returns the number of
+    /// bytes that the failed call had consumed.
+    pub(crate) fn skip(&mut self) -> usize {
+        self.skips = true;
+        self.message = Vec::new();
+        std::mem::take(&mut self.before)
+    }
+
     /// Returns the number of bytes that have come of the message in progress.
     pub(crate) fn progress(&self) -> usize {
         self.message.len()
@@ -175,7 +191,7 @@ impl Assembler {
         if header.masking_key.is_none() {
             return Err(Violation::Unmasked);
         }
-        if header.opcode.is_control() {
+        if header.opcode.is_control() || self.skips {
             return Ok(());
         }
         match (header.opcode, self.kind) {
@@ -208,6 +224,9 @@ impl Assembler {
         }
         if header.opcode.is_control() {
             self.control.extend_from_slice(piece);
+            return Ok(());
+        }
+        if self.skips {
             return Ok(());
         }
         if self.message.capacity() - self.message.len() < piece.len() {
@@ -247,7 +266,7 @@ impl Assembler {
                 _ => Received::Close(CloseFrame::parse(&payload).map_err(Violation::Close)?),
             }));
         }
-        if !header.fin {
+        if !header.fin || self.skips {
             return Ok(None);
         }
         let bytes = std::mem::take(&mut self.message);
@@ -307,6 +326,11 @@ impl Violation {
             Violation::NotUtf8 | Violation::Close(CloseError::Reason) => CloseCode::INVALID_PAYLOAD,
             _ => CloseCode::PROTOCOL_ERROR,
         }
+    }
+
+    /// Returns whether it is clear where the next frame begins: only a limit was violated.
+    pub(crate) fn keeps_framing(self) -> bool {
+        matches!(self, Violation::TooManyFragments | Violation::TooBig)
     }
 }
 

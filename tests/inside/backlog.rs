@@ -139,7 +139,7 @@ fn what_waits_for_all_clients_together_is_bounded_and_only_those_who_are_behind_
     wait_until("one has caught up", || !one.is_behind());
     assert_eq!(reads_again.script().output.len(), 3 + 70_000);
     resets.script().writes.push_back(Err(ErrorKind::ConnectionReset));
-    wait_until("the other has ended", || other.is_closing());
+    wait_until("the other has ended", || other.is_shut());
     let (alone, _) = stuck();
     grace();
     assert_eq!(fill(&alone, &frame), (10, 110_000));

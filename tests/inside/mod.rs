@@ -11,6 +11,8 @@ mod batches;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod closing;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod cost;
@@ -113,6 +115,8 @@ struct Script {
     /// Timeouts cannot be set.
     no_timeouts: bool,
     shut: bool,
+    /// The bytes of input that had not been read when the sending side was shut.
+    unread_at_end: Option<usize>,
     /// The receiving side was shut: a read finds what there is, and then the end.
     receives_no_more: bool,
     /// What arrives even so: a piece after each end that a read has found.
@@ -238,6 +242,10 @@ impl Stream for Stub {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let mut script = self.script();
+        let unread = script.input.len();
+        if how != Shutdown::Read {
+            script.unread_at_end.get_or_insert(unread);
+        }
         script.shut |= how == Shutdown::Both;
         script.receives_no_more |= how == Shutdown::Read;
         Ok(())

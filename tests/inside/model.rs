@@ -106,6 +106,13 @@ impl Hash for Owner {
     }
 }
 
+/// Tells lives apart, but not since when a Close frame is written.
+impl Hash for Life {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        discriminant(self).hash(hasher);
+    }
+}
+
 /// Returns whether a thread has the role of the writer there.
 fn has_role(at: &At) -> bool {
     !matches!(at, At::Free | At::TakeRole | At::SendPong | At::Waits | At::Ended)
@@ -161,6 +168,11 @@ impl State {
         self.shut |= open;
     }
 
+    fn lose(&mut self) {
+        let open = self.change(Queue::lose);
+        self.shut |= open;
+    }
+
     /// Returns all that can come of a thread's next step.
     fn steps(&self, who: usize) -> Vec<State> {
         let mut next = self.clone();
@@ -211,7 +223,7 @@ impl State {
                 }
             }
             At::Failed(lot) => {
-                next.shut();
+                next.lose();
                 add(next, At::Wrote(lot.clone(), lot.len()));
             }
             At::HandOver { stalled } => {
@@ -252,7 +264,7 @@ impl State {
                         }
                     }
                 }
-                next.shut();
+                next.lose();
                 add(next, At::Next { stays, flusher });
             }
             At::Short { lot, taken } => {
@@ -265,6 +277,10 @@ impl State {
                     state.socket.extend_from_slice(&rest);
                     add(state, At::Next { stays: true, flusher: true });
                 }
+                let mut state = next.clone();
+                state.lose();
+                add(state, At::Next { stays: true, flusher: true });
+                // The deadline has passed.
                 next.shut();
                 add(next, At::Next { stays: true, flusher: true });
             }
@@ -351,7 +367,11 @@ impl State {
         let listed = |thread: &Thread| thread.listed || thread.at == At::TakeRole;
         let owned = self.queue.has_writer() || self.threads.iter().any(listed);
         assert!(!pending || owned, "something is pending, and no thread will write it");
-        assert!(!(pending && self.queue.life() == Life::Shut), "something is pending, and lost");
+        assert!(!(pending && self.queue.is_shut()), "something is pending, and lost");
+        let counts = self.queue.is_closing();
+        assert!(!self.closed || counts, "a message is handled after the server's Close frame");
+        let fails = !matches!(self.queue.life(), Life::Lost);
+        assert!(fails || !self.closed, "a connection that is closing is taken for one that failed");
         self.check_socket();
     }
 
@@ -378,9 +398,12 @@ impl State {
                 _ => panic!("no frame: {:?}", rest),
             };
         }
+        let sent = matches!(self.queue.life(), Life::CloseSent { .. });
+        assert!(!sent || closed, "the wait for an answer begins before the Close frame is written");
         let done = |thread: &Thread| thread.acts.is_empty() && thread.at == At::Free;
         if !self.shut && !self.threads.iter().any(|thread| !done(thread) || thread.listed) {
             assert_eq!((messages, closed), (self.taken.len(), self.closed), "all is written");
+            assert_eq!(sent, closed, "the wait for an answer to the Close frame begins");
             assert_eq!(self.queue.counts.bytes_out, self.socket.len() as u64);
         }
         if self.threads.iter().all(done) && !self.threads.iter().any(|thread| thread.listed) {

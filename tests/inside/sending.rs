@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A WebSocket of a session.
 struct Tab {
@@ -64,7 +64,7 @@ impl Tab {
 
     /// Returns the payloads that were written, once all is.
     fn got(&self) -> Vec<Vec<u8>> {
-        assert!(self.outbox.wait_until_written(Instant::now() + Duration::from_secs(20)));
+        assert!(self.outbox.wait_until_written());
         let output = self.stub.script().output.clone();
         let (mut rest, mut got) = (&output[..], Vec::new());
         while let Ok(Some((header, used))) = FrameHeader::parse(rest) {

@@ -96,7 +96,8 @@ pub static CLOSING: &[Vector] = &[
         CLOSED.close(1008).within_ms(4000)).fast(),
 
     // panicking handler: 1011, server lives, next client served (RFC 6455 §7.4.1 1011)
-    ws("x-panic", &[Raw(b"\x81\x86\x37\xfa\x21\x3d"), Masked(b"!panic")], CLOSED.close(1011)),
+    ws("x-panic", &[Raw(b"\x81\x86\x37\xfa\x21\x3d"), Masked(b"!panic")], CLOSED.close(1011))
+        .fast(),
 
     // panicking HTTP controller: 500 and close (RFC 9110 §15.6.1)
     http("x-panic-http", &[Raw(b"GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n")],

@@ -95,24 +95,24 @@ pub static FRAMES: &[Vector] = &[
     // header alone: 1009 at once, no allocation (RFC 6455 §10.4; gorilla CVE-2020-27813)
     ws("f-2p62", &[
         Raw(b"\x82\xff\x40\x00\x00\x00\x00\x00\x00\x00\x37\xfa\x21\x3d"), Masked(b"abc")
-    ], CLOSED.close(1009)),
+    ], CLOSED.close(1009)).fast(),
 
     // limit+1 claimed: fail on the header (RFC 6455 §7.4.1; websockets max_size 1 MiB)
     ws("f-over", &[
         Raw(b"\x82\xff\x00\x00\x00\x00\x00\x10\x00\x01\x37\xfa\x21\x3d"), Masked(b"abc")
-    ], CLOSED.close(1009)),
+    ], CLOSED.close(1009)).fast(),
 
     // old + claimed > limit: checked_add, fail early (tungstenite CapacityError)
     ws("f-frag-claim-over", &[
         Raw(b"\x02\x83\x37\xfa\x21\x3d"), Masked(b"abc"),
         Raw(b"\x80\xff\x00\x00\x00\x00\x00\x10\x00\x00\x37\xfa\x21\x3d"), Masked(b"x"),
-    ], CLOSED.close(1009)),
+    ], CLOSED.close(1009)).fast(),
 
     // many empty fragments (default cap 16384) (ws maxFragments 16384 -> 1008)
     ws("f-frag-flood", &[
         Raw(b"\x01\x81\x37\xfa\x21\x3d"), Masked(b"a"),
         Times(40_000, &[Raw(b"\x00\x80\x37\xfa\x21\x3d")]),
-    ], CLOSED.close(1008)),
+    ], CLOSED.close(1008)).fast(),
 
     // fragments incl. an empty one (Autobahn 5.3-5.8, 6.1.3)
     ws("f-frag-ok", &[
