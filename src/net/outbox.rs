@@ -14,17 +14,22 @@
 //!            delays no sender
 //! ```
 //!
-//! Only one thread has the role, and it takes the bytes in order, so messages from one sender
-//! arrive in order. A sender's write gives up after 8 ms, because a thread that serves one client
+//! Only one thread has the role. A frame is appended whole, under the lock, and the rest of a write
+//! that came up short goes in front of whatever was appended since: so no frame is interleaved with
+//! another one, and messages from one sender arrive in order. A sender's write gives up after 8 ms, because a thread that serves one client
 //! must not wait for another. std has no write that does not wait at all (`O_NONBLOCK` would apply
 //! to the reader too, which shares the descriptor), so a client that stops reading costs one of its
 //! senders these 8 ms. Only a client that is behind has a flusher: a thread and a queue for every
 //! client would cost each message two thread switches.
 //!
 //! So a client that does not read is *behind* from the first write that comes up short. Frames for
-//! it wait up to `Limits::backlog`; after 100 ms (the *grace*) `Limits::overflow` cuts it off or
-//! drops what exceeds that. Meanwhile its own thread does not read from it, and a flusher that
-//! cannot write a lot within `Limits::write_timeout` ends the connection.
+//! it wait up to `Limits::backlog` (1 MiB by default) or `Limits::backlog_messages` (1,024); after
+//! 100 ms (the *grace*) `Limits::overflow` drops what exceeds that and, by default, cuts the client
+//! off. A message that was refused is counted; its sender is told by the number of receivers or, if
+//! there is none, by `Error::Full`. Meanwhile the client's own thread sends it no pings and, once
+//! more than `Limits::buffer` waits, reads nothing from it. A flusher whose client takes nothing of
+//! a lot for `Limits::write_timeout` (30 s) ends the connection. On a system where a write that
+//! gave up must be the last (`BRITTLE`), a sender's write takes longer and then cuts off.
 //!
 //! How long a send may wait for room in all, for however many clients (see [`Patience`]):
 //!

@@ -6,8 +6,9 @@
 //! the peer      bytes, the end of its side, a reset
 //! the timeout   no read lasts past the next deadline (fill, fill_within)
 //! a sender      Outbox::overflow shuts the socket of a client that is cut off
-//! a writer      Outbox::close shuts it after a failed write or at the deadline of a write
-//! the clock     Outbox::close shuts it if the client does not answer a Close frame in time
+//! a writer      Outbox::lose shuts it after a failed write; Outbox::cut_off at the deadline of a
+//!               write, or where no flusher can be started for a client that does not read
+//! the clock     Outbox::cut_off_late shuts it if the client does not answer a Close frame in time
 //! a newcomer    Connections::admit shuts the receiving side of the connection idle longest
 //! a shutdown    Connections::close shuts the receiving side of whatever is not a WebSocket;
 //!               Connections::cut_off shuts the socket of whatever has not ended in time

@@ -28,6 +28,8 @@ impl CloseCode {
     /// 1006: the connection ended without a Close frame. Never sent.
     pub const ABNORMAL: CloseCode = CloseCode(1006);
     /// 1007: the payload does not match the type of the message, such as text that is not UTF-8.
+    /// The server sends it where [`Violation::close_code`](super::Violation::close_code)
+    /// (`message.rs`) says so: for such a text, and for a Close frame with such a reason.
     pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
     /// 1008: the peer violated a rule of the application, or a limit that has no code of its own.
     pub const POLICY_VIOLATION: CloseCode = CloseCode(1008);

@@ -248,7 +248,8 @@ impl<'a> Frame<'a> {
 }
 
 /// Masks or unmasks a payload in place: XORs byte `i` with `key[i % 4]` (RFC 6455, 5.3). For a
-/// piece that does not begin the payload, the caller rotates the key to match.
+/// piece that does not begin the payload, the caller rotates the key to match, as
+/// [`Assembler`](super::Assembler) (`message.rs`) does with each piece that arrives.
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
