@@ -16,11 +16,11 @@
 //!
 //! Only one thread has the role. A frame is appended whole, under the lock, and the rest of a write
 //! that came up short goes in front of whatever was appended since: so no frame is interleaved with
-//! another one, and messages from one sender arrive in order. A sender's write gives up after 8 ms, because a thread that serves one client
-//! must not wait for another. std has no write that does not wait at all (`O_NONBLOCK` would apply
-//! to the reader too, which shares the descriptor), so a client that stops reading costs one of its
-//! senders these 8 ms. Only a client that is behind has a flusher: a thread and a queue for every
-//! client would cost each message two thread switches.
+//! another one, and messages from one sender arrive in order. A sender's write gives up after 8 ms,
+//! because a thread that serves one client must not wait for another. std has no write that does
+//! not wait at all (`O_NONBLOCK` would apply to the reader too, which shares the descriptor), so a
+//! client that stops reading costs one of its senders these 8 ms. Only a client that is behind has a
+//! flusher: a thread and a queue for every client would cost each message two thread switches.
 //!
 //! So a client that does not read is *behind* from the first write that comes up short. Frames for
 //! it wait up to `Limits::backlog` (1 MiB by default) or `Limits::backlog_messages` (1,024); after
