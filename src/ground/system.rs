@@ -115,6 +115,8 @@ pub(crate) fn unix_millis() -> u64 {
 }
 
 /// Runs code of the application. Returns `None` if it panics.
+// A frame of its own would lie beneath every handler.
+#[inline(always)]
 pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).map_err(discard).ok()
 }
