@@ -129,9 +129,12 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
     ("a list of versions", &[("Sec-WebSocket-Version", "13, 8")], Some(Refusal::Version)),
     ("a zero before it", &[("Sec-WebSocket-Version", "013")], Some(Refusal::Version)),
     ("an empty version", &[("Sec-WebSocket-Version", "")], Some(Refusal::Version)),
-    // Sec-WebSocket-Key: 16 bytes in base64 (4.2.1, item 5).
+    // Sec-WebSocket-Key: 16 bytes in base64 (4.2.1, item 5), whose last character has four bits
+    // that nothing uses. Not all clients set them to zero.
     ("another key", &[("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw==")], None),
     ("all characters of base64", &[("Sec-WebSocket-Key", "++//AAAAAAAAAAAAAAAAAA==")], None),
+    ("the example of 4.1", &[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEC==")], None),
+    ("22 random characters", &[("Sec-WebSocket-Key", "z0Z1/y2Y+x3X9w8W7v6V5/==")], None),
     ("no key", &[("Sec-WebSocket-Key", "-")], Some(Refusal::Key)),
     ("an empty key", &[("Sec-WebSocket-Key", "")], Some(Refusal::Key)),
     (
@@ -150,7 +153,20 @@ const OPENINGS: &[(&str, Fields, Option<Refusal>)] = &[
         &[("Sec-WebSocket-Key", "--__AAAAAAAAAAAAAAAAAA==")],
         Some(Refusal::Key),
     ),
+    (
+        "one character of base64url, the last",
+        &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZ_==")],
+        Some(Refusal::Key),
+    ),
     ("not base64", &[("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!==")], Some(Refusal::Key)),
+    (
+        "two bytes in UTF-8",
+        &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j\u{e4}==")],
+        Some(Refusal::Key),
+    ),
+    ("21 characters", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZ==")], Some(Refusal::Key)),
+    ("23 characters", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQQ==")], Some(Refusal::Key)),
+    ("padding inside", &[("Sec-WebSocket-Key", "dGhlIHNhbXBs=SBub25jZQ==")], Some(Refusal::Key)),
     ("a space inside", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25 jZQ=")], Some(Refusal::Key)),
     ("a list of keys", &[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==,")], Some(Refusal::Key)),
     // Extensions are offered in vain (9.1).
@@ -171,9 +187,12 @@ fn a_handshake_is_accepted_or_refused_for_the_right_reason() {
 
 #[test]
 fn the_101_has_the_accept_value_of_its_key() {
-    let rows: [(Fields, &str); 2] = [
+    let rows: [(Fields, &str); 4] = [
         (&[], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
         (&[("Sec-WebSocket-Key", "x3JJHMbDL1EzLkh9GBhXDw==")], "HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
+        // Hashed as it came, unused bits included: these two are the same 16 bytes.
+        (&[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEC==")], "OfS0wDaT5NoxF2gqm7Zj2YtetzM="),
+        (&[("Sec-WebSocket-Key", "AQIDBAUGBwgJCgsMDQ4PEA==")], "C/0nmHhBztSRGR1CwL6Tf4ZjwpY="),
     ];
     for (changed, accept) in rows {
         let answer = answer(&Deaf::default(), &with_fields(Request::get("/ws"), changed));
