@@ -364,9 +364,6 @@ pub const CHUNK_SIZE_DIGITS: usize = 16;
 /// The most bytes of chunk extensions in one body, of all chunks together. More are answered with
 /// 400. Extensions are skipped, so without this bound they could make a body endless.
 pub const CHUNK_EXTENSIONS: usize = 4 * 1024;
-/// The most name-value pairs that are read from the cookies of a request. The rest is ignored.
-/// Browsers are required to store 50 for a domain (RFC 6265, 6.1).
-pub const COOKIE_PAIRS: usize = 64;
 /// The longest cookie value, in bytes. A longer one is ignored. Browsers are required to store
 /// cookies of this size (RFC 6265, 6.1).
 pub const COOKIE_VALUE: usize = 4 * 1024;

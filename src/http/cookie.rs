@@ -1,15 +1,17 @@
-//! Turns Cookie fields into name-value pairs, and a pair into the value of a Set-Cookie field
-//! (RFC 6265).
+//! Turns Cookie fields into name-value pairs (RFC 6265).
 //!
 //! A browser sends whatever any site on the same host has set. So this module skips malformed pairs
 //! and refuses nothing.
 
 use super::headers::{trim, Headers};
-use crate::ground::limits::{COOKIE_PAIRS, COOKIE_VALUE};
+use crate::ground::limits::COOKIE_VALUE;
 
 /// Returns an iterator over the name and value of each cookie, in order. The Cookie fields are
-/// split at `;`, and each pair at its first `=`; quotes stay in the value. Pairs after the first
-/// [`COOKIE_PAIRS`] are ignored, and so are values of more than [`COOKIE_VALUE`] bytes.
+/// split at every `;`, and each pair at its first `=`. Values of more than [`COOKIE_VALUE`] bytes
+/// are ignored.
+///
+/// Quotes stay in the value, of which they are a part for browsers. The cookie jar of Java adds
+/// them to the value of a cookie that was set with Max-Age and without Expires.
 ///
 /// ```
 /// let mut headers = sockling::http::Headers::new();
@@ -21,20 +23,9 @@ pub fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .get_all("cookie")
         .flat_map(|line| line.split(|&byte| byte == b';'))
-        .take(COOKIE_PAIRS)
         .filter_map(|pair| {
             let equals = pair.iter().position(|&byte| byte == b'=')?;
             Some((trim(&pair[..equals]), trim(&pair[equals + 1..])))
         })
         .filter(|(_, value)| value.len() <= COOKIE_VALUE)
-}
-
-/// Returns the value of a Set-Cookie field for a cookie that lasts for `seconds`. `HttpOnly` hides
-/// it from scripts, `SameSite=Lax` keeps forms of other sites from sending it, and without a Domain
-/// it belongs to one host alone. Not inlined, so that the caller's stack frame stays small while it
-/// signs the value.
-#[inline(never)]
-pub(crate) fn set_cookie(name: &str, value: &str, seconds: u64, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
-    format!("{}={}; Max-Age={}; Path=/; HttpOnly; SameSite=Lax{}", name, value, seconds, secure)
 }

@@ -384,7 +384,7 @@ fn reason(status: u16) -> &'static str {
 
 /// Writes a time, given in seconds since 1970, in the form `Sun, 06 Nov 1994 08:49:37 GMT` (RFC
 /// 9110, 5.6.7).
-fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
+pub(crate) fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -12,8 +12,9 @@
 
 use crate::ground::limits::SESSION_LIFE;
 use crate::ground::system::unix_millis;
-use crate::http::cookie::{cookies, set_cookie};
+use crate::http::cookie::cookies;
 use crate::http::headers::Headers;
+use crate::http::response::http_date;
 use crate::session::id::{decode, encode, GuestId, SessionId};
 use crate::session::keys::{seal, unseal, SessionKeys};
 
@@ -77,12 +78,33 @@ impl SessionCookie {
         if let SessionId::Authenticated(_) = session.id {
             body = [body, encode(&session.login)].join(".");
         }
-        let body = [body, session.issued.to_string(), (now + SESSION_LIFE).to_string()].join(".");
-        set_cookie(&self.wire_name(), &seal("v2", &body, &self.keys), SESSION_LIFE, self.secure)
+        let expires = now + SESSION_LIFE;
+        let body = [body, session.issued.to_string(), expires.to_string()].join(".");
+        self.set_cookie(&seal("v2", &body, &self.keys), expires)
+    }
+
+    /// Returns the Set-Cookie value for this value of the cookie. `HttpOnly` hides it from scripts,
+    /// `SameSite=Lax` keeps forms of other sites from sending it, and without a Domain it belongs
+    /// to one host alone. Not inlined, so that the caller's stack frame stays small while it signs
+    /// the value.
+    #[inline(never)]
+    fn set_cookie(&self, value: &str, expires: u64) -> String {
+        // Without Expires, Java's jar takes the cookie for one of RFC 2965 and quotes it. Of the
+        // two it takes the first, and others take Max-Age (RFC 6265, 5.3). So a server whose clock
+        // is still in 1970 sets no cookie that has expired.
+        let mut cookie =
+            format!("{}={}; Max-Age={}; Expires=", self.wire_name(), value, SESSION_LIFE);
+        // Writing to a string does not fail.
+        let _ = http_date(&mut cookie, expires);
+        cookie.push_str("; Path=/; HttpOnly; SameSite=Lax");
+        cookie.push_str(if self.secure { "; Secure" } else { "" });
+        cookie
     }
 
     fn open(&self, cookie: &str, now: u64) -> Option<(Session, bool)> {
-        let body = unseal("v2", cookie, &self.keys)?;
+        // A jar may quote a value (RFC 6265, 4.1.1), as Java's does. No sealed text has a quote.
+        let quoted = cookie.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let body = unseal("v2", quoted.unwrap_or(cookie), &self.keys)?;
         let mut parts = body.split('.');
         let id = SessionId::parse(parts.next(), parts.next())?;
         let login = match &id {

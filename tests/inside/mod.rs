@@ -15,6 +15,8 @@ mod closing;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod cost;
 #[cfg(test)]
 mod deadlines;

@@ -5,7 +5,7 @@ use super::Told;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use base64::Engine;
 use sockling::http::hmac_sha1;
-use sockling::limits::{COOKIE_PAIRS, SESSION_LIFE};
+use sockling::limits::SESSION_LIFE;
 use sockling::prelude::*;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,7 +80,10 @@ fn the_cookie_is_set_when_a_handler_asks_for_the_session_and_not_otherwise() {
     assert_eq!(reply.header("cache-control"), Some("private"));
     let set = reply.header("set-cookie").expect("a cookie").to_string();
     let (pair, attributes) = set.split_once("; ").expect("attributes");
-    assert_eq!(attributes, "Max-Age=2419200; Path=/; HttpOnly; SameSite=Lax");
+    let (life, rest) = attributes.split_once("; Expires=").expect("an expiry");
+    let (expires, rest) = rest.split_once("; ").expect("more attributes");
+    assert_eq!((life, rest), ("Max-Age=2419200", "Path=/; HttpOnly; SameSite=Lax"));
+    assert!(expires.len() == 29 && expires.ends_with(" GMT"), "{}", expires);
     assert!(pair.starts_with("sockling_session=v2.g."), "{}", pair);
     // Who has it is the same, and does not get it again.
     assert_eq!(ask(&running, "/who", pair), (reply.text().to_string(), None));
@@ -253,7 +256,7 @@ fn a_cookie_ends_with_its_time_and_is_renewed_in_its_second_half() {
 }
 
 #[test]
-fn of_many_cookies_the_first_good_one_among_the_first_64_counts() {
+fn of_many_cookies_the_first_good_one_counts() {
     let running = start_with_key();
     let later = u64::MAX;
     let one = signed(&format!("v2.u.1.AAAAAAAAAAAAAAAAAAAAAA.1.{}", later));
@@ -263,24 +266,64 @@ fn of_many_cookies_the_first_good_one_among_the_first_64_counts() {
     ask(&running, "/logout", &ended);
     let others = |count: usize| "a=b; ".repeat(count);
     let rows = [
-        ("two good ones", format!("{}; {}", one, two), Some("user-1")),
-        ("the same the other way", format!("{}; {}", two, one), Some("user-2")),
-        ("one that has expired before", format!("{}; {}", past, two), Some("user-2")),
-        ("one that was ended before", format!("{}; {}", ended, two), Some("user-2")),
-        ("another name before", format!("x{}; {}", one, two), Some("user-2")),
-        ("in a second line", format!("a=b\r\nCookie: {}", one), Some("user-1")),
-        ("in both lines", format!("{}\r\nCookie: {}", two, one), Some("user-2")),
-        ("the last that is looked at", others(COOKIE_PAIRS - 1) + &one, Some("user-1")),
-        ("one too late", others(COOKIE_PAIRS) + &one, None),
+        ("two good ones", format!("{}; {}", one, two), "user-1"),
+        ("the same the other way", format!("{}; {}", two, one), "user-2"),
+        ("one that has expired before", format!("{}; {}", past, two), "user-2"),
+        ("one that was ended before", format!("{}; {}", ended, two), "user-2"),
+        ("another name before", format!("x{}; {}", one, two), "user-2"),
+        ("in a second line", format!("a=b\r\nCookie: {}", one), "user-1"),
+        ("in both lines", format!("{}\r\nCookie: {}", two, one), "user-2"),
+        ("behind 64 others", others(64) + &one, "user-1"),
+        ("behind as many others as a head has room for", others(3000) + &one, "user-1"),
     ];
-    assert_eq!(COOKIE_PAIRS, 64);
     for (gloss, cookie, user) in rows {
-        let (who, set) = ask(&running, "/who", &cookie);
-        match user {
-            Some(user) => assert_eq!((&*who, set), (user, None), "{}", gloss),
-            None => assert!(who.starts_with("guest-") && set.is_some(), "{}: {}", gloss, who),
-        }
+        assert_eq!(ask(&running, "/who", &cookie), (user.to_string(), None), "{}", gloss);
     }
+}
+
+/// What the row shows, the Cookie field with the session's value in place of `*`, and whether the
+/// session is found.
+const WRITTEN: &[(&str, &str, bool)] = &[
+    ("as it was set", "sockling_session=*", true),
+    ("in quotes (RFC 6265, 4.1.1)", "sockling_session=\"*\"", true),
+    (
+        "by Java's HttpCookie, with the attributes of RFC 2965",
+        "$Version=\"1\"; sockling_session=\"*\";$Path=\"/\";$Domain=\"localhost.local\"",
+        true,
+    ),
+    (
+        "by Python's http.cookiejar, with those of RFC 2109",
+        "$Version=1; sockling_session=*; $Path=\"/\"",
+        true,
+    ),
+    ("without spaces", "a=b;sockling_session=*;c=d", true),
+    ("with spaces and tabs", " \tsockling_session\t= \"*\" ", true),
+    ("behind a quoted cookie with a semicolon", "a=\"b; c\"; sockling_session=*", true),
+    ("behind a quote that does not end", "a=\"b; sockling_session=*", true),
+    ("between two such quotes", "a=\"; sockling_session=\"*\"; b=\"", true),
+    ("behind one that was not signed here", "sockling_session=\"x\"; sockling_session=*", true),
+    ("in two pairs of quotes", "sockling_session=\"\"*\"\"", false),
+    ("with a quote before it", "sockling_session=\"*", false),
+    ("with a quote behind it", "sockling_session=*\"", false),
+    ("in other quotes", "sockling_session='*'", false),
+    ("a quote alone", "sockling_session=\"", false),
+    ("quotes alone", "sockling_session=\"\"", false),
+    ("in another case", "Sockling_Session=*", false),
+];
+
+#[test]
+fn a_session_is_found_however_a_cookie_jar_writes_its_cookie() {
+    let running = start_with_key();
+    let pair = signed(&format!("v2.u.70.AAAAAAAAAAAAAAAAAAAARg.1.{}", u64::MAX));
+    let (_, value) = pair.split_once('=').expect("a pair");
+    for (gloss, field, found) in WRITTEN {
+        let (who, set) = ask(&running, "/who", &field.replace('*', value));
+        assert_eq!((who == "user-70", set.is_none()), (*found, *found), "{}: {}", gloss, who);
+    }
+    // A logout ends it too.
+    let quoted = format!("sockling_session=\"{}\"", value);
+    ask(&running, "/logout", &quoted);
+    assert_ne!(ask(&running, "/who", &pair).0, "user-70");
 }
 
 #[test]
