@@ -3,7 +3,9 @@
 //! A browser sends the cookies of a host with every request to it, no matter which page caused the
 //! request. So the server refuses a request that opens a WebSocket or changes something if it comes
 //! from a page of another origin that is not allowed. A program that is not a browser sends no
-//! Origin and could send any, so a request without one passes.
+//! Origin and could send any, so a request without one passes. Some programs send one that no
+//! browser does: with the scheme of a WebSocket, or with a slash at the end. These count as the
+//! origin that is meant.
 //!
 //! The method does not matter: any link on any page can reach a handler that acts on a GET.
 
@@ -13,10 +15,11 @@ use super::target::Authority;
 /// The origins whose pages may open WebSockets and change something.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
-    /// Allowed origins besides the server's own, such as `https://example.com`; `*` allows all.
+    /// Allowed origins besides the server's own, such as `https://example.com`, without a slash at
+    /// the end; `*` allows all.
     pub allowed: Vec<String>,
-    /// Whether the server listens on the loopback interface. The names of that interface then count
-    /// as one host.
+    /// Whether the server listens on the loopback interface. Three names of that interface then
+    /// count as one host.
     pub loopback: bool,
     /// Whether browsers reach the server over TLS only. A page from `http://` is then never the
     /// server's own, because anyone on the path could have written it.
@@ -58,10 +61,11 @@ impl Origins {
     /// Returns whether the origin is that of the requested authority, or `None` if one of them
     /// cannot be compared.
     fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
-        let (rest, default_port) = match origin.strip_prefix("https://") {
-            Some(rest) => (rest, 443),
-            None if self.https_only => return None,
-            None => (origin.strip_prefix("http://")?, 80),
+        let (scheme, rest) = origin.split_once("://")?;
+        let default_port = match scheme {
+            "https" | "wss" => 443,
+            "http" | "ws" if !self.https_only => 80,
+            _ => return None,
         };
         let (page, own) = (Authority::parse(rest)?, authority?);
         let same_host =
@@ -73,6 +77,7 @@ impl Origins {
 /// The Origin of a request.
 enum Origin<'a> {
     Absent,
+    /// Without a slash at the end.
     Given(&'a str),
     /// Repeated, or not UTF-8.
     Invalid,
@@ -81,7 +86,10 @@ enum Origin<'a> {
 fn origin(head: &Head) -> Origin<'_> {
     match head.headers.first_two("origin") {
         (None, _) => Origin::Absent,
-        (Some(origin), None) => std::str::from_utf8(origin).map_or(Origin::Invalid, Origin::Given),
+        (Some(origin), None) => {
+            let origin = origin.strip_suffix(b"/").unwrap_or(origin);
+            std::str::from_utf8(origin).map_or(Origin::Invalid, Origin::Given)
+        }
         _ => Origin::Invalid,
     }
 }

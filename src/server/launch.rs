@@ -137,12 +137,22 @@ impl Server {
     /// Adds origins, such as `https://example.com`, whose pages may open WebSockets and pass
     /// [`check_origin`](crate::http::Request::check_origin); `*` allows all. By default only pages
     /// of the host and port that the client asks for may (RFC 6455, 10.2), with
-    /// [`secure_cookies`](Server::secure_cookies) only those of `https://`.
+    /// [`secure_cookies`](Server::secure_cookies) only those of `https://`. For a server on a
+    /// loopback address `localhost`, `127.0.0.1` and `[::1]` are one host.
+    ///
+    /// Programs that are not browsers may write `ws://` or `wss://` for `http://` or `https://` of
+    /// the host that they ask for, and a slash at the end of any origin.
     pub fn allowed_origins<O: Into<String>>(
         mut self,
         origins: impl IntoIterator<Item = O>,
     ) -> Server {
-        self.origins.extend(origins.into_iter().map(Into::into));
+        self.origins.extend(origins.into_iter().map(|origin| {
+            let mut origin: String = origin.into();
+            if origin.ends_with('/') {
+                origin.pop();
+            }
+            origin
+        }));
         self
     }
 

@@ -119,7 +119,7 @@ pub enum Refusal {
     Key,
     /// Sec-WebSocket-Protocol is not a list of tokens. 400.
     Protocol,
-    /// The page comes from another origin, which is not allowed. 403.
+    /// Origin is neither the server's own nor one that is allowed, or it is repeated. 403.
     Origin,
 }
 
@@ -158,7 +158,7 @@ impl fmt::Display for Refusal {
             Refusal::Version => "the WebSocket version must be 13",
             Refusal::Key => "Sec-WebSocket-Key must be a single key of 16 bytes in base64",
             Refusal::Protocol => "Sec-WebSocket-Protocol must be a list of tokens",
-            Refusal::Origin => "the origin of the page is not allowed",
+            Refusal::Origin => "the request comes from an origin that is not allowed",
         })
     }
 }

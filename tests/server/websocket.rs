@@ -437,7 +437,7 @@ fn a_page_of_another_origin_is_refused_unless_it_is_allowed() {
     let (told, _events) = Told::new();
     let server =
         Server::new(vec![Handler::new("/ws", told)]).allowed_origins(["https://app.example"]);
-    let running = Running::start(server);
+    let running = Running::start(server.allowed_origins(["https://slash.example/"]));
     let own = format!("http://127.0.0.1:{}", running.address.port());
     for (origin, status) in [
         ("http://localhost", 101), // the request's Host is localhost, port 80
@@ -450,6 +450,19 @@ fn a_page_of_another_origin_is_refused_unless_it_is_allowed() {
         ("http://localhost.evil.example", 403),
         ("null", 403),
         (&own, 403), // another port
+        // From programs.
+        ("ws://localhost", 101),
+        ("wss://127.0.0.1/", 101),
+        ("https://app.example/", 101),
+        ("https://slash.example", 101),
+        ("https://slash.example/", 101),
+        ("https://slash.example/x", 403),
+        ("wss://app.example", 403), // what is named is allowed as it is named
+        // Names of loopback that are origins of their own.
+        ("http://localhost.", 403),
+        ("http://a.localhost", 403),
+        ("http://[::ffff:127.0.0.1]", 403),
+        ("http://127.0.0.2", 403),
     ] {
         let (_, reply) =
             Client::upgrade(running.address, "/ws", &format!("Origin: {}\r\n", origin));
@@ -472,6 +485,11 @@ fn with_secure_cookies_a_page_of_plain_http_is_another_origin() {
         ("Origin: https://localhost\r\n", true),
         ("Origin: https://localhost:443\r\n", true),
         ("Origin: https://127.0.0.1\r\n", true),
+        ("Origin: https://localhost/\r\n", true),
+        ("Origin: wss://localhost\r\n", true),
+        ("Origin: ws://localhost\r\n", false),
+        ("Origin: ws://localhost/\r\n", false),
+        ("Origin: http://localhost/\r\n", false),
         ("Origin: http://localhost\r\n", false),
         ("Origin: HTTP://localhost\r\n", false),
         ("Origin: http://localhost:80\r\n", false),
