@@ -1,7 +1,7 @@
 //! A proxy that prints each WebSocket frame that passes, bit by bit, in the picture of RFC 6455, 5.2.
 //!
 //! Try it: `cargo run --example echo`, beside it `cargo run --example trace`, and open
-//! `http://localhost:8001/`. For a server elsewhere: `cargo run --example trace -- 127.0.0.1:9000`.
+//! `http://127.0.0.1:8001/`. For a server elsewhere: `cargo run --example trace -- 127.0.0.1:9000`.
 
 use sockling::websocket::{apply_mask, FrameHeader};
 use std::io::{BufReader, BufWriter, Error, ErrorKind::*, Read, Result, Write};
@@ -59,7 +59,7 @@ fn pass(name: &str, from: &TcpStream, to: &TcpStream) -> Result<()> {
 fn main() -> Result<()> {
     let to = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".to_string());
     let listener = TcpListener::bind(env::var("SOCKLING_ADDR").unwrap_or("127.0.0.1:8001".into()))?;
-    println!("{} at http://localhost:{}/\n", to, listener.local_addr()?.port());
+    println!("{} at http://{}/\n", to, listener.local_addr()?);
     for client in listener.incoming().flatten() {
         let server = TcpStream::connect(&to).map_err(|error| println!("{}: {}", to, error));
         let ways = |server| [("client", &client, server), ("server", server, &client)];

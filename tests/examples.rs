@@ -158,7 +158,7 @@ mod running {
         }
 
         fn address(&mut self) -> SocketAddr {
-            let line = self.line("http://localhost:");
+            let line = self.line(" http://");
             let port =
                 line.rsplit(':').next().and_then(|rest| rest.trim_end_matches('/').parse().ok());
             SocketAddr::from(([127, 0, 0, 1], port.expect("a port")))

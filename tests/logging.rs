@@ -6,6 +6,7 @@ use loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, Once};
@@ -123,6 +124,35 @@ fn lines_say_how_to_allow_a_host_and_an_origin() {
     // Two are none, and there is nothing to allow.
     let fields = "Origin: http://one.example\r\nOrigin: http://two.example\r\n";
     assert_eq!(Client::upgrade(running.address, "/ws", fields).1.status, 403);
+}
+
+#[test]
+fn the_address_in_the_first_line_is_one_that_is_answered() {
+    listen();
+    let hello = |_: &Request| Ok(Response::new().text("hello"));
+    for (ip, host) in [
+        ("127.0.0.1", "localhost"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("127.0.1.1", "127.0.1.1"),
+        ("::1", "[::1]"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+    ] {
+        // Not every system has each of them.
+        if let Ok(listening) = Server::new(vec![Handler::new("/", hello)]).bind((ip, 0)) {
+            let running = Running::serve(listening);
+            let port = running.address.port();
+            let line = format!("INFO listening on http://{}:{}/", host, port);
+            wait_for_line(&line);
+            assert_eq!(seen(&(line + " and all other")), ip == "0.0.0.0" || ip == "::", "{}", ip);
+            // `localhost` may mean an address of IPv6 first.
+            let reached = if host == "localhost" { "127.0.0.1" } else { ip };
+            let reached = SocketAddr::new(reached.parse().expect("an address"), port);
+            let mut client = Client::connect(reached);
+            client.send(format!("GET / HTTP/1.1\r\nHost: {}:{}\r\n\r\n", host, port).as_bytes());
+            assert_eq!(client.reply().status, 200, "{}", ip);
+        }
+    }
 }
 
 /// What no line may have, beside the ids and signatures of cookies.

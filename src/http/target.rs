@@ -7,6 +7,7 @@
 //! or a browser somewhere else.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// An error for a request target that the server answers with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
 }
 
 /// A host and an optional port, as in Host and Origin (RFC 3986, 3.2, without userinfo). The host
-/// is in lower case.
+/// is in lower case, and an IPv6 address in its shortest form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
     pub host: String,
@@ -125,12 +126,34 @@ impl Authority {
             }
             Some(_) => return None,
         };
-        is_host(host).then(|| Authority { host: host.to_ascii_lowercase(), port })
+        Some(Authority { host: parse_host(host)?, port })
     }
 
-    /// Returns whether the host is a name of the loopback interface.
+    /// Returns whether the host is one of the three names of the loopback interface that count as
+    /// one origin. The other ones do not: names below `localhost` tell applications on one machine
+    /// apart.
     pub fn is_loopback(&self) -> bool {
         ["localhost", "127.0.0.1", "[::1]"].contains(&&*self.host)
+    }
+
+    /// Returns whether a server that answers for this host answers a request for `asked`: for the
+    /// same host under any of its names, and for the same port if this has one.
+    pub fn covers(&self, asked: &Authority) -> bool {
+        self.name() == asked.name() && (self.port.is_none() || self.port == asked.port)
+    }
+
+    /// Returns one name for the host: an IPv4-mapped address (RFC 4291, 2.5.5.2) is the IPv4
+    /// address, `localhost` and all names below it are the loopback interface (RFC 6761, 6.3), and
+    /// the dot at the end of an absolute domain name is left out.
+    fn name(&self) -> &str {
+        let mapped = self.host.strip_prefix("[::ffff:").and_then(|rest| rest.strip_suffix(']'));
+        let name = self.host.strip_suffix('.').unwrap_or(&self.host);
+        match mapped {
+            // Only a mapped address is written with dots after these groups.
+            Some(v4) if v4.contains('.') => v4,
+            _ if name.ends_with(".localhost") => "localhost",
+            _ => name,
+        }
     }
 }
 
@@ -141,16 +164,14 @@ impl fmt::Display for Authority {
     }
 }
 
-/// Returns whether the text consists of the characters of an IPv6 address in brackets, or of a
-/// registered name or an IPv4 address (RFC 3986, 3.2.2). The server only compares hosts and never
-/// resolves them, so checking the characters is enough.
-fn is_host(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return address.matches(':').count() >= 2
-            && address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+/// Returns the host in the form that it is compared in, or `None` if the text is neither an IPv6
+/// address in brackets nor consists of the characters of a registered name or an IPv4 address (RFC
+/// 3986, 3.2.2). The server never resolves a name, so checking its characters is enough.
+fn parse_host(text: &str) -> Option<String> {
+    if let Some(address) = text.strip_prefix('[') {
+        let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+        return Some(format!("[{}]", address));
     }
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte))
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+    (!text.is_empty() && text.bytes().all(allowed)).then(|| text.to_ascii_lowercase())
 }

@@ -234,10 +234,7 @@ impl Connection<'_> {
             (Some(hosts), Some(asked)) => (hosts, asked),
             _ => return Ok(()),
         };
-        let named = |host: &String| {
-            host.eq_ignore_ascii_case(&asked.host) || host.eq_ignore_ascii_case(&asked.to_string())
-        };
-        if hosts.iter().any(named) {
+        if hosts.iter().any(|host| host.covers(asked)) {
             return Ok(());
         }
         let Authority { host, .. } = asked;

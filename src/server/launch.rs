@@ -16,6 +16,7 @@ use crate::ground::logger::{self, log_line};
 use crate::http::forwarded::{canonical, canonical_socket};
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
+use crate::http::target::Authority;
 use crate::net::outbox::Shared;
 use crate::server::acceptor::Acceptor;
 use crate::server::conversation::going_away;
@@ -23,7 +24,7 @@ use crate::server::request::Service;
 use crate::server::route::{Handler, Router};
 use crate::session::cookie::SessionCookie;
 use crate::session::keys::{process_keys, SessionKeys};
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,9 +127,12 @@ impl Server {
     }
 
     /// Adds hosts that the server answers for, with or without a port. Requests for other hosts get
-    /// 421 (RFC 9110, 15.5.20). The names `localhost`, `127.0.0.1` and `[::1]` are always allowed.
-    /// By default a server on a loopback address answers for those alone, and any other server for
-    /// every host.
+    /// 421 (RFC 9110, 15.5.20). By default a server on a loopback address answers for its own names
+    /// alone, and any other server for every host.
+    ///
+    /// Always allowed are the server's own names: the address that it listens on, `localhost` and
+    /// the names below it, `127.0.0.1`, and `[::1]`. An address counts in any spelling, IPv4-mapped
+    /// ones such as `[::ffff:127.0.0.1]` included, and a name with or without a dot at its end.
     pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Server {
         self.hosts.get_or_insert_with(Vec::new).extend(hosts.into_iter().map(Into::into));
         self
@@ -208,10 +212,17 @@ impl Server {
         // `::ffff:127.0.0.1` is a loopback address too, though std does not say so.
         let address = canonical_socket(listener.local_addr()?);
         let loopback = address.ip().is_loopback();
-        let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_string);
+        let bound = match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{}]", ip),
+        };
         let hosts = match self.hosts {
             None if !loopback => None,
-            hosts => Some(hosts.unwrap_or_default().into_iter().chain(own).collect()),
+            hosts => {
+                let mut hosts = hosts.unwrap_or_default();
+                hosts.extend(["localhost", "127.0.0.1", "[::1]", &*bound].map(str::to_string));
+                Some(hosts.iter().filter_map(|host| Authority::parse(host)).collect())
+            }
         };
         let keys = self.keys.map_or_else(process_keys, Ok)?;
         let cookie = SessionCookie { name: self.cookie_name, secure: self.secure, keys };
@@ -287,8 +298,11 @@ impl Listening {
             return Err(error.into());
         }
         let address = self.acceptor.address;
-        match address.ip().is_loopback() {
-            true => log_line!(Info, "listening on http://localhost:{}/", address.port()),
+        // The line names an address that works: `localhost` is 127.0.0.1 and need not be any other
+        // address of loopback, and not every client can connect to `0.0.0.0`.
+        let all = if address.ip().is_unspecified() { " and all other addresses" } else { "" };
+        match address.ip() == Ipv4Addr::LOCALHOST || address.ip().is_unspecified() {
+            true => log_line!(Info, "listening on http://localhost:{}/{}", address.port(), all),
             false => log_line!(Info, "listening on http://{}/", address),
         }
         let shared = &self.acceptor.service.shared;

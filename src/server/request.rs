@@ -12,7 +12,7 @@ use crate::http::head::{Head, HeadParser, Method};
 use crate::http::headers::Headers;
 use crate::http::origin::Origins;
 use crate::http::response::Response;
-use crate::http::target::query_value;
+use crate::http::target::{query_value, Authority};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::server::connections::Slot;
@@ -63,7 +63,7 @@ pub(crate) struct Service {
     pub cookie: SessionCookie,
     pub origins: Origins,
     /// The hosts that the server answers for; `None` is any.
-    pub hosts: Option<Vec<String>>,
+    pub hosts: Option<Vec<Authority>>,
     /// The proxies that are believed when they name their client.
     pub proxies: Vec<IpAddr>,
 }

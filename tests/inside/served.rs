@@ -3,6 +3,7 @@
 use super::Stub;
 use crate::ground::limits::Limits;
 use crate::http::origin::Origins;
+use crate::http::target::Authority;
 use crate::http::{Error, Handler, Request, Response};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
@@ -71,7 +72,7 @@ pub(super) fn service(limits: Limits) -> Arc<Service> {
     let keys = SessionKeys::new([[7; 32]]).expect("a long key");
     let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
     let origins = Origins { loopback: true, ..Origins::default() };
-    let (shared, hosts) = (Shared::new(limits), Some(vec!["h".to_string()]));
+    let (shared, hosts) = (Shared::new(limits), Authority::parse("h").map(|host| vec![host]));
     Arc::new(Service { shared, cookie, origins, hosts, proxies: Vec::new() })
 }
 

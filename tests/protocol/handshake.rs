@@ -384,6 +384,22 @@ const ORIGINS: &[(&str, &str, Fields, bool)] = &[
     ("zeros before the port", "http://h:0080/ws", &[("Origin", "http://h")], true),
     ("an IPv6 address", "http://[::1]:1/ws", &[("Origin", "http://[::1]:1")], true),
     ("another IPv6 address", "http://[::1]:1/ws", &[("Origin", "http://[::2]:1")], false),
+    ("the same, as in full", "http://[0:0::0:1]:1/ws", &[("Origin", "http://[::1]:1")], true),
+    (
+        "an IPv4-mapped address, as browsers write it",
+        "http://[::ffff:127.0.0.1]:1/ws",
+        &[("Origin", "http://[::ffff:7f00:1]:1")],
+        true,
+    ),
+    (
+        "an IPv4-mapped address and the IPv4 address",
+        "http://[::ffff:127.0.0.1]/ws",
+        &[("Origin", "http://127.0.0.1")],
+        false,
+    ),
+    ("a dot at the end", "http://localhost./ws", &[("Origin", "http://localhost.")], true),
+    ("a dot at the end of one", "http://localhost./ws", &[("Origin", "http://localhost")], false),
+    ("a name below localhost", "http://a.localhost/ws", &[("Origin", "http://a.localhost")], true),
     (
         "any case of what was asked",
         "http://EXAMPLE.com/ws",

@@ -1,9 +1,10 @@
 //! HTTP answers: framing, keep-alive, errors of handlers, and what the library owns.
 
-use super::loopback::{upgrade_request, Client, Running};
+use super::loopback::{quiet, upgrade_request, Client, Running};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 fn start() -> Running {
@@ -272,9 +273,115 @@ fn a_host_that_is_not_ours_is_421_on_loopback_and_the_body_says_how_to_allow_it(
     for (host, status) in
         [("example.com", 200), ("EXAMPLE.com:99", 200), ("localhost", 200), ("example.org", 421)]
     {
-        let mut client = Client::connect(running.address);
-        client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", host).as_bytes());
-        assert_eq!(client.reply().status, status, "{}", host);
+        assert_eq!(status_for(running.address, host), status, "{}", host);
+    }
+}
+
+/// Returns the status of the answer to a request with this Host.
+fn status_for(address: SocketAddr, host: &str) -> u16 {
+    let mut client = Client::connect(address);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", host).as_bytes());
+    client.reply().status
+}
+
+/// Starts a server on an address, or returns `None` where the system has no such address.
+fn start_on(server: Server, ip: &str) -> Option<Running> {
+    quiet();
+    server.bind((ip, 0)).ok().map(Running::serve)
+}
+
+fn hello() -> Server {
+    Server::new(vec![Handler::new("/", |_: &Request| Ok(Response::new().text("hello")))])
+}
+
+#[test]
+fn a_server_on_loopback_answers_for_every_name_of_that_interface_and_no_other() {
+    let running = Running::start(hello());
+    for host in [
+        "localhost",
+        "LOCALHOST:1",
+        "localhost.",
+        "localhost.:8000",
+        "a.localhost",
+        "a.b.Localhost:8000",
+        "a.localhost.",
+        "127.0.0.1",
+        "127.0.0.1.",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]:8000",
+        "[::ffff:127.0.0.1]",
+        "[::FFFF:7f00:1]:8000",
+        "[0:0:0:0:0:ffff:7f00:0001]",
+    ] {
+        assert_eq!(status_for(running.address, host), 200, "{}", host);
+    }
+    for host in [
+        "localhost..",
+        "notlocalhost",
+        "localhost.evil.example",
+        "a.localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.2",
+        "[::ffff:127.0.0.2]",
+        "[::127.0.0.1]",
+        "[::ffff:0:7f00:1]",
+        "[::2]",
+        "0.0.0.0",
+        "[::]",
+        "192.0.2.1",
+        ".",
+    ] {
+        assert_eq!(status_for(running.address, host), 421, "{}", host);
+    }
+}
+
+#[test]
+fn a_server_answers_for_the_address_that_it_listens_on() {
+    // The second is Debian's for the name of the machine itself.
+    for (ip, mapped) in [
+        ("127.0.0.2", "[::ffff:127.0.0.2]"),
+        ("127.0.1.1", "[::ffff:7f00:101]:8000"),
+        ("::1", "[0::1]"),
+        ("::ffff:127.0.0.2", "127.0.0.2"),
+    ] {
+        for server in [hello(), hello().allowed_hosts(["example.com"])] {
+            let running = match start_on(server, ip) {
+                Some(running) => running,
+                None => continue,
+            };
+            let address = running.address.to_string();
+            let (bare, _) = address.rsplit_once(':').expect("a port");
+            for host in [&address, bare, mapped, "localhost", "127.0.0.1", "[::1]", "a.localhost"] {
+                assert_eq!(status_for(running.address, host), 200, "{} on {}", host, ip);
+            }
+            for host in ["127.0.0.3", "evil.example", "[::ffff:127.0.0.3]"] {
+                assert_eq!(status_for(running.address, host), 421, "{} on {}", host, ip);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_allowed_host_counts_in_each_spelling_and_with_its_port_only_if_it_has_one() {
+    let allowed =
+        ["Example.com", "port.example:8443", "dot.example.", "[2001:DB8:0::1]", "192.0.2.7"];
+    let running = Running::start(hello().allowed_hosts(allowed));
+    for (host, status) in [
+        ("example.com.", 200),
+        ("dot.example", 200),
+        ("dot.example.:80", 200),
+        ("port.example:8443", 200),
+        ("port.example.:08443", 200),
+        ("port.example", 421),
+        ("port.example:80", 421),
+        ("[2001:db8::1]", 200),
+        ("[2001:db8::1]:1", 200),
+        ("[2001:db8::2]", 421),
+        ("192.0.2.7:1", 200),
+        ("[::ffff:c000:207]", 200),
+        ("a.example.com", 421),
+    ] {
+        assert_eq!(status_for(running.address, host), status, "{}", host);
     }
 }
 

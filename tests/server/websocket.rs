@@ -471,6 +471,36 @@ fn a_page_of_another_origin_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
+fn of_the_names_of_loopback_three_are_one_origin_and_the_others_each_their_own() {
+    let (told, _events) = Told::new();
+    let running = Running::start(Server::new(vec![Handler::new("/ws", told)]));
+    let names = [
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "localhost.",
+        "a.localhost",
+        "b.localhost",
+        "[::ffff:127.0.0.1]",
+    ];
+    let open = |host: &str, origin: &str| {
+        let fields = format!("Origin: http://{}:8000\r\n", origin);
+        let request = upgrade_request("/ws", &fields);
+        let mut client = Client::connect(running.address);
+        let host = format!("Host: {}:8000", host);
+        client.send(request.replace("Host: localhost", &host).as_bytes());
+        client.reply().status
+    };
+    for (at, host) in names.iter().enumerate() {
+        for (from, origin) in names.iter().enumerate() {
+            let own = at == from || at < 3 && from < 3;
+            assert_eq!(open(host, origin), if own { 101 } else { 403 }, "{} at {}", origin, host);
+        }
+    }
+    assert_eq!(open("[::ffff:127.0.0.1]", "[::ffff:7f00:1]"), 101, "as browsers write it");
+}
+
+#[test]
 fn with_secure_cookies_a_page_of_plain_http_is_another_origin() {
     let (told, _events) = Told::new();
     let change = |request: &Request| {
