@@ -61,6 +61,20 @@ impl Controller for Greeter {
     }
 }
 
+struct Polyglot;
+
+impl WebsocketController for Polyglot {
+    fn protocols(&self) -> &[&str] {
+        &["chat.v1", "chat.v2"]
+    }
+}
+
+impl Controller for Polyglot {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
 /// Fails or panics as it is told, and says nothing of what it was sent.
 struct Clumsy;
 
@@ -153,6 +167,46 @@ fn the_address_in_the_first_line_is_one_that_is_answered() {
             assert_eq!(client.reply().status, 200, "{}", ip);
         }
     }
+}
+
+#[test]
+fn a_websocket_that_speaks_no_offered_subprotocol_makes_a_line_without_their_names() {
+    listen();
+    let routes = ["/mute", "/silent"].map(|path| Handler::new(path, Greeter));
+    let polyglot = Handler::new("/polyglot", Polyglot);
+    let running = Running::start(Server::new(routes.into_iter().chain([polyglot]).collect()));
+    let found = |path: &str| {
+        let start = format!("INFO opened a WebSocket (GET {:?} from 127.0.0.1:", path);
+        let end = ") without a subprotocol: \
+                   WebsocketController::protocols has none that the client offers";
+        let lines = LINES.lock().expect("no panic");
+        lines.iter().filter(|line| line.starts_with(&start) && line.ends_with(end)).count()
+    };
+    // A client may offer a token by which it logs in.
+    for (path, offer, chosen, lines) in [
+        ("/mute", "chat.v1, s3cr3t", None, 1),
+        ("/polyglot", "s3cr3t", None, 1),
+        ("/polyglot", "chat.v3, chat.v2", Some("chat.v2"), 1),
+        ("/polyglot", "Chat.v1", None, 2),
+        ("/silent", "", None, 0),
+    ] {
+        let fields = format!("Sec-WebSocket-Protocol: {}\r\n", offer);
+        let (mut client, reply) = Client::upgrade(running.address, path, &fields);
+        assert_eq!((reply.status, reply.header("sec-websocket-protocol")), (101, chosen));
+        client.frame(0x88, b"\x03\xe8");
+        assert_eq!(client.next_close().0, 1000);
+        wait_until("the lines", || found(path) >= lines);
+        assert_eq!(found(path), lines, "{}: {}", path, offer);
+    }
+    Client::websocket(running.address, "/silent", "");
+    wait_until("both have connected", || {
+        let lines = LINES.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains("connected to \"/silent\"")).count() == 2
+    });
+    assert_eq!(found("/silent"), 0, "no subprotocol was offered");
+    let lines = LINES.lock().expect("no panic");
+    let lines = lines.iter().filter(|line| line.contains("subprotocol"));
+    assert_eq!(lines.filter(|line| line.contains(SECRET)).count(), 0);
 }
 
 /// What no line may have, beside the ids and signatures of cookies.

@@ -62,6 +62,7 @@ use crate::error::Error;
 use crate::ground::limits::{Limits, LINGER};
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{contained, unix_seconds};
+use crate::http::headers::Headers;
 use crate::http::response::Response;
 use crate::net::batch::{self, deliver, BatchGuard};
 use crate::net::outbox::Outbox;
@@ -157,6 +158,19 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
     }
     if !outbox.open() {
         return Ok(Opening::Answered(response));
+    }
+    let has_one = |headers: &Headers| {
+        headers.get("sec-websocket-protocol").map_or(false, |value| !value.is_empty())
+    };
+    if has_one(request.headers()) && !has_one(response.headers()) {
+        // Most clients then fail, and the application sees a WebSocket that ends at once. What was
+        // offered is not logged, since it may be the token of a login.
+        log_line!(
+            Info,
+            "opened a WebSocket ({:?}) without a subprotocol: \
+             WebsocketController::protocols has none that the client offers",
+            request
+        );
     }
     log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
     Ok(Opening::Opened(Conversation::new(request, slot, socket, outbox, registration)))
