@@ -19,6 +19,9 @@ struct Echo;
 
 impl WebsocketController for Echo {
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+        if message.as_text() == Some("fail") {
+            return Err("asked to fail".into()); // 1011
+        }
         Comms::websocket(client).send(message).map(drop)
     }
 }

@@ -350,6 +350,10 @@ mod running {
         let mut half = Client::websocket(address, "/websocket", "");
         half.send(b"\x81\x85");
         assert_eq!(half.next_close().0, 1008);
+
+        let mut failing = Client::websocket(address, "/websocket", "");
+        failing.text("fail");
+        assert_eq!(failing.next_close().0, 1011);
     }
 
     #[test]
