@@ -1,11 +1,8 @@
-// Chromium opens the pages of examples and does what a user would:
-// pages.mjs CHAT_PORT DASHBOARD_PORT LIMITS_PORT ROOMS_PORT FOLDER_OF_PICTURES
+// A browser opens the pages of examples and does what a user would. A part of browser.mjs.
 
 import { connect, createServer } from 'node:net';
-import { browser, log, open, pictures, withContext, withPage } from './chromium.mjs';
-import { check, equal, until } from './report.mjs';
-
-const [chatPort, dashboardPort, limitsPort, roomsPort, folder] = process.argv.slice(2);
+import { checkIn, log, open, picture, pictures, ports, withContext, withPage } from './driver.mjs';
+import { equal, until } from './report.mjs';
 
 // What is between a page and the server, and can be cut.
 class Cable {
@@ -42,19 +39,19 @@ const here = (page, names) => until(JSON.stringify(names), async () =>
   JSON.stringify(await people(page)));
 const state = (page, text) => page.locator('#state').filter({ hasText: text }).waitFor();
 
-await check('chromium: chat has two tabs and a second user, of whom one is cut off and comes back', () =>
+await checkIn('chat has two tabs and a second user, of whom one is cut off and comes back', () =>
   withContext((adas) => withContext(async (bobs) => {
-    const cable = new Cable(Number(chatPort));
+    const cable = new Cable(Number(ports.chat));
     const cablePort = await cable.plug();
 
-    const ada = await open(adas, `http://localhost:${chatPort}/tea`);
+    const ada = await open(adas, `http://localhost:${ports.chat}/tea`);
     equal(await ada.title(), '# tea');
     await say(ada, 'Ada');
     await state(ada, 'connected');
     await here(ada, ['Ada']);
 
     // A second tab is the same person.
-    const tab = await open(adas, `http://localhost:${chatPort}/tea`);
+    const tab = await open(adas, `http://localhost:${ports.chat}/tea`);
     await state(tab, 'connected');
     await here(tab, ['Ada']);
 
@@ -70,7 +67,7 @@ await check('chromium: chat has two tabs and a second user, of whom one is cut o
     const mine = (page) => page.locator('.mine').allTextContents();
     equal([await mine(ada), await mine(bob)], [['Adamilk, please'], ['Bobmilk? <b>or</b> žluť']]);
 
-    const elsewhere = await open(bobs, `http://localhost:${chatPort}/tv`);
+    const elsewhere = await open(bobs, `http://localhost:${ports.chat}/tv`);
     await elsewhere.locator('#text').waitFor();
     equal((await elsewhere.locator('#log').textContent()).includes('milk'), false);
 
@@ -95,15 +92,15 @@ await check('chromium: chat has two tabs and a second user, of whom one is cut o
     await say(ada, 'Welcome back. The kettle is on: your last lines are still here.');
     await log(ada, 'The kettle is on');
     await log(ada, 'My tea was cold');
-    await pictures(ada, folder, 'chat');
+    await pictures(ada, 'chat');
     await ada.setViewportSize({ width: 760, height: 430 });
-    await ada.screenshot({ path: `${folder}/chat-small.png` });
+    await picture(ada, 'chat-small');
     // Bob's tells of the cable.
     equal([ada.complaints, tab.complaints], [[], []]);
     await cable.cut();
   })));
 
-await withPage('chat is used by keyboard alone', `http://localhost:${chatPort}/keys`, async (page) => {
+await withPage('chat is used by keyboard alone', `http://localhost:${ports.chat}/keys`, async (page) => {
   await page.keyboard.type('Eve');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Space');
@@ -115,7 +112,7 @@ await withPage('chat is used by keyboard alone', `http://localhost:${chatPort}/k
   equal(page.complaints, []);
 });
 
-await withPage('dashboard draws its figures', `http://localhost:${dashboardPort}/`, async (page) => {
+await withPage('dashboard draws its figures', `http://localhost:${ports.dashboard}/`, async (page) => {
   const figure = async (name) =>
     Number((await page.locator(`#${name} output`).textContent()).replaceAll(',', ''));
   await until(1, () => figure('connections'));
@@ -127,28 +124,26 @@ await withPage('dashboard draws its figures', `http://localhost:${dashboardPort}
   for (const name of ['connections', 'in', 'out', 'waiting']) {
     await until(true, async () => await points(name) > 8);
   }
-  await pictures(page, folder, 'dashboard');
+  await pictures(page, 'dashboard');
   const second = await open(page.context(), page.url());
   await until(2, () => figure('connections'));
   equal([page.complaints, second.complaints], [[], []]);
 });
 
-await withPage('limits shows what each button meets', `http://localhost:${limitsPort}/`, async (page) => {
-  for (const [button, told] of [['message', 'closed with 1009'], ['tabs', 'closed with 1006'],
-    ['line', ': 414'], ['body', ': 413']]) {
+await withPage('limits shows what each button meets', `http://localhost:${ports.limits}/`, async (page) => {
+  for (const [button, told] of [['message', 'closed with 1009'], ['fail', 'closed with 1011'],
+    ['tabs', 'closed with 1006'], ['line', ': 414'], ['body', ': 413']]) {
     await page.locator(`#${button}`).click();
     await log(page, told);
   }
-  await pictures(page, folder, 'limits');
+  await pictures(page, 'limits');
 });
 
-await withPage('rooms hears its room', `http://localhost:${roomsPort}/rooms/tea`, async (page) => {
+await withPage('rooms hears its room', `http://localhost:${ports.rooms}/rooms/tea`, async (page) => {
   await log(page, 'opened');
   await page.locator('input').fill('anybody?');
   await page.keyboard.press('Enter');
   await log(page, ': anybody?');
-  await pictures(page, folder, 'rooms');
+  await pictures(page, 'rooms');
   equal(page.complaints, []);
 });
-
-await browser.close();

@@ -2,76 +2,35 @@
 
 import contextlib
 import http.client
-import os
 import pathlib
-import re
 import socket
 import ssl
 import subprocess
 import sys
-import time
 
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from common import BOUND, check, end, equal
+from nginx import block, free_port, nginx, running
 
 service, out = int(sys.argv[1]), pathlib.Path(sys.argv[2], "proxy").absolute()
-guide = pathlib.Path(__file__).resolve().parents[2] / "src/guide/small_host.md"
 HOST = "chat.example.com"
 # Not the proxy's.
 CLIENT = "127.0.0.2"
 
 
-def block(language):
-    """The configuration that the guide gives, with this test's service."""
-    text = re.search(rf"```{language}\n(.*?)```", guide.read_text(), re.S)[1]
-    assert text.count("127.0.0.1:8000") == 1
-    return text.replace("127.0.0.1:8000", f"127.0.0.1:{service}")
+def with_nginx(port):
+    server = block("nginx", service).replace("443 ssl", f"127.0.0.1:{port} ssl")
+    return nginx(server.replace("/etc/ssl/chat", str(out / "chat")), out)
 
 
-def free_port():
-    with contextlib.closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def nginx(port):
-    server = block("nginx").replace("443 ssl", f"127.0.0.1:{port} ssl")
-    server = server.replace("/etc/ssl/chat", str(out / "chat"))
-    folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-    temporary = "".join(f"{name}_temp_path {out}/{name};\n" for name in folders)
-    own = f"daemon off;\npid {out}/nginx.pid;\nevents {{}}\n"
-    site = f"http {{\naccess_log off;\n{temporary}{server}}}\n"
-    (out / "nginx.conf").write_text(own + site)
-    return ["/usr/sbin/nginx", "-p", out, "-e", out / "nginx.log", "-c", out / "nginx.conf"]
-
-
-def caddy(port):
+def with_caddy(port):
     own = f"https://{HOST}:{port} {{\n    tls {out}/chat.pem {out}/chat.key\n    bind 127.0.0.1"
-    site = block("caddy").replace(f"{HOST} {{", own)
+    site = block("caddy", service).replace(f"{HOST} {{", own)
     options = "{\n    admin off\n    auto_https disable_redirects\n}\n"
     (out / "Caddyfile").write_text(options + site)
     return ["/usr/bin/caddy", "run", "--adapter", "caddyfile", "--config", out / "Caddyfile"]
-
-
-@contextlib.contextmanager
-def running(command, port):
-    with open(out / "proxy.log", "a") as log:
-        # Caddy keeps its files in the home folder.
-        environment = {**os.environ, "HOME": str(out), "XDG_CONFIG_HOME": str(out)}
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=out, env=environment)
-        try:
-            until = time.monotonic() + BOUND
-            while process.poll() is None and time.monotonic() < until:
-                with contextlib.suppress(OSError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def tunnel(port):
@@ -91,9 +50,19 @@ def get(port, headers):
         return answer.status, answer.read().decode().strip()
 
 
-def opened(port, origin):
-    url = f"wss://{HOST}/websocket"
+def opened(port, origin, host=HOST):
+    url = f"wss://{host}/websocket"
     return connect(url, sock=tunnel(port), ssl=trusting(), origin=origin, proxy=None)
+
+
+def end_of(port, size):
+    """The code with which the server answers a message of so many bytes, or what came instead."""
+    with opened(port, f"https://{HOST}") as ws:
+        try:
+            ws.send(b"x" * size)
+            return ws.recv(timeout=BOUND)
+        except ConnectionClosed as closed:
+            return closed.rcvd and closed.rcvd.code
 
 
 def through(name, port):
@@ -106,6 +75,10 @@ def through(name, port):
             for message in "through the proxy", b"\x00\xff" * 8000:
                 ws.send(message)
                 equal(ws.recv(timeout=BOUND), message)
+    with check(f"{name}: a page on a port other than 443 is of the same origin"):
+        opened(port, f"https://{HOST}:8443", f"{HOST}:8443").close()
+    with check(f"{name}: a message of 3 MB is told 1009, each of eight times"):
+        equal([end_of(port, 3 * 1000 * 1000) for _ in range(8)], [1009] * 8)
     with check(f"{name}: the page of another origin is refused"):
         try:
             opened(port, "https://elsewhere.example").close()
@@ -120,9 +93,9 @@ certificate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-day
 names = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
 files = ["-keyout", out / "chat.key", "-out", out / "chat.pem"]
 subprocess.run([*certificate, *names, *files], check=True, capture_output=True)
-for name, command in ("nginx", nginx), ("caddy", caddy):
+for name, command in ("nginx", with_nginx), ("caddy", with_caddy):
     port = free_port()
-    with running(command(port), port):
+    with running(command(port), port, out):
         through(name, port)
 
 with check("service: past the proxy, another host's name is answered with 421"):
