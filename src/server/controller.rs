@@ -107,6 +107,12 @@ pub trait WebsocketController: Controller {
 
     /// Called with each message of a client, in order. The client's next message waits until this
     /// returns.
+    ///
+    /// Nothing is read from the client meanwhile: its pings are not answered, and none are sent. A
+    /// proxy or a client that expects a sign of life ends the connection after 20 to 60 s. So leave
+    /// whatever may take more than a few seconds to another thread, which sends the result through
+    /// [`Comms`](crate::Comms). [The guide](crate::guide::reliability#handlers-that-take-long)
+    /// shows how.
     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
         let _ = (client, message);
         Ok(())
