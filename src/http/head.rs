@@ -113,31 +113,32 @@ impl Head {
         HeadParser::default().advance(bytes, limits)
     }
 
-    /// Returns whether the connection persists after this request (RFC 9112, 9.3). The server
-    /// closes the connection after every HTTP/1.0 request.
+    /// Returns whether the connection persists after this request: in HTTP/1.1 unless the client
+    /// sends `Connection: close`, and in HTTP/1.0 only if it sends `Connection: keep-alive` (RFC
+    /// 9112, 9.3).
     pub fn keep_alive(&self) -> bool {
-        self.http11 && !self.headers.has_token("connection", "close")
+        let asks = |option| self.headers.has_token("connection", option);
+        !asks("close") && (self.http11 || asks("keep-alive"))
     }
 
     /// Returns whether the client waits for `100 Continue` before it sends the body (RFC 9110,
     /// 10.1.1). In HTTP/1.0 the expectation is ignored.
     pub fn expects_continue(&self) -> bool {
-        self.http11 && self.headers.get("expect").is_some()
+        self.http11 && self.headers.has_token("expect", "100-continue")
     }
 
     /// Checks the fields that decide how the request is read, once all of them are there.
     fn finish(&mut self) -> Result<(), HeadError> {
         let host = match self.headers.first_two("host") {
+            // Clients of HTTP/1.0 need not send it, and some send it empty.
+            (None | Some(b""), None) if !self.http11 => None,
             (Some(host), None) => Some(authority(host)?),
-            (None, _) if !self.http11 => None,
             _ => return Err(HeadError::Host),
         };
         // The authority of a target in absolute-form replaces that of Host (RFC 9112, 3.2.2).
         self.authority = self.authority.take().or(host);
         self.body = body_length(&self.headers, self.http11)?;
-        let expect =
-            self.headers.get_all("expect").all(|value| value.eq_ignore_ascii_case(b"100-continue"));
-        if self.http11 && !expect {
+        if self.http11 && self.headers.count_members("expect", "100-continue").1 > 0 {
             return Err(HeadError::Expectation);
         }
         Ok(())
@@ -365,7 +366,8 @@ pub enum HeadError {
     Field,
     /// The field lines exceed [`Limits::header_count`] or [`Limits::headers`]. 431.
     TooLarge,
-    /// Host is missing, repeated, or not `host [ ":" port ]` (RFC 9112, 3.2). 400.
+    /// Host is repeated, not `host [ ":" port ]`, or, in HTTP/1.1, missing or empty (RFC 9112, 3.2).
+    /// 400.
     Host,
     /// Content-Length is repeated, or not a decimal number that fits in 64 bits (RFC 9112, 6.3).
     /// 400.
@@ -375,7 +377,7 @@ pub enum HeadError {
     TransferEncoding,
     /// Another transfer coding precedes `chunked` (RFC 9112, 6.1). 501.
     Coding,
-    /// Expect is not `100-continue` (RFC 9110, 10.1.1). 417.
+    /// Expect has a member other than `100-continue` (RFC 9110, 10.1.1). 417.
     Expectation,
 }
 

@@ -95,9 +95,22 @@ impl Headers {
     /// Returns whether the comma-separated lists in the fields with this name have a member that
     /// equals `token` case-insensitively (RFC 9110, 5.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.get_all(name)
-            .flat_map(members)
-            .any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+        self.count_members(name, token).0 > 0
+    }
+
+    /// Returns how many members of these lists equal `token`, and how many are others. Empty members
+    /// do not count.
+    pub(crate) fn count_members(&self, name: &str, token: &str) -> (usize, usize) {
+        let (mut equal, mut others) = (0, 0);
+        for value in self.get_all(name) {
+            for member in members(value) {
+                match member.eq_ignore_ascii_case(token.as_bytes()) {
+                    true => equal += 1,
+                    false => others += usize::from(!member.is_empty()),
+                }
+            }
+        }
+        (equal, others)
     }
 
     /// Returns the values of the first and the second field with this name. A field that must

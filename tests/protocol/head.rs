@@ -472,34 +472,51 @@ fn http10_has_no_transfer_codings() {
 }
 
 #[test]
-fn a_connection_persists_unless_the_client_sends_close() {
-    // RFC 9112, 9.3. The lines follow the request line of HTTP/1.1.
-    let rows: &[(&str, &str, bool)] = &[
-        ("no field", "", true),
-        ("close", "Connection: close\r\n", false),
-        ("any case", "CONNECTION: Close\r\n", false),
-        ("in a list", "Connection: keep-alive , close\r\n", false),
-        ("in another line", "Connection: x\r\nConnection: y,close\r\n", false),
-        ("after keep-alive", "Connection: keep-alive\r\nConnection: close\r\n", false),
-        ("with empty members", "Connection: ,,close,\r\n", false),
-        ("a longer word", "Connection: closed\r\n", true),
-        ("a part of a word", "Connection: not-close\r\n", true),
-        ("two words", "Connection: close it\r\n", true),
-        ("another field", "X: close\r\n", true),
+fn a_connection_persists_unless_the_client_sends_close_and_in_http10_only_if_it_asks() {
+    // RFC 9112, 9.3: whether it persists in HTTP/1.1, and in HTTP/1.0.
+    let rows: &[(&str, &str, bool, bool)] = &[
+        ("no field", "", true, false),
+        ("close", "Connection: close\r\n", false, false),
+        ("any case", "CONNECTION: Close\r\n", false, false),
+        ("in a list", "Connection: keep-alive , close\r\n", false, false),
+        ("in another line", "Connection: x\r\nConnection: y,close\r\n", false, false),
+        ("after keep-alive", "Connection: keep-alive\r\nConnection: close\r\n", false, false),
+        ("with empty members", "Connection: ,,close,\r\n", false, false),
+        ("a longer word", "Connection: closed\r\n", true, false),
+        ("a part of a word", "Connection: not-close\r\n", true, false),
+        ("two words", "Connection: close it\r\n", true, false),
+        ("another field", "X: close\r\n", true, false),
+        ("keep-alive", "Connection: Keep-Alive\r\n", true, true),
+        ("in a list", "Connection: x, keep-alive\r\n", true, true),
+        ("another word", "Connection: keep-alives\r\n", true, false),
+        ("only its parameters", "Keep-Alive: timeout=5\r\n", true, false),
     ];
-    for (gloss, lines, kept) in rows {
+    for (gloss, lines, kept, kept10) in rows {
         let head = |version| {
             parse(format!("GET / {}\r\nHost: h\r\n{}\r\n", version, lines).as_bytes()).unwrap()
         };
         assert_eq!(head("HTTP/1.1").keep_alive(), *kept, "{}", gloss);
-        assert!(!head("HTTP/1.0").keep_alive(), "{}", gloss);
+        assert_eq!(head("HTTP/1.0").keep_alive(), *kept10, "{}", gloss);
     }
-    let head = parse(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap();
-    assert!(!head.keep_alive());
 }
 
 #[test]
-fn expect_is_ignored_in_http10() {
+fn http10_has_no_host_or_an_empty_one() {
+    // RFC 9112, 3.2 asks for the field in HTTP/1.1 alone.
+    for lines in ["", "Host:\r\n", "host: \t\r\n"] {
+        let head = parse(format!("GET / HTTP/1.0\r\n{}\r\n", lines).as_bytes());
+        assert!(head.is_ok(), "{:?}: {:?}", lines, head);
+        let head = parse(format!("GET / HTTP/1.1\r\n{}\r\n", lines).as_bytes());
+        assert_eq!(head.err(), Some(HeadError::Host), "{:?}", lines);
+    }
+    for lines in ["Host:\r\nHost:\r\n", "Host:\r\nHost: h\r\n", "Host: h\r\nHost:\r\n"] {
+        let head = parse(format!("GET / HTTP/1.0\r\n{}\r\n", lines).as_bytes());
+        assert_eq!(head.err(), Some(HeadError::Host), "{:?}", lines);
+    }
+}
+
+#[test]
+fn expect_is_a_list_of_known_members_and_is_ignored_in_http10() {
     // RFC 9110, 10.1.1: in HTTP/1.0 any expectation is ignored.
     let rows: &[(&str, &str, Result<bool, HeadError>)] = &[
         ("nothing", "", Ok(false)),
@@ -508,6 +525,13 @@ fn expect_is_ignored_in_http10() {
         ("another", "Expect: 101-continue\r\n", Err(HeadError::Expectation)),
         ("a parameter", "Expect: 100-continue;x=y\r\n", Err(HeadError::Expectation)),
         ("a list", "Expect: 100-continue, x\r\n", Err(HeadError::Expectation)),
+        ("no member", "Expect:\r\n", Ok(false)),
+        ("empty members", "Expect: , ,\r\n", Ok(false)),
+        ("twice", "Expect: 100-continue, 100-Continue\r\n", Ok(true)),
+        ("twice, in two lines", "Expect: 100-continue\r\nExpect: 100-continue\r\n", Ok(true)),
+        ("beside an empty member", "Expect: 100-continue,\r\n", Ok(true)),
+        ("beside an empty line", "Expect:\r\nExpect: 100-continue\r\n", Ok(true)),
+        ("a foreign one after an empty one", "Expect: ,x\r\n", Err(HeadError::Expectation)),
     ];
     for (gloss, lines, expected) in rows {
         let expects = |version| {
