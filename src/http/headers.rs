@@ -50,6 +50,9 @@ impl Headers {
 
     /// Removes all fields with this name.
     pub fn remove(&mut self, name: &str) {
+        if self.get(name).is_none() {
+            return;
+        }
         let kept = self.iter().filter(|(known, _)| !known.eq_ignore_ascii_case(name));
         let mut headers = Headers::new();
         kept.for_each(|(name, value)| headers.push(name, value));

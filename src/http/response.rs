@@ -35,12 +35,25 @@ use std::fmt::{self, Write};
 /// assert_eq!(Response::not_found().content(), b"404 Not Found\n");
 /// assert_eq!(Response::internal_error().status(), 500);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Response {
     status: u16,
     headers: Headers,
     body: Vec<u8>,
+    /// Whether [`header`](Response::header) set Content-Type, which the setters of the body then
+    /// leave as it is.
+    typed: bool,
 }
+
+/// Compares what the client gets: status, fields, and body.
+impl PartialEq for Response {
+    fn eq(&self, other: &Response) -> bool {
+        let same_head = self.status == other.status && self.headers == other.headers;
+        same_head && self.body == other.body
+    }
+}
+
+impl Eq for Response {}
 
 /// Omits the field values and the body, which may be secret.
 impl fmt::Debug for Response {
@@ -52,7 +65,7 @@ impl fmt::Debug for Response {
 
 impl Default for Response {
     fn default() -> Response {
-        Response { status: 200, headers: Headers::new(), body: Vec::new() }
+        Response { status: 200, headers: Headers::new(), body: Vec::new(), typed: false }
     }
 }
 
@@ -77,17 +90,20 @@ impl Response {
         self.content_type("application/json", json.into().into_bytes())
     }
 
-    /// Sets the body to bytes. Their Content-Type is `application/octet-stream` unless one was set.
+    /// Sets the body to bytes, of the type `application/octet-stream`. As after the other setters
+    /// of the body, the last one counts, and a Content-Type that [`header`](Response::header) sets
+    /// stays, before or after.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Response {
         self.content_type("application/octet-stream", body.into())
     }
 
     fn content_type(mut self, media_type: &str, body: Vec<u8>) -> Response {
         self.body = body;
-        match self.headers.get("content-type") {
-            Some(_) => self,
-            None => self.header("Content-Type", media_type),
+        if !self.typed {
+            self = self.header("Content-Type", media_type);
+            self.typed = false;
         }
+        self
     }
 
     /// Adds a header field. A second Content-Type replaces the first. If the field contains a
@@ -96,6 +112,7 @@ impl Response {
     pub fn header(mut self, name: &str, value: &str) -> Response {
         if name.eq_ignore_ascii_case("content-type") {
             self.headers.remove(name);
+            self.typed = true;
         }
         self.headers.push(name, value.as_bytes());
         self
@@ -109,7 +126,8 @@ impl Response {
 
     /// Redirects the client to a location that it requests with GET: 303 See Other (RFC 9110,
     /// 15.4.4).
-    pub fn redirect(self, location: &str) -> Response {
+    pub fn redirect(mut self, location: &str) -> Response {
+        self.headers.remove("location");
         self.code(303).header("Location", location)
     }
 

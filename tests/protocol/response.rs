@@ -13,7 +13,7 @@ fn parts(response: &Response) -> Parts<'_> {
 
 #[test]
 fn a_response_has_the_status_fields_and_body_that_were_set() {
-    let rows: [(&str, Response, Parts); 21] = [
+    let rows: [(&str, Response, Parts); 26] = [
         ("nothing", Response::new(), (200, vec![], b"")),
         ("a status", Response::new().code(204), (204, vec![], b"")),
         (
@@ -47,9 +47,34 @@ fn a_response_has_the_status_fields_and_body_that_were_set() {
             (200, vec![("content-TYPE", b"text/css")], b"x"),
         ),
         (
-            "the last body counts, with the first kind",
+            "the last body counts, with its own kind",
             Response::new().json("{}").text("x"),
-            (200, vec![("Content-Type", b"application/json")], b"x"),
+            (200, vec![("Content-Type", TEXT.as_bytes())], b"x"),
+        ),
+        (
+            "also in place of the library's own body",
+            Response::not_found().json("{}"),
+            (404, vec![("Content-Type", b"application/json")], b"{}"),
+        ),
+        (
+            "a kind that was set after one body stays with the next",
+            Response::new().text("x").header("Content-Type", "image/svg+xml").html("<svg>"),
+            (200, vec![("Content-Type", b"image/svg+xml")], b"<svg>"),
+        ),
+        (
+            "and one that was set before both",
+            Response::new().header("content-type", "text/css").text("x").body(&b"y"[..]),
+            (200, vec![("content-type", b"text/css")], b"y"),
+        ),
+        (
+            "the last kind that was set counts",
+            Response::new().header("Content-Type", "a/b").text("x").header("Content-Type", "c/d"),
+            (200, vec![("Content-Type", b"c/d")], b"x"),
+        ),
+        (
+            "the last place counts",
+            Response::new().header("Location", "/x").redirect("/y").redirect("/z"),
+            (303, vec![("Location", b"/z")], b""),
         ),
         (
             "fields in order, twice",
@@ -89,6 +114,16 @@ fn a_response_has_the_status_fields_and_body_that_were_set() {
         assert_eq!(parts(response), *expected, "{}", gloss);
     }
     assert_eq!(Response::new(), Response::default());
+}
+
+#[test]
+fn responses_are_equal_if_the_client_gets_the_same() {
+    let response = Response::new().text("x");
+    assert_eq!(response, Response::new().header("Content-Type", TEXT).text("x"));
+    assert_eq!(response, Response::new().json("{}").text("x"));
+    assert_ne!(response, Response::new().text("y"));
+    assert_ne!(response, Response::new().text("x").code(201));
+    assert_ne!(response, Response::new().html("x"));
 }
 
 fn text() -> Vec<(&'static str, &'static [u8])> {
