@@ -168,7 +168,11 @@ pub struct Limits {
     pub min_rate: usize,
     /// The longest wait for the next request on a persistent connection. After that the connection
     /// is closed; on a full server it may be closed sooner (see
-    /// [`connections`](Limits::connections)).
+    /// [`connections`](Limits::connections)). Answers announce it in whole seconds, rounded down, as
+    /// `Keep-Alive: timeout=`; less than a second is not announced.
+    ///
+    /// A proxy that keeps connections to the server must close an idle one before the server does
+    /// ([behind a proxy](crate::guide::small_host#behind-a-proxy)).
     ///
     /// Default: 15 s, because an idle connection still holds a thread.
     pub idle_timeout: Duration,

@@ -109,6 +109,11 @@ impl Response {
     /// Adds a header field. A second Content-Type replaces the first. If the field contains a
     /// control character, or the library writes the field itself, the server sends 500 instead and
     /// logs a [`ResponseError`].
+    ///
+    /// Of the fields that the library writes, a handler may set two. `Connection: close` ends the
+    /// connection after the answer. Content-Length, in an answer to HEAD or in a 304, with an empty
+    /// body, is the length that an answer to GET would have (RFC 9110, 8.6); without it, such an
+    /// answer has no Content-Length.
     pub fn header(mut self, name: &str, value: &str) -> Response {
         if name.eq_ignore_ascii_case("content-type") {
             self.headers.remove(name);
@@ -204,56 +209,78 @@ impl Response {
         &self.body
     }
 
+    /// Returns whether the handler asks to end the connection after this response.
+    pub(crate) fn asks_close(&self) -> bool {
+        self.headers.has_token("connection", "close")
+    }
+
     /// Returns the bytes of the response in two parts: the head, followed by a short body; and a
     /// long body, borrowed. So a long body is in memory only once, however slowly the client reads
     /// it. `head_only` is for an answer to HEAD, which has the same fields and no body (RFC 9110,
-    /// 9.3.2).
+    /// 9.3.2). `keep_alive` is the number of seconds for which the connection waits for another
+    /// request, or `None` if it ends.
     pub(crate) fn encode(
         &self,
         head_only: bool,
-        close: bool,
+        keep_alive: Option<u64>,
         unix_seconds: u64,
     ) -> Result<(Vec<u8>, &[u8]), ResponseError> {
         if !(200..600).contains(&self.status) {
             return Err(ResponseError::Status(self.status));
         }
-        let mut bytes = self.start(unix_seconds)?;
-        // 204 and 304 end with their header fields (RFC 9112, 6.3).
+        // 204 and 304 end with their header fields (RFC 9112, 6.3). A 205 has no content (RFC 9110,
+        // 15.3.6).
         let bodiless = self.status == 204 || self.status == 304;
-        if !bodiless {
-            put(&mut bytes, "Content-Length", self.body.len().to_string().as_bytes());
+        let body = if self.status == 205 { &[] } else { &*self.body };
+        // A handler that leaves out the body may know its length; zero would be a guess.
+        let unknown = body.is_empty() && self.status != 204 && (head_only || self.status == 304);
+        let mut bytes = self.start(unknown, unix_seconds)?;
+        if !unknown && !bodiless {
+            put(&mut bytes, "Content-Length", body.len().to_string().as_bytes());
         }
-        // A 426 must name the protocol to upgrade to (RFC 9110, 15.5.22).
-        let upgrade = self.status == 426;
-        if upgrade {
-            put(&mut bytes, "Upgrade", b"websocket");
-        }
-        match (upgrade, close) {
-            (true, true) => put(&mut bytes, "Connection", b"Upgrade, close"),
-            (true, false) => put(&mut bytes, "Connection", b"Upgrade"),
-            (false, true) => put(&mut bytes, "Connection", b"close"),
-            (false, false) => {}
-        }
-        bytes.extend_from_slice(b"\r\n");
+        self.put_connection(&mut bytes, keep_alive);
         if bodiless || head_only {
             return Ok((bytes, &[]));
         }
-        if bytes.len() + self.body.len() > JOINED {
-            return Ok((bytes, &self.body));
+        if bytes.len() + body.len() > JOINED {
+            return Ok((bytes, body));
         }
-        bytes.extend_from_slice(&self.body);
+        bytes.extend_from_slice(body);
         Ok((bytes, &[]))
+    }
+
+    /// Writes the fields about the connection, which Connection must name (RFC 9110, 7.6.1), and
+    /// the end of the head.
+    fn put_connection(&self, bytes: &mut Vec<u8>, keep_alive: Option<u64>) {
+        // A 426 must name the protocol to upgrade to (RFC 9110, 15.5.22).
+        let upgrade = self.status == 426;
+        if upgrade {
+            put(bytes, "Upgrade", b"websocket");
+        }
+        let options: &[u8] = match (upgrade, keep_alive) {
+            (true, None) => b"Upgrade, close",
+            (true, Some(_)) => b"Upgrade, keep-alive",
+            (false, None) => b"close",
+            (false, Some(_)) => b"keep-alive",
+        };
+        put(bytes, "Connection", options);
+        // Some clients take 0 for no limit, so less than a second is left out.
+        if let Some(seconds @ 1..) = keep_alive {
+            put(bytes, "Keep-Alive", format!("timeout={}", seconds).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
     }
 
     /// Returns the bytes of the 101 that opens a WebSocket (RFC 6455, 4.2.2).
     pub(crate) fn encode_upgrade(&self, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
-        let mut bytes = self.start(unix_seconds)?;
+        let mut bytes = self.start(false, unix_seconds)?;
         bytes.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
         Ok(bytes)
     }
 
-    /// Returns the status line and the fields up to the framing.
-    fn start(&self, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
+    /// Returns the status line and the fields up to the framing, with the length of a body that is
+    /// `unknown` if the application gives it.
+    fn start(&self, mut unknown: bool, unix_seconds: u64) -> Result<Vec<u8>, ResponseError> {
         let body = Some(self.body.len()).filter(|length| *length <= JOINED);
         let mut head = String::with_capacity(512 + body.unwrap_or(0));
         // Writing to a string does not fail.
@@ -265,7 +292,13 @@ impl Response {
             if !is_token(name.as_bytes()) || !is_field_value(value) {
                 return Err(ResponseError::Field(name.to_string()));
             }
-            if OWNED.iter().any(|owned| name.eq_ignore_ascii_case(owned)) {
+            let is = |owned: &&str| name.eq_ignore_ascii_case(owned);
+            if is(&"connection") && value.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            if unknown && is(&"content-length") && is_length(value) {
+                unknown = false;
+            } else if OWNED.iter().any(is) {
                 return Err(ResponseError::Owned(name.to_string()));
             }
             put(&mut bytes, name, value);
@@ -316,6 +349,11 @@ fn is_for_shared_caches(name: &str) -> bool {
         || ["surrogate-control", "edge-control", "x-accel-expires"]
             .iter()
             .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Returns whether the value is a decimal number that fits in 64 bits.
+fn is_length(value: &[u8]) -> bool {
+    (1..20).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }
 
 /// The fields that only the library writes.
@@ -369,6 +407,7 @@ fn reason(status: u16) -> &'static str {
         201 => "Created",
         202 => "Accepted",
         204 => "No Content",
+        205 => "Reset Content",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",

@@ -232,7 +232,7 @@ impl Acceptor {
 
     #[inline(never)]
     fn write_refusal(&self, stream: &dyn Stream) {
-        if let Ok((bytes, _)) = Response::of_status(503).encode(false, true, unix_seconds()) {
+        if let Ok((bytes, _)) = Response::of_status(503).encode(false, None, unix_seconds()) {
             // An error means that the client has gone.
             let limits = &self.service.shared.limits;
             let _ = write_all(stream, &[&bytes], REFUSAL, limits);

@@ -329,7 +329,7 @@ impl Connection<'_> {
         let response = answered(&request, answer);
         // Without a socket the controller made it a WebSocket, which is over.
         let mut socket = request.lock_socket().take()?;
-        let close = close || self.slot.is_closing();
+        let close = close || response.asks_close() || self.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
             socket.linger(LINGER);
@@ -346,12 +346,13 @@ impl Connection<'_> {
         close: bool,
     ) -> Result<(), End> {
         let failed;
-        let parts = match response.encode(head_only, close, unix_seconds()) {
+        let keep_alive = (!close).then_some(self.limits.idle_timeout.as_secs());
+        let parts = match response.encode(head_only, keep_alive, unix_seconds()) {
             Ok(parts) => parts,
             Err(error) => {
                 log_line!(Error, "answered {} with 500: {}", self.slot.peer, error);
                 failed = Response::internal_error();
-                failed.encode(head_only, close, unix_seconds()).map_err(Error::Response)?
+                failed.encode(head_only, keep_alive, unix_seconds()).map_err(Error::Response)?
             }
         };
         self.write_bytes(socket, [&parts.0, parts.1])

@@ -126,7 +126,7 @@ fn a_route_for_http_ignores_an_upgrade_and_a_websocket_route_asks_for_one() {
     assert_eq!((reply.status, reply.text()), (200, "hello"));
     let reply = client.get("/ws", "");
     assert_eq!((reply.status, reply.header("upgrade")), (426, Some("websocket")));
-    assert_eq!(reply.header("connection"), Some("Upgrade"));
+    assert_eq!(reply.header("connection"), Some("Upgrade, keep-alive"));
     let reply = client.post("/ws", "", "x");
     assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
 }

@@ -71,7 +71,7 @@ fn an_idle_connection_makes_room_for_a_newcomer_and_ends_silently() {
     let mut first = idle(running.address);
     for _ in 0..5 {
         let (newcomer, reply, _) = admitted(running.address, GET);
-        assert_eq!((reply.status, reply.header("connection")), (200, None));
+        assert_eq!((reply.status, reply.header("connection")), (200, Some("keep-alive")));
         first.assert_end();
         first = newcomer;
     }
@@ -110,7 +110,7 @@ fn websockets_running_handlers_and_begun_requests_do_not_make_room() {
     uploading.send(b"body");
     for (client, text) in [(&mut handled, "finished"), (&mut uploading, "body")] {
         let reply = client.reply();
-        assert_eq!((reply.text(), reply.header("connection")), (text, None));
+        assert_eq!((reply.text(), reply.header("connection")), (text, Some("keep-alive")));
     }
     assert_echoes(&mut websocket);
 }

@@ -145,7 +145,8 @@ const CACHED: &[(&str, &str, &str)] = &[
 fn an_answer_that_sets_the_sessions_cookie_is_for_no_shared_cache() {
     let running = Running::start(Server::new(routes()));
     let encode = |text: &str| text.bytes().map(|byte| format!("%{:02x}", byte)).collect::<String>();
-    let others = ["HTTP/1.1 ", "Date: ", "Set-Cookie: ", "Content-Length: "];
+    let others =
+        ["HTTP/1.1 ", "Date: ", "Set-Cookie: ", "Content-Length: ", "Connection: ", "Keep-Alive: "];
     let told = |head: &str| {
         let lines = head.lines().filter(|line| !line.is_empty());
         let lines = lines.filter(|line| !others.iter().any(|other| line.starts_with(other)));
