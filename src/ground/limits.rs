@@ -92,8 +92,8 @@ pub struct Limits {
     pub stack: usize,
     /// The most connections at the same time. A further one takes the place of the connection that
     /// has been idle the longest, preferably one from the same address: one that waits for its next
-    /// request, or that has sent nothing for a second after it was accepted. If no place is free
-    /// within 100 ms, the new connection gets 503.
+    /// request, that has sent nothing for a second after it was accepted, or that has not ended a
+    /// second after its last answer. If no place is free within 100 ms, the new connection gets 503.
     ///
     /// Default: 1,000, because the usual soft limit of file descriptors is 1,024. 0 means no limit.
     /// Each connection has one thread, and a second one while its client does not read.
@@ -374,10 +374,9 @@ pub const COOKIE_VALUE: usize = 4 * 1024;
 /// The longest that a client may go on sending after the last answer. The server reads
 /// and drops what arrives, so that the client can read that answer: closing a socket with unread
 /// input resets the connection (RFC 9112, 9.6). There is no bound in bytes, because a client in the
-/// middle of a large upload would then see a reset instead of 413 or 1009.
+/// middle of a large upload would then see a reset instead of 413 or 1009. On a full server, a
+/// connection that waits like this makes room after [`SILENT`].
 pub const LINGER: Duration = Duration::from_secs(5);
-/// The silence that ends this wait early.
-pub const LINGER_QUIET: Duration = Duration::from_millis(500);
 /// The longest that one write may hold the sending thread: about two ticks of the scheduler.
 /// After that, a thread of its own takes over the write.
 pub const DIRECT_WRITE: Duration = Duration::from_millis(8);

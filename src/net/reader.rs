@@ -16,7 +16,7 @@
 //!
 //! A Close frame that is sent does not wake it; the client's answer does.
 
-use crate::ground::limits::{LINGER_QUIET, READ_BUFFER};
+use crate::ground::limits::READ_BUFFER;
 use crate::net::stream::{after, is_timeout, Stream};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -142,7 +142,8 @@ impl Socket {
     }
 
     /// Ends the connection so that the peer can read the last answer: shuts the sending side, then
-    /// reads and drops what the peer sends until its end, for so long at most (RFC 9112, 9.6).
+    /// reads and drops what the peer sends until its end, for so long at most (RFC 9112, 9.6). A
+    /// peer that is quiet meanwhile may only be on a slow network.
     pub fn linger(&mut self, longest: Duration) {
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return;
@@ -150,7 +151,7 @@ impl Socket {
         let deadline = after(longest);
         loop {
             self.consume(usize::MAX);
-            match self.fill(deadline.min(after(LINGER_QUIET))) {
+            match self.fill(deadline) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }

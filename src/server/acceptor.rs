@@ -21,14 +21,15 @@
 //!
 //! *Waiting.* A thread waits in `accept` until a connection comes or the acceptor closes. After a
 //! failed `accept` one thread waits for 5 ms, doubling to a second, and less if a connection ends,
-//! since that frees a descriptor. A client that is refused has a second to take the answer; at most
-//! [`SPARE_THREADS`] threads wait for such clients, so that refusals never take all threads.
+//! since that frees a descriptor. A client that is refused has a second to take the answer, and half a
+//! second to end its side; at most [`SPARE_THREADS`] threads wait for such clients, so that refusals
+//! never take all threads.
 //!
 //! *Closing.* A thread holds the listening socket only while it is in `accept`. `close` drops the
 //! shared reference first and then wakes those threads, so the port is free once they have looked,
 //! however long a handler keeps its own thread.
 
-use crate::ground::limits::{LINGER_QUIET, SPARE_THREADS};
+use crate::ground::limits::SPARE_THREADS;
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{contained, start_thread, unix_seconds, waker};
 use crate::http::forwarded::{canonical_socket, is_proxy};
@@ -46,6 +47,11 @@ use std::time::Duration;
 
 /// Longest wait for a client to take the answer that refuses it.
 const REFUSAL: Duration = Duration::from_secs(1);
+/// Longest wait for it to end its side after that. Shorter than [`LINGER`], because few threads do
+/// this, and while they wait, nobody else is told.
+///
+/// [`LINGER`]: crate::ground::limits::LINGER
+const PARTING: Duration = Duration::from_millis(500);
 /// First and longest pause after a failed `accept`.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
@@ -226,7 +232,7 @@ impl Acceptor {
         }
         log_line!(level, "refused {} with 503: {}", peer, why);
         self.write_refusal(&*stream);
-        Socket::new(stream, 0).linger(LINGER_QUIET);
+        Socket::new(stream, 0).linger(PARTING);
         self.threads().refusing -= 1;
     }
 

@@ -25,7 +25,7 @@
 //! the rest of its head              head_timeout      408
 //! a body                            body_timeout      408; what has come earns time at min_rate
 //! the client to take an answer      write_timeout     the socket is shut; what is taken earns time
-//! the client to end after that      LINGER            the socket is shut
+//! the client to end after that      LINGER            the socket is closed
 //! ```
 //!
 //! *Ending.* While a connection waits for a request of which nothing has come it is idle, and a
@@ -33,6 +33,12 @@
 //! client may not know that yet, and its next request may cross. Such a request is answered like
 //! any other, with `Connection: close`, if all of it still arrives; otherwise the client is told
 //! 503, so that it knows that nothing was done.
+//!
+//! After the last answer the thread reads and drops what comes, or a reset could take the answer
+//! from a client that is still sending. It does so after the idle timeout too, since the client may
+//! still be reading. Such a connection makes room for a newcomer after [`SILENT`].
+//!
+//! [`SILENT`]: crate::ground::limits::SILENT
 //!
 //! *Memory.* A WebSocket's whole life is one call of a controller. What runs before and after that
 //! call is kept off the stack beneath it: see [`apart`](crate::ground::system::apart).
@@ -61,10 +67,9 @@ use std::time::{Duration, Instant};
 
 /// Why no further request is read.
 enum End {
-    /// The client has gone, or has been silent, between two requests.
-    Quiet,
-    /// The client has gone in the middle of a request, or did not take its answer in time.
-    Lost,
+    /// Nothing more is answered: the client has gone, has not taken its answer in time, or has been
+    /// silent between two requests. It may still be reading its last answer.
+    Silent,
     /// The client is answered with this status and text first.
     Answer(u16, String),
 }
@@ -189,7 +194,7 @@ impl Connection<'_> {
                 }
             }
             match read {
-                Ok(0) | Err(_) if empty => return Err(End::Quiet),
+                Ok(0) | Err(_) if empty => return Err(End::Silent),
                 Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request head took too long")),
@@ -223,7 +228,7 @@ impl Connection<'_> {
         match self.slot.is_closing() {
             // The client may have sent the rest, and must know that nothing was done.
             true => about_to_end(),
-            false => End::Lost,
+            false => End::Silent,
         }
     }
 
@@ -332,7 +337,7 @@ impl Connection<'_> {
         let close = close || response.asks_close() || self.slot.is_closing();
         self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         if close {
-            socket.linger(LINGER);
+            self.linger(&mut socket);
             return None;
         }
         Some(socket)
@@ -360,10 +365,11 @@ impl Connection<'_> {
 
     fn write_bytes(&self, socket: &Socket, parts: [&[u8]; 2]) -> Result<(), End> {
         let timeout = self.limits.write_timeout;
-        write_all(&**socket.stream(), &parts, timeout, self.limits).map_err(|_| End::Lost)
+        write_all(&**socket.stream(), &parts, timeout, self.limits).map_err(|_| End::Silent)
     }
 
-    /// Answers a request that reaches no controller, if its client is still there.
+    /// Ends a connection from which no further request is read. Answers the one that reaches no
+    /// controller, if its client is still there.
     fn refuse(&self, socket: &mut Socket, end: End, head: Option<&Head>) {
         if let End::Answer(status, why) = end {
             let (path, head_only) =
@@ -380,8 +386,19 @@ impl Connection<'_> {
             let response = Response::of_status(status).text(format!("{}\n", why));
             // An error means that the client has gone.
             drop(self.write(socket, &response, head_only, true));
-            socket.linger(LINGER);
         }
+        self.linger(socket);
+    }
+
+    /// Lets the client read the last answer. The connection counts for no client of a proxy
+    /// meanwhile, and makes room for a newcomer like an idle one, so that no crowd of such clients
+    /// keeps a server full.
+    fn linger(&self, socket: &mut Socket) {
+        if self.slot.proxy {
+            self.slot.release_client();
+        }
+        self.slot.set_idle(true);
+        socket.linger(LINGER);
     }
 }
 
@@ -424,6 +441,6 @@ fn about_to_end() -> End {
 fn late(error: std::io::Error, why: &str) -> End {
     match error.kind() {
         ErrorKind::TimedOut => End::Answer(408, why.to_string()),
-        _ => End::Lost,
+        _ => End::Silent,
     }
 }

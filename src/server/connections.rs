@@ -202,8 +202,8 @@ pub(crate) struct Slot {
 struct Activity {
     /// Whether it was asked to end: the server is closing, or a newcomer needs the slot.
     closing: bool,
-    /// While it waits for a request of which nothing has come, the time from which it may be
-    /// evicted.
+    /// While it waits for a request of which nothing has come, or for its client to read the last
+    /// answer, the time from which it may be evicted.
     idle: Option<Instant>,
     /// The client of the last request; behind a proxy, another one each time.
     client: SocketAddr,
@@ -414,11 +414,12 @@ impl Connections {
 }
 
 impl SlotGuard {
-    /// Marks the connection as idle: it waits for its first or next request and may be evicted. A
-    /// client that has just connected has [`SILENT`] to begin.
+    /// Marks the connection as idle: it may be evicted at once if it waits for its next request, or
+    /// after [`SILENT`] if it is `spared`, because its client has just connected or is reading the
+    /// last answer.
     #[inline(never)]
-    pub fn set_idle(&self, first: bool) {
-        self.slot.activity().idle = Some(if first { after(SILENT) } else { Instant::now() });
+    pub fn set_idle(&self, spared: bool) {
+        self.slot.activity().idle = Some(if spared { after(SILENT) } else { Instant::now() });
         // Read after the activity's lock was held; written before a newcomer takes that lock.
         // Either the newcomer sees that this connection is idle, or this thread sees the newcomer.
         if self.connections.seeking.load(Ordering::Relaxed) > 0 {

@@ -223,6 +223,53 @@ fn a_connection_that_is_asked_to_end_and_to_which_nothing_crosses_ends_silently(
     }
 }
 
+/// Serves a connection whose client sends this and stays, with these limits and room for one, until
+/// what follows has been done with its stub.
+fn while_served(input: &[u8], limits: Limits, then: impl FnOnce(&Stub, &Arc<Connections>)) {
+    let (connections, service) = (Connections::new(&limits), service(limits));
+    let input = input.iter().copied().collect();
+    let stub = Stub::new(Script { input, stays: true, ..Script::default() });
+    let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+    let slot = connections.admit(stub.clone(), peer, false).expect("room");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let slot = slot;
+            serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &slot);
+        });
+        wait_until(|| stub.script().unread_at_end.is_some());
+        then(&stub, &connections);
+        stub.script().stays = false;
+    });
+}
+
+#[test]
+fn a_connection_that_waits_for_its_client_to_read_the_last_answer_makes_room() {
+    let idle_timeout = Duration::from_millis(50);
+    let limits = Limits { connections: 1, idle_timeout, ..Limits::default() };
+    // What ends the connection: the client, the idle timeout, an invalid head.
+    for input in [&b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"[..], GET, b"GET\r\n"]
+    {
+        let begun = Instant::now();
+        while_served(input, limits.clone(), |stub, connections| {
+            wait_until(|| guard(connections, "192.0.2.2", false).slot.is_some());
+            // It was asked, and has not ended by itself.
+            assert!(stub.script().receives_no_more && begun.elapsed() >= SILENT);
+        });
+    }
+}
+
+#[test]
+fn a_request_that_comes_after_the_idle_timeout_is_read_so_that_no_reset_takes_the_last_answer() {
+    let idle_timeout = Duration::from_millis(50);
+    let limits = Limits { idle_timeout, ..Limits::default() };
+    while_served(GET, limits, |stub, _| {
+        stub.script().input.extend(GET);
+        wait_until(|| stub.script().input.is_empty());
+        let answers = stub.script().output.windows(5).filter(|five| five == b"HTTP/").count();
+        assert_eq!(answers, 1, "it came too late");
+    });
+}
+
 #[test]
 fn a_request_that_crosses_is_answered_and_its_answer_says_that_the_connection_closes() {
     const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";

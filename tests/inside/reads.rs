@@ -4,7 +4,7 @@ use super::{Script, Stub};
 use crate::ground::limits::Limits;
 use crate::net::reader::Socket;
 use crate::websocket::{Assembler, Received};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_buffer_grows_when_a_read_fills_it_though_a_frame_that_was_cut_is_used_up() {
@@ -27,4 +27,27 @@ fn a_buffer_grows_when_a_read_fills_it_though_a_frame_that_was_cut_is_used_up() 
     }
     assert_eq!(messages, 512);
     assert_eq!(stub.script().asked, [2048, 8192, 32768, 65536, 65536]);
+}
+
+#[test]
+fn the_last_wait_for_a_client_ends_with_its_end_or_at_its_deadline_and_not_when_it_is_quiet() {
+    let long = Duration::from_secs(600);
+    let stub = Stub::new(Script { stays: true, ..Script::default() });
+    let mut socket = Socket::new(stub.clone(), 4096);
+    let linger = std::thread::spawn(move || socket.linger(long));
+    // What comes is dropped, after a pause such as a mobile network makes too.
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(!linger.is_finished());
+        stub.script().input.extend([b'x'; 100_000]);
+        super::wait_until("it is read", || stub.script().input.is_empty());
+    }
+    assert!(stub.script().unread_at_end.is_some() && !stub.script().shut);
+    stub.script().stays = false;
+    linger.join().expect("no panic");
+
+    let stub = Stub::new(Script { stays: true, ..Script::default() });
+    let begun = Instant::now();
+    Socket::new(stub, 4096).linger(Duration::from_millis(50));
+    assert!(begun.elapsed() >= Duration::from_millis(50) && begun.elapsed() < long);
 }

@@ -270,3 +270,35 @@ fn reads_that_end_inside_pings_are_no_message_that_takes_too_long() {
     client.send(&ping[5..]);
     assert_eq!(client.next().opcode, 10);
 }
+
+#[test]
+fn a_pause_in_an_upload_that_is_refused_costs_the_client_no_answer() {
+    let running = start(Limits { body: 10, ..long() });
+    let mut client = Client::connect(running.address);
+    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nsome");
+    // As on a mobile network.
+    std::thread::sleep(SHORT);
+    for _ in 0..10 {
+        // Fails after a reset.
+        client.send(&[b'x'; 1_000_000]);
+    }
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.header("connection")), (413, Some("close")));
+    client.assert_end();
+}
+
+#[test]
+fn an_answer_that_is_still_being_read_survives_the_idle_timeout_and_a_request_after_it() {
+    const LENGTH: usize = 1_000_000;
+    let idle_timeout = Duration::from_millis(20);
+    let large = |_: &Request| Ok(Response::new().body(vec![b'x'; LENGTH]));
+    let server = Server::new(vec![Handler::new("/", large)]);
+    let running = Running::start(server.limits(Limits { idle_timeout, ..long() }));
+    let mut client = Client::connect(running.address);
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.send(request);
+    std::thread::sleep(SHORT / 2);
+    client.send(request);
+    std::thread::sleep(SHORT / 2);
+    assert!(client.read_to_end().ends_with(&[b'x'; LENGTH]));
+}

@@ -164,3 +164,20 @@ fn loopback_in_the_notation_of_ipv6_is_loopback() {
         assert_eq!(running.address, address);
     }
 }
+
+#[test]
+fn a_connection_that_waits_for_a_proxy_to_read_the_last_answer_counts_for_no_client() {
+    let limits = Limits { connections_per_address: 1, ..Limits::default() };
+    let server = Server::new(routes()).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let running = Running::start(server);
+    let fields = format!("Connection: close\r\n{}", forwarded("192.0.2.7"));
+    // They stay open on the proxy's side, and none of them makes room in less than a second.
+    let _open: Vec<Client> = (0..5)
+        .map(|_| {
+            let mut proxy = Client::connect(running.address);
+            assert_eq!(proxy.get("/peer", &fields).status, 200);
+            proxy.assert_end();
+            proxy
+        })
+        .collect();
+}
