@@ -209,6 +209,16 @@ fn a_websocket_that_speaks_no_offered_subprotocol_makes_a_line_without_their_nam
     assert_eq!(lines.filter(|line| line.contains(SECRET)).count(), 0);
 }
 
+#[test]
+fn a_client_that_speaks_tls_is_logged_as_such() {
+    listen();
+    let running = Running::start(Server::new(vec![]));
+    let mut client = Client::connect(running.address);
+    client.send(b"\x16\x03\x01\x00\xf1\x01\x00\x00\xed\x03\x03");
+    assert_eq!(client.reply().status, 400);
+    wait_for_line("refused a request (\"a TLS handshake\" from 127.0.0.1:");
+}
+
 /// What no line may have, beside the ids and signatures of cookies.
 const SECRET: &str = "s3cr3t";
 

@@ -238,6 +238,12 @@ impl HeadParser {
     }
 }
 
+/// Returns the bytes without the empty lines that may precede a request line (2.2).
+pub(crate) fn skip_empty_lines(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !b"\r\n".contains(byte));
+    &bytes[start.unwrap_or(bytes.len())..]
+}
+
 /// Parses `method SP request-target SP HTTP-version` (3) into a head without fields.
 fn request_line(line: &[u8]) -> Result<Head, HeadError> {
     let mut parts = line.split(|&byte| byte == b' ');

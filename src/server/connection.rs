@@ -49,7 +49,7 @@ use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{contained, unix_seconds};
 use crate::http::chunked::Chunked;
 use crate::http::forwarded;
-use crate::http::head::{BodyLength, Head, HeadError, HeadParser, Method};
+use crate::http::head::{skip_empty_lines, BodyLength, Head, HeadError, HeadParser, Method};
 use crate::http::response::Response;
 use crate::http::target::{Authority, TargetError};
 use crate::net::reader::Socket;
@@ -166,7 +166,12 @@ impl Connection<'_> {
             self.slot.release_client();
         }
         let mut parser = HeadParser::default();
-        let mut idle = socket.unread().is_empty();
+        // After a body, some clients send an empty line, which begins no request (RFC 9112, 2.2).
+        let has_begun = |unread: &[u8]| match first {
+            true => !unread.is_empty(),
+            false => !skip_empty_lines(unread).is_empty(),
+        };
+        let mut idle = !has_begun(socket.unread());
         let mut closing = false;
         let mut deadline =
             after(if first || !idle { self.limits.head_timeout } else { self.limits.idle_timeout });
@@ -174,27 +179,25 @@ impl Connection<'_> {
             self.slot.set_idle(first);
         }
         loop {
-            if let Some((head, used)) =
-                parser.advance(socket.unread(), self.limits).map_err(Error::Head)?
-            {
-                socket.consume(used);
-                // The receiving side is shut, so a WebSocket could not read its frames.
-                if closing && asks_upgrade(&head) {
-                    return Err(about_to_end());
-                }
-                return Ok(head);
-            }
-            let empty = socket.unread().is_empty();
-            let read = self.fill(socket, deadline, !empty);
-            if idle {
+            let begun = has_begun(socket.unread());
+            if idle && begun {
                 idle = false;
                 closing = self.slot.set_busy();
                 if !first {
                     deadline = after(self.limits.head_timeout);
                 }
             }
-            match read {
-                Ok(0) | Err(_) if empty => return Err(End::Silent),
+            let parsed = parser.advance(socket.unread(), self.limits);
+            if let Some((head, used)) = parsed.map_err(Error::Head)? {
+                // The receiving side is shut, so a WebSocket could not read its frames.
+                if closing && asks_upgrade(&head) {
+                    return Err(about_to_end());
+                }
+                socket.consume(used);
+                return Ok(head);
+            }
+            match self.fill(socket, deadline, begun) {
+                Ok(0) | Err(_) if !begun => return Err(End::Silent),
                 Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request head took too long")),
@@ -372,8 +375,13 @@ impl Connection<'_> {
     /// controller, if its client is still there.
     fn refuse(&self, socket: &mut Socket, end: End, head: Option<&Head>) {
         if let End::Answer(status, why) = end {
-            let (path, head_only) =
-                head.map_or(("?", false), |head| (&head.path, head.method == Method::Head));
+            // A head that was not parsed is still unread.
+            let (path, head_only) = match (head, skip_empty_lines(socket.unread())) {
+                (Some(head), _) => (&*head.path, head.method == Method::Head),
+                // A handshake record (RFC 8446, 5.1): the client takes the port for one of TLS.
+                (None, [0x16, 3, ..]) => ("a TLS handshake", false),
+                (None, unread) => ("?", unread.starts_with(b"HEAD ")),
+            };
             let peer = self.slot.peer;
             log_line!(
                 Info,

@@ -609,3 +609,27 @@ fn a_handler_may_ask_for_the_end_of_its_connection() {
     let mut client = Client::connect(running.address);
     assert_eq!(client.get("/?say=keep-alive", "").status, 500);
 }
+
+#[test]
+fn an_empty_line_after_a_body_begins_no_request_and_earns_no_answer() {
+    let second = Duration::from_secs(1);
+    let limits = Limits { idle_timeout: second / 2, head_timeout: second, ..Limits::default() };
+    let echo = |request: &Request| Ok(Response::new().body(request.body()));
+    let running = Running::start(Server::new(vec![Handler::new("/", echo)]).limits(limits));
+    const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi";
+    for pieces in [&["\r\n"][..], &["", "\r\n"], &["", "\r", "\n"], &["\r\n", "\r\n"]] {
+        let mut client = Client::connect(running.address);
+        client.send([POST, pieces[0]].concat().as_bytes());
+        assert_eq!(client.reply().text(), "hi");
+        pieces[1..].iter().for_each(|piece| client.send(piece.as_bytes()));
+        client.assert_end();
+    }
+    // A request may follow it, and it does not gain time by it.
+    let mut client = Client::connect(running.address);
+    for _ in 0..2 {
+        client.send([POST, "\r\n"].concat().as_bytes());
+        assert_eq!(client.reply().text(), "hi");
+    }
+    client.send(b"\r\n\r\nGET");
+    assert_eq!(client.reply().status, 400, "three empty lines");
+}

@@ -80,11 +80,54 @@ pub static HTTP: &[Vector] = &[
         Raw(b"HEAD /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhell")
     ], CLOSED.status(408).count(1).head_first().within_ms(1600)).fast(),
 
+    // HEAD: nor has the refusal of a head that cannot be parsed, from its method on
+    http("head-field-400", &[Raw(b"HEAD /hello HTTP/1.1\r\nHost : localhost\r\n\r\n")],
+        CLOSED.status(400).count(1).head_first()),
+    http("head-target-400", &[Raw(b"\r\nHEAD /../x HTTP/1.1\r\nHost: localhost\r\n\r\n")],
+        CLOSED.status(400).count(1).head_first()),
+    http("head-505", &[Raw(b"HEAD /hello HTTP/2.0\r\nHost: localhost\r\n\r\n")],
+        CLOSED.status(505).count(1).head_first()),
+    http("head-417", &[
+        Raw(b"HEAD /hello HTTP/1.1\r\nHost: localhost\r\nExpect: teapot\r\n\r\n")
+    ], CLOSED.status(417).count(1).head_first()),
+    http("head-414", &[Raw(b"HEAD /"), Times(9000, &[Raw(b"a")])],
+        CLOSED.status(414).count(1).head_first()),
+    http("head-431", &[
+        Raw(b"HEAD /hello HTTP/1.1\r\nHost: localhost\r\nFoo: "), Times(20_000, &[Raw(b"a")])
+    ], CLOSED.status(431).count(1).head_first()),
+    http("head-slow", &[Raw(b"HEAD /hello HTTP/1.1\r\nHost: loc")],
+        CLOSED.status(408).count(1).head_first().within_ms(1600)).fast(),
+
+    // HTTP/1.0 persists if the client asks for it (RFC 9112 §9.3; ab -k)
+    http("ka-10", &[
+        Raw(b"GET /hello HTTP/1.0\r\n\
+              Connection: Keep-Alive\r\n\r\n\
+              GET /hello HTTP/1.0\r\n\
+              Host:\r\n\
+              Connection: keep-alive\r\n\r\n")
+    ], OPEN.status(200).count(2).header("connection", "keep-alive")),
+
     // 100 Continue before the body (RFC 9110 §10.1.1)
     http("exp-100", &[
         Raw(b"POST /echo HTTP/1.1\r\n\
               Host: localhost\r\n\
               Expect: 100-continue\r\n\
+              Content-Length: 5\r\n\r\n"),
+        Pause(200), Raw(b"hello"),
+    ], OPEN.status(100).final_status(200).body("hello")),
+
+    // no expectation, and the same one twice (RFC 9110 §10.1.1, a list)
+    http("exp-empty", &[
+        Raw(b"POST /echo HTTP/1.1\r\n\
+              Host: localhost\r\n\
+              Expect:\r\n\
+              Content-Length: 5\r\n\r\n\
+              hello")
+    ], OPEN.status(200).body("hello")),
+    http("exp-twice", &[
+        Raw(b"POST /echo HTTP/1.1\r\n\
+              Host: localhost\r\n\
+              Expect: 100-continue, 100-continue\r\n\
               Content-Length: 5\r\n\r\n"),
         Pause(200), Raw(b"hello"),
     ], OPEN.status(100).final_status(200).body("hello")),

@@ -231,6 +231,10 @@ pub static REQUEST: &[Vector] = &[
     http("host-10-none", &[Raw(b"GET /hello HTTP/1.0\r\n\r\n")],
         CLOSED.status(200).body("hello")),
 
+    // nor does an empty one harm there (RFC 9112 §3.2)
+    http("host-10-empty", &[Raw(b"GET /hello HTTP/1.0\r\nHost:\r\n\r\n")],
+        CLOSED.status(200).body("hello")),
+
     // IPv6 literal (RFC 3986 §3.2.2)
     http("host-ipv6", &[Raw(b"GET /hello HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")],
         OPEN.status(200).body("hello")),
