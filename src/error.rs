@@ -6,6 +6,7 @@
 
 use crate::ground::system::contained;
 use crate::http::chunked::ChunkedError;
+use crate::http::forwarded::Shown;
 use crate::http::head::HeadError;
 use crate::http::response::ResponseError;
 use crate::websocket::close::{CloseCode, CloseError};
@@ -137,6 +138,7 @@ impl fmt::Display for Error {
             Error::Response(error) => error.fmt(out),
             Error::Full { peer, waiting, closed } => {
                 let end = if *closed { "it was cut off" } else { "the message was dropped" };
+                let peer = Shown(*peer);
                 write!(out, "{} does not read and has {} bytes waiting; {}", peer, waiting, end)
             }
             Error::TopicName { bytes, most } => {

@@ -219,6 +219,28 @@ fn a_client_that_speaks_tls_is_logged_as_such() {
     wait_for_line("refused a request (\"a TLS handshake\" from 127.0.0.1:");
 }
 
+#[test]
+fn the_client_of_a_proxy_is_logged_without_a_port_that_nobody_knows() {
+    listen();
+    let fail = |_: &Request| Err("no luck behind a proxy".into());
+    let routes = vec![Handler::new("/ws", Greeter), Handler::new("/fail", fail)];
+    let running = Running::start(Server::new(routes).trusted_proxy([127, 0, 0, 1]));
+    for (client, shown) in [
+        ("192.0.2.7", "192.0.2.7"),
+        ("192.0.2.7:4711", "192.0.2.7:4711"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("[2001:db8::7]:4711", "[2001:db8::7]:4711"),
+    ] {
+        let fields = format!("X-Forwarded-For: {}\r\n", client);
+        assert_eq!(Client::connect(running.address).get("/fail", &fields).status, 500);
+        wait_for_line(&format!("GET \"/fail\" from {} failed: \"no luck behind", shown));
+        let (_client, reply) = Client::upgrade(running.address, "/ws", &fields);
+        assert_eq!(reply.status, 101);
+        wait_for_line(&format!("connected to \"/ws\" from {}", shown));
+    }
+    assert!(!seen("192.0.2.7:0") && !seen("db8::7]:0"));
+}
+
 /// What no line may have, beside the ids and signatures of cookies.
 const SECRET: &str = "s3cr3t";
 

@@ -1,10 +1,12 @@
-//! Turns X-Forwarded-For into the address of the client behind a reverse proxy.
+//! Turns X-Forwarded-For into the address of the client behind a reverse proxy, and
+//! X-Forwarded-Proto into whether that client speaks TLS.
 //!
 //! A proxy appends the address of its own peer to the field, after anything that the client itself
 //! wrote there. So the field is read from its end, and an entry is believed only if a trusted proxy
 //! wrote it.
 
 use super::headers::{members, Headers};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Returns the address of the client. If the connection comes from a trusted proxy, this is the
@@ -21,6 +23,25 @@ pub(crate) fn client(headers: &Headers, from: SocketAddr, proxies: &[IpAddr]) ->
         }
     }
     client
+}
+
+/// Returns whether the last value in X-Forwarded-Proto is that of a protocol over TLS; `wss` is what
+/// some proxies say of a WebSocket.
+pub(crate) fn is_secure(headers: &Headers) -> bool {
+    let last = headers.get_all("x-forwarded-proto").flat_map(members).next_back().unwrap_or(b"");
+    last.eq_ignore_ascii_case(b"https") || last.eq_ignore_ascii_case(b"wss")
+}
+
+/// Displays the address of a client, without its port where a proxy gave none.
+pub(crate) struct Shown(pub SocketAddr);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self.0.port() {
+            0 => self.0.ip().fmt(out),
+            _ => self.0.fmt(out),
+        }
+    }
 }
 
 /// Returns whether the address is that of a trusted proxy. All of them are canonical.

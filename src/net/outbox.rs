@@ -54,6 +54,7 @@
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
 use crate::ground::system::{start_thread, HOLD};
+use crate::http::forwarded::Shown;
 use crate::net::queue::{Admission, Counts, Next, Owner, Queue};
 use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::net::timer::Clock;
@@ -582,7 +583,7 @@ impl Outbox {
 
     #[inline(never)]
     fn log_cut_off(&self, why: &str) {
-        log_line!(Info, "cut off {} ({}): {}", self.session.id, self.peer, why);
+        log_line!(Info, "cut off {} ({}): {}", self.session.id, Shown(self.peer), why);
     }
 
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread

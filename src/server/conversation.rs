@@ -62,6 +62,7 @@ use crate::error::Error;
 use crate::ground::limits::{Limits, LINGER};
 use crate::ground::logger::{log_line, Level};
 use crate::ground::system::{contained, unix_seconds};
+use crate::http::forwarded::Shown;
 use crate::http::headers::Headers;
 use crate::http::response::Response;
 use crate::net::batch::{self, deliver, BatchGuard};
@@ -172,7 +173,8 @@ fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, 
             request
         );
     }
-    log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), request.peer());
+    let peer = Shown(request.peer());
+    log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), peer);
     Ok(Opening::Opened(Conversation::new(request, slot, socket, outbox, registration)))
 }
 
@@ -552,7 +554,8 @@ impl<'a> Conversation<'a> {
 /// The client, as log lines name it.
 impl fmt::Display for Conversation<'_> {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "{} ({}, {:?})", self.id(), self.request.peer(), self.request.path())
+        let peer = Shown(self.request.peer());
+        write!(out, "{} ({}, {:?})", self.id(), peer, self.request.path())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::comms::process;
 use crate::error::Error;
 use crate::ground::limits::{Limits, LOG_FLUSH};
 use crate::ground::logger::{self, log_line};
-use crate::http::forwarded::{canonical, canonical_socket};
+use crate::http::forwarded::{canonical, canonical_socket, Shown};
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::http::target::Authority;
@@ -365,6 +365,7 @@ impl ServerHandle {
         let stuck: Vec<Stuck> =
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
+            let peer = Shown(*peer);
             match path {
                 Some(path) => log_line!(Warn, "shutdown: cut off {}; {:?} still runs", peer, path),
                 None => log_line!(Info, "shutdown: cut off {}; it did not end in time", peer),

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::ground::limits::Limits;
 use crate::ground::system::unix_seconds;
 use crate::http::cookie::cookies;
+use crate::http::forwarded::{self, Shown};
 use crate::http::head::{Head, HeadParser, Method};
 use crate::http::headers::Headers;
 use crate::http::origin::Origins;
@@ -213,6 +214,31 @@ impl Request {
         self.peer
     }
 
+    /// Returns whether the client speaks TLS to a
+    /// [trusted proxy](crate::http::Server::trusted_proxy): the last value of X-Forwarded-Proto,
+    /// which that proxy wrote, is `https` or `wss`. Without a trusted proxy it is always false,
+    /// since anybody can send the field, and the server itself speaks no TLS. A request that is made
+    /// to test a handler comes from a trusted proxy.
+    ///
+    /// The proxy must set the field. One that only passes it on lets any client claim TLS.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// let to_https = |request: &Request| match request.is_secure() {
+    ///     true => Ok(Response::new().text("secret")),
+    ///     false => Ok(Response::new().redirect("https://chat.example.com/")),
+    /// };
+    /// assert_eq!(to_https.handle(&Request::get("/"))?.status(), 303);
+    /// let request = Request::get("/").with_header("X-Forwarded-Proto", "https");
+    /// assert_eq!(to_https.handle(&request)?.status(), 200);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn is_secure(&self) -> bool {
+        self.slot.as_ref().map_or(true, |slot| slot.proxy)
+            && forwarded::is_secure(&self.head.headers)
+    }
+
     /// Returns the decoded part of the path that matched `:name` in the route's pattern. For a
     /// pattern that ends in `/*`, the name `"*"` is the rest of the path. Error:
     /// [`Error::Parameter`] if the pattern has no such name.
@@ -402,6 +428,7 @@ impl Request {
 /// Leaves out what may be secret: the query, field values, cookies and the body.
 impl std::fmt::Debug for Request {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(out, "{} {:?} from {}", self.head.method.as_str(), self.head.path, self.peer)
+        let (method, peer) = (self.head.method.as_str(), Shown(self.peer));
+        write!(out, "{} {:?} from {}", method, self.head.path, peer)
     }
 }

@@ -12,6 +12,11 @@ fn routes() -> Vec<Handler> {
     vec![Handler::new("/peer", peer), Handler::new("/ws", Told::new().0)]
 }
 
+/// Answers with the last word that a TLS proxy has.
+fn secure(request: &Request) -> Result<Response, Error> {
+    Ok(Response::new().text(request.is_secure().to_string()))
+}
+
 fn forwarded(client: &str) -> String {
     format!("X-Forwarded-For: {}\r\n", client)
 }
@@ -162,6 +167,36 @@ fn loopback_in_the_notation_of_ipv6_is_loopback() {
         client.send(b"GET /peer HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
         assert_eq!(client.reply().status, 421, "a name that was made to mean 127.0.0.1");
         assert_eq!(running.address, address);
+    }
+}
+
+#[test]
+fn a_trusted_proxy_says_whether_its_client_speaks_tls_and_nobody_else_can() {
+    let start = |proxy: [u8; 4]| {
+        Running::start(Server::new(vec![Handler::new("/", secure)]).trusted_proxy(proxy))
+    };
+    let rows = [
+        ("", "false"),
+        ("X-Forwarded-Proto: http\r\n", "false"),
+        ("X-Forwarded-Proto: https\r\n", "true"),
+        ("x-forwarded-proto: HTTPS\r\n", "true"),
+        ("X-Forwarded-Proto: wss\r\n", "true"),
+        ("X-Forwarded-Proto: ws\r\n", "false"),
+        ("X-Forwarded-Proto: httpsx\r\n", "false"),
+        ("X-Forwarded-Proto:\r\n", "false"),
+        // The proxy's own word is the last one; a client may have written what precedes it.
+        ("X-Forwarded-Proto: https, http\r\n", "false"),
+        ("X-Forwarded-Proto: http, https\r\n", "true"),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", "false"),
+        ("X-Forwarded-Proto: https,\r\n", "false"),
+        ("X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n", "true"),
+    ];
+    let (trusting, plain) = (start([127, 0, 0, 1]), start([192, 0, 2, 1]));
+    let [mut proxy, mut client] =
+        [&trusting, &plain].map(|running| Client::connect(running.address));
+    for (fields, expected) in rows {
+        assert_eq!(proxy.get("/", fields).text(), expected, "{:?}", fields);
+        assert_eq!(client.get("/", fields).text(), "false", "{:?}", fields);
     }
 }
 
