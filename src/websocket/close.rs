@@ -41,7 +41,8 @@ impl CloseCode {
     pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
     /// 1012: the server is restarting.
     pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
-    /// 1013: the server is overloaded, and the client should try again later.
+    /// 1013: the server is overloaded, and the client should try again later. WebKit, Qt, libsoup and
+    /// other clients know only the codes of RFC 6455, and report 1006 or 1002 to the page instead.
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
 
     /// Returns whether the code may appear in a Close frame: 1000-1003, 1007-1014, and 3000-4999.
