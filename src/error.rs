@@ -8,8 +8,8 @@ use crate::ground::system::contained;
 use crate::http::chunked::ChunkedError;
 use crate::http::forwarded::Shown;
 use crate::http::head::HeadError;
-use crate::http::response::ResponseError;
-use crate::websocket::close::{CloseCode, CloseError};
+use crate::http::response::{Response, ResponseError};
+use crate::websocket::close::{CloseCode, CloseError, CloseFrame};
 use crate::websocket::handshake::Refusal;
 use crate::websocket::message::Violation;
 use std::fmt::{self, Write};
@@ -62,6 +62,16 @@ pub enum Error {
         /// The longest name that is allowed, in bytes.
         most: usize,
     },
+    /// A response that a handler returns as an error, for `?`: the client receives it as if the
+    /// handler had returned it as `Ok`. A status of 500 or more is logged and sets no session cookie.
+    /// In a WebSocket's conversation, it closes with 1011, and any other one with 1008.
+    Answer(Box<Response>),
+    /// A Close frame that a WebSocket's conversation returns as an error: it closes with that. From
+    /// an HTTP handler, 500.
+    Closed(CloseFrame),
+    /// The connection to which a message was sent has ended. Returned from a conversation, it closes
+    /// nothing and is not logged.
+    Gone,
     /// The route's pattern has no parameter with this name.
     Parameter(String),
     /// A text is not a session token, or none of the keys signed it. 400.
@@ -98,6 +108,7 @@ impl Error {
             Error::Head(error) => error.status(),
             Error::Chunked(error) => error.status(),
             Error::Refusal(refusal) => refusal.status(),
+            Error::Answer(response) => response.status(),
             Error::Token | Error::TopicName { .. } => 400,
             _ => 500,
         }
@@ -117,10 +128,20 @@ impl Error {
         text
     }
 
+    /// Returns the Close frame that the client of a WebSocket receives.
+    pub(crate) fn close_frame(&self) -> CloseFrame {
+        match self {
+            Error::Closed(close) => close.clone(),
+            _ => CloseFrame { code: self.close_code(), reason: String::new() },
+        }
+    }
+
     /// Returns the close code that the client of a WebSocket receives.
     pub fn close_code(&self) -> CloseCode {
         match self {
             Error::Violation(violation) => violation.close_code(),
+            Error::Closed(close) => close.code,
+            Error::Answer(response) if response.status() < 500 => CloseCode::POLICY_VIOLATION,
             Error::TopicName { .. } => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::INTERNAL_ERROR,
         }
@@ -144,6 +165,11 @@ impl fmt::Display for Error {
             Error::TopicName { bytes, most } => {
                 write!(out, "the topic name has {} bytes, more than the limit of {}", bytes, most)
             }
+            Error::Answer(response) => write!(out, "the answer is {}", response.status()),
+            Error::Closed(close) => {
+                write!(out, "the handler closes with {}: {:?}", close.code, close.reason)
+            }
+            Error::Gone => out.write_str("the connection has ended"),
             Error::Parameter(name) => write!(out, "the route has no parameter {:?}", name),
             Error::Token => {
                 out.write_str("the session token is invalid or signed with another key")
@@ -200,6 +226,51 @@ wraps! {
     Response(ResponseError),
     Io(io::Error),
     Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// So that `?` can answer: see [`Error::Answer`].
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// fn find(number: &str) -> Option<&'static str> {
+///     (number == "7").then_some("seven")
+/// }
+///
+/// fn room(request: &Request) -> Result<Response, Error> {
+///     let room = find(request.parameter("room")?).ok_or_else(Response::not_found)?;
+///     Ok(Response::new().text(room))
+/// }
+/// assert_eq!(room(&Request::get("/").with_parameter("room", "8")).unwrap_err().status(), 404);
+/// assert_eq!(room(&Request::get("/").with_parameter("room", "7"))?.content(), b"seven");
+/// # Ok::<(), Error>(())
+/// ```
+impl From<Response> for Error {
+    fn from(response: Response) -> Error {
+        Error::Answer(Box::new(response))
+    }
+}
+
+/// So that `?` can close a WebSocket with a code of the application's: see [`Error::Closed`].
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// fn number(message: &Message) -> Result<u32, Error> {
+///     let wrong = || CloseFrame::new(CloseCode(4000), "not a number");
+///     match message.as_text().map(str::parse) {
+///         Some(Ok(number)) => Ok(number),
+///         _ => Err(wrong()?.into()),
+///     }
+/// }
+/// assert_eq!(number(&"7".into())?, 7);
+/// assert_eq!(number(&"x".into()).unwrap_err().close_code(), CloseCode(4000));
+/// # Ok::<(), Error>(())
+/// ```
+impl From<CloseFrame> for Error {
+    fn from(close: CloseFrame) -> Error {
+        Error::Closed(close)
+    }
 }
 
 impl From<&str> for Error {

@@ -414,6 +414,13 @@ impl Connection<'_> {
 fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Response {
     match answer {
         Some(Ok(response)) => for_session(request, response),
+        Some(Err(Error::Answer(response))) if response.status() < 500 => {
+            for_session(request, *response)
+        }
+        Some(Err(Error::Answer(response))) => {
+            log_line!(Error, "the handler of {:?} failed with {}", request, response.status());
+            *response
+        }
         Some(Err(error)) => {
             let (status, why) = (error.status(), error.into_text());
             // Below 500 it is the client's fault: a request that another site's page sent, say.
