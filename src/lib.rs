@@ -59,7 +59,7 @@
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             topic websocket broadcast
-//! server/     connections request pace conversation controller route connection acceptor launch
+//! server/     connections request pace conversation upgrade controller route connection acceptor launch
 //! ```
 //!
 //! The tour follows one client that connects, opens a WebSocket, sends `Hello`, and gets it back.
@@ -86,11 +86,11 @@
 //!    (`server/route.rs`) selects the controller, and `Connection::call_handler`
 //!    (`server/connection.rs`) calls its [`handle`](controller::Controller::handle).
 //! 5. *From a request to the 101.*
-//!    [`WebsocketController::handle`](controller::WebsocketController::handle) calls `open`
-//!    (`server/conversation.rs`). `accept` (`websocket/handshake.rs`) checks the version, the key,
-//!    and the origin. `Request::session` (`server/request.rs`) finds the session in the cookie or
-//!    creates a new one. Then `upgrade` (`server/conversation.rs`) takes the socket out of the
-//!    request.
+//!    [`WebsocketController::handle`](controller::WebsocketController::handle) calls `run`
+//!    (`server/upgrade.rs`), as [`Request::upgrade`](http::Request::upgrade) does. `accept`
+//!    (`websocket/handshake.rs`) checks the version, the key, and the origin. `Request::session`
+//!    (`server/request.rs`) finds the session in the cookie or creates a new one. Then `open`
+//!    (`server/upgrade.rs`) takes the socket out of the request.
 //!
 //!    ```text
 //!    HTTP/1.1 101 Switching Protocols  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
@@ -101,7 +101,7 @@
 //!    outbox into the session map, so that any thread can reach the client from here on.
 //!    `Slot::upgrade` (`server/connections.rs`) makes it known to a shutdown, and
 //!    `Outbox::open` (`net/outbox.rs`) writes the 101. The application's `handle_connection` runs.
-//! 7. *From bytes to a frame.* `Conversation::read` (`server/conversation.rs`) waits, and pings a
+//! 7. *From bytes to a frame.* `Connection::read` (`server/conversation.rs`) waits, and pings a
 //!    silent client. The frame `81 85 37 fa 21 3d 7f 9f 4d 51 58` arrives. `FrameHeader::parse`
 //!    (`websocket/frame.rs`) reads its header: final, text, masked, 5 bytes, masking key
 //!    `37 fa 21 3d`.
@@ -116,9 +116,9 @@
 //!    outbox. `Outbox::send` (`net/outbox.rs`) writes it at once, or leaves it to the thread that is
 //!    writing already. If the client's next frame has arrived by now, `cork` (`net/batch.rs`) holds
 //!    the frame back until the end of the batch, or for 10 ms.
-//! 10. *Close.* The client sends `88 82 ..`. `Conversation::run` (`server/conversation.rs`) removes
-//!     the outbox from the session map, `Conversation::close_connection` (`server/conversation.rs`)
-//!     answers with the client's code and lets the client read it, and the application's
+//! 10. *Close.* The client sends `88 82 ..`. `Connection::finish` (`server/conversation.rs`)
+//!     removes the outbox from the session map, `Connection::close_connection`
+//!     (`server/conversation.rs`) answers with the client's code and lets the client read it, and the application's
 //!     `handle_disconnection` runs. The thread waits in `accept` again, or ends if enough others
 //!     do.
 //!
@@ -278,6 +278,7 @@ pub use comms::topic::Topic;
 pub use comms::websocket::Websocket;
 pub use error::Error;
 pub use server::controller;
+pub use server::conversation::{Connection, Next};
 pub use session::id::{GuestId, SessionId};
 pub use session::keys::SessionKeys;
 

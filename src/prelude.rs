@@ -9,6 +9,7 @@ pub use crate::http::{Handler, Method, Request, Response, Server};
 pub use crate::log;
 pub use crate::route;
 pub use crate::server::controller::{Controller, WebsocketController};
+pub use crate::server::conversation::{Connection, Next};
 pub use crate::session::id::SessionId;
 pub use crate::session::keys::SessionKeys;
 pub use crate::websocket::{CloseCode, CloseFrame, Message};

@@ -3,13 +3,14 @@
 //!
 //! A thread comes in through `launch` and `acceptor`, asks `connections` for a slot, and reads
 //! requests in `connection`. `route` finds the `controller`, which gets a `request`; an upgrade
-//! runs in `conversation`, at the client's `pace`. Parsing and framing are the work of the rooms
+//! is opened by `upgrade` and runs in `conversation`, at the client's `pace`. Parsing and framing are the work of the rooms
 //! `http` and `websocket`, and sending is that of `comms` and `net`.
 
 pub(crate) mod connections;
 pub(crate) mod request;
 pub(crate) mod pace;
 pub(crate) mod conversation;
+pub(crate) mod upgrade;
 pub mod controller;
 pub(crate) mod route;
 pub(crate) mod connection;

@@ -45,6 +45,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "request",
             "pace",
             "conversation",
+            "upgrade",
             "controller",
             "route",
             "connection",

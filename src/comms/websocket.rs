@@ -69,8 +69,7 @@ impl Comms {
     /// # }
     /// ```
     pub fn here() -> Option<Websocket> {
-        let own = batch::own().filter(|own| own.is_served())?;
-        Some(Websocket { recipient: Recipient::Connection(Arc::downgrade(&own)) })
+        batch::own().filter(|own| own.is_served()).map(|own| Websocket::of(&own))
     }
 
     /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
@@ -102,6 +101,10 @@ impl Comms {
 }
 
 impl Websocket {
+    pub(crate) fn of(outbox: &Arc<Outbox>) -> Websocket {
+        Websocket { recipient: Recipient::Connection(Arc::downgrade(outbox)) }
+    }
+
     fn to(&self) -> To<'_> {
         match &self.recipient {
             Recipient::Session(id) => To::Session(id),

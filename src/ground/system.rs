@@ -19,6 +19,11 @@ pub(crate) const PIECE: usize = 16 * 1024;
 /// The longest that one write to such a socket holds the sending thread.
 pub(crate) const HOLD: Duration = Duration::from_secs(1);
 
+/// How long a thread that reads may miss a Close frame that another thread has sent, before its
+/// receiving side is shut to wake it. The client's answer wakes it, too, mostly sooner; on Windows,
+/// one that comes later resets the connection.
+pub(crate) const WAKE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 100 });
+
 /// Whether a segment of a path may name a drive, a stream, or a device.
 pub(crate) const WINDOWS_NAMES: bool = cfg!(windows);
 

@@ -23,6 +23,7 @@ use crate::net::stream::after;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::mem::{replace, take};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -66,16 +67,17 @@ impl Corked {
     }
 }
 
-/// While this guard exists, which is for a whole conversation, its thread serves a WebSocket. When
+/// While this guard exists, which is for a whole conversation, its thread serves a WebSocket. It
+/// cannot be sent to another thread. When
 /// it is dropped, what was corked is written, even after a handler has panicked.
-pub(crate) struct BatchGuard(());
+pub(crate) struct BatchGuard(PhantomData<*const ()>);
 
 impl BatchGuard {
     pub fn take(own: &Arc<Outbox>) -> BatchGuard {
         own.serve();
         let batch = Batch { own: Arc::clone(own), corks: false, corked: Arc::default() };
         BATCH.with(|slot| *slot.borrow_mut() = Some(batch));
-        BatchGuard(())
+        BatchGuard(PhantomData)
     }
 
     /// Sets whether what is sent from here on may wait for the end of the batch.
@@ -294,7 +296,7 @@ pub(crate) fn close_all<'a>(
 ) -> usize {
     let closed: Vec<_> = to.filter(|outbox| outbox.queue_close(close)).cloned().collect();
     // Their threads may be blocked in a read that began without this deadline.
-    closed.iter().for_each(Outbox::cut_off_late);
+    closed.iter().for_each(Outbox::await_answer);
     let count = closed.len();
     write_list(closed);
     count

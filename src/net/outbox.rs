@@ -53,7 +53,7 @@
 
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
-use crate::ground::system::{start_thread, HOLD};
+use crate::ground::system::{start_thread, HOLD, WAKE};
 use crate::http::forwarded::Shown;
 use crate::net::queue::{Admission, Counts, Next, Owner, Queue};
 use crate::net::stream::{after, is_timeout, write_all, Stream};
@@ -134,6 +134,8 @@ pub(crate) struct Outbox {
     written: AtomicUsize,
     /// The number of bytes that had been written when the client was last heard.
     written_when_heard: AtomicUsize,
+    /// The receiving side was shut, to wake its thread for a Close frame of the server.
+    woken: AtomicBool,
     /// Its thread serves it, and it has not left its session.
     served: AtomicBool,
     /// It has left its session, as the last that was served.
@@ -217,7 +219,7 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, behind, closing, written, written_when_heard, served, last) =
+        let (changed, behind, closing, written, written_when_heard, woken, served, last) =
             Default::default();
         Arc::new(Outbox {
             session,
@@ -230,6 +232,7 @@ impl Outbox {
             closing,
             written,
             written_when_heard,
+            woken,
             served,
             last,
         })
@@ -503,8 +506,39 @@ impl Outbox {
         self.change(|queue| queue.close(&Frame::new(OpCode::Close, &close.payload())))
     }
 
-    /// Makes the clock end the connection if the client does not answer the Close frame in time.
-    pub fn cut_off_late(self: &Arc<Outbox>) {
+    /// Returns the server's Close frame, once it has been appended.
+    pub fn sent_close(&self) -> Option<CloseFrame> {
+        self.lock().close_payload().and_then(|payload| CloseFrame::parse(payload).ok())
+    }
+
+    /// Makes the clock wake the thread that reads, unless the client answers the Close frame soon,
+    /// and end the connection if the client does not answer in time.
+    pub fn await_answer(self: &Arc<Outbox>) {
+        let outbox = Arc::downgrade(self);
+        self.shared.clock.at(after(WAKE.min(self.time_to_close())), move || {
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.wake();
+                outbox.cut_off_late();
+            }
+        });
+    }
+
+    /// Shuts the receiving side, which wakes the thread in its read.
+    fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        // An error means that the peer was faster.
+        let _ = self.stream.shutdown(Shutdown::Read);
+    }
+
+    /// Returns whether the receiving side was shut to wake the thread: a read that finds nothing
+    /// returns at once from then on.
+    pub fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection if the client has not answered the Close frame in time, and looks again
+    /// later otherwise.
+    fn cut_off_late(self: &Arc<Outbox>) {
         let left = self.time_to_close();
         if left.is_zero() {
             self.close();

@@ -138,6 +138,8 @@ pub(crate) struct Queue {
     life: Life,
     /// The traffic so far. Written bytes are added when the writer reports them.
     pub counts: Counts,
+    /// The payload of the Close frame that was appended.
+    close: Option<Box<[u8]>>,
     /// A thread waits for a change. Without this flag, each change would cost a system call.
     pub awaited: bool,
     /// The part of the server's total that stands for this queue.
@@ -155,6 +157,7 @@ impl Queue {
             owner: Owner::Writer,
             life: Life::Open,
             counts: Counts::default(),
+            close: None,
             awaited: false,
             counted: 0,
         }
@@ -213,6 +216,7 @@ impl Queue {
             Life::Open => {
                 self.take_pong();
                 self.append(frame, Owner::Courier);
+                self.close = Some(frame.parts()[1].into());
                 self.life = Life::Closing;
                 true
             }
@@ -390,6 +394,11 @@ impl Queue {
     /// the server, or because the server has shut the socket.
     pub fn is_closing(&self) -> bool {
         !matches!(self.life, Life::Open | Life::Lost)
+    }
+
+    /// Returns the payload of the Close frame that was appended.
+    pub fn close_payload(&self) -> Option<&[u8]> {
+        self.close.as_deref()
     }
 
     /// Returns how long to wait for the client's Close frame, of the `whole` time for that. It

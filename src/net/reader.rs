@@ -62,6 +62,13 @@ impl Socket {
         }
     }
 
+    /// Removes so many bytes from what is unread, from this place on.
+    pub fn remove(&mut self, at: usize, bytes: usize) {
+        let begin = self.start + at;
+        self.buffer.copy_within(begin + bytes..self.end, begin);
+        self.end -= bytes;
+    }
+
     /// Reads once and returns how many bytes came; 0 is the end of input. At the deadline, and not
     /// before it, the error is `TimedOut`, even if there is something to read.
     pub fn fill(&mut self, deadline: Instant) -> io::Result<usize> {

@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::ground::system::apart;
 use crate::http::response::Response;
-use crate::server::conversation::{self, Event};
+use crate::server::conversation::{Connection, Next};
 use crate::server::request::Request;
+use crate::server::upgrade;
 use crate::session::id::SessionId;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::message::Message;
@@ -142,10 +143,18 @@ pub trait WebsocketController: Controller {
     /// that is made for the call holds the state of one connection. A request without a connection,
     /// as in a test, gets the 101 and no conversation.
     fn handle(&self, request: &Request) -> Result<Response, Error> {
-        conversation::open(request, self.protocols(), &mut |client, event| match event {
-            Event::Opened => apart(|| self.handle_connection(client)),
-            Event::Message(message) => apart(|| self.handle_message(client, message)),
-            Event::Closed(close) => apart(|| self.handle_disconnection(client, close)),
-        })
+        let mut talk = |client: &mut Connection| {
+            let id = client.session_id();
+            apart(|| self.handle_connection(&id))?;
+            // Its error was logged, and decides, as soon as it was found.
+            while let Next::Message(message) = client.next(None) {
+                apart(|| self.handle_message(&id, message))?;
+            }
+            Ok(())
+        };
+        let mut after_end = |id: &SessionId, close: Option<&CloseFrame>| {
+            apart(|| self.handle_disconnection(id, close))
+        };
+        upgrade::run(request, self.protocols(), &mut talk, &mut after_end)
     }
 }

@@ -1,27 +1,25 @@
-//! The life of one WebSocket, from the 101 to the end of its socket, on the connection's thread.
+//! The life of one WebSocket, from its 101 to the end of its socket, on the connection's thread.
+//! The application pulls: each call of `receive` goes on until it has the client's next message.
 //!
 //! ```text
-//! register ── write the 101 ── Opened ── read ──┬─ Message ── the handler ──┐
-//!                                ▲              ├─ Ping ── a pong           │
-//!                                └─ flush ◀─────┴───────────────────────────┘
-//! Close, violation, failure, silence:  leave the registry ── Close frame ── its answer ── Closed
+//! receive ──▶ a whole frame in the buffer? ──┬─ a message ──▶ the application
+//!    ▲          │ no                         └─ a ping ──▶ a pong, and again
+//!    │          ▼
+//!    └─ read ◀─ the end of the batch: what was sent meanwhile is written
+//!
+//! Close, violation, silence, shutdown, or the application's own end:
+//!      leave the registry ── Close frame ── the client's answer ── receive returns the end for ever
 //! ```
 //!
 //! This file decides what a client is told after an error. The codes of the client's faults are in
-//! `Violation::close_code`, those of a handler's errors in `Error::close_code`; what takes too long
-//! or comes too often is closed with 1008 here. It knows no controller; it calls one function with
-//! each event.
+//! `Violation::close_code`, those of the application's errors in `Error::close_code`. `upgrade`
+//! opens the WebSocket and runs the application's part.
 //!
 //! # Theory of operation
 //!
-//! *Opening.* The order of the steps matters. The 101 is the first thing in the outbox, so nothing
-//! can overtake it. The outbox is registered before the 101 is written, so a client that has its
-//! 101 can be reached by every sender. The slot learns of the WebSocket before that, too, so a
-//! shutdown can close it; if the server was closing already, this thread sends the Close frame
-//! itself (see `connections`).
-//!
-//! *Running.* The thread handles every whole frame that it has read (a batch) and then writes what
-//! its handlers sent meanwhile. Between two batches it waits, holding no lock:
+//! *Running.* The application handles every whole frame that has been read (a batch), and what it
+//! sends meanwhile is written at the end, when `receive` finds no whole frame. Then the thread
+//! waits, holding no lock:
 //!
 //! ```text
 //! it waits until                               at most            and then
@@ -34,19 +32,20 @@
 //! ```
 //!
 //! What has come of a message, and what a pong or the answer to a Close frame travels behind, earn
-//! time at `min_rate`.
+//! time at `min_rate`. Silence is summed up over reads that time out, so a loop over
+//! `receive_timeout` pings like one over `receive`.
 //!
 //! The first row slows down a client that sends and does not read; whichever thread writes to that
-//! client keeps its deadline. A handler may take as long as it likes: the client's bytes wait in
-//! the system.
+//! client keeps its deadline. Between two calls the application may take as long as it likes: the
+//! client's bytes wait in the system, and the clock of a message that has begun stands still.
 //!
-//! *Ending.* The registration goes first: from there on no sender finds the client, and
-//! `handle_disconnection` sees the registry without it. The Close frame follows everything that was
-//! accepted before it, which the thread that writes still writes within its deadlines. Then this
-//! thread reads on and skips what comes, until the client's Close frame, its end, or the deadline,
-//! before the socket is shut: a client that finds the end of the connection before it has answered
-//! takes the close for a failure. Where the client broke the framing, what follows cannot be read,
-//! so the sending side is shut at once (`linger`). The handler is called for the last time.
+//! *Ending.* The registration goes first: from there on no sender finds the client. The Close frame
+//! follows everything that was accepted before it, which the thread that writes still writes within
+//! its deadlines. Then this thread reads on and skips what comes, until the client's Close frame,
+//! its end, or the deadline, before the socket is shut: a client that finds the end of the
+//! connection before it has answered takes the close for a failure. Where the client broke the
+//! framing, what follows cannot be read, so the sending side is shut at once (`linger`). The first
+//! end is the one that counts, whatever the application does after it.
 //!
 //! What was received whole is handled even if a write to the client has failed meanwhile, since
 //! clients send and leave. After the server's own Close frame, or when the server has cut the
@@ -57,182 +56,150 @@
 //! lives as long as the conversation is in a box; see [`apart`](crate::ground::system::apart) for
 //! what keeps the rest off the stack.
 
-use crate::comms::registry::{self, NotJoined, Registration};
+use crate::comms::registry::Registration;
+use crate::comms::websocket::Websocket;
 use crate::error::Error;
-use crate::ground::limits::{Limits, LINGER};
+use crate::ground::limits::LINGER;
 use crate::ground::logger::{log_line, Level};
-use crate::ground::system::{contained, unix_seconds};
 use crate::http::forwarded::Shown;
-use crate::http::headers::Headers;
-use crate::http::response::Response;
-use crate::net::batch::{self, deliver, BatchGuard};
+use crate::net::batch::{deliver, BatchGuard};
 use crate::net::outbox::Outbox;
 use crate::net::reader::Socket;
 use crate::net::stream::after;
 use crate::server::connections::Slot;
 use crate::server::pace::Pace;
-use crate::server::request::Request;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::frame::{Frame, FrameHeader, OpCode};
-use crate::websocket::handshake::{accept, Refusal};
+use crate::websocket::frame::{apply_mask, Frame, FrameHeader, OpCode};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a conversation calls its handler with.
-pub(crate) enum Event<'a> {
-    /// The client has its 101 and can be reached.
-    Opened,
-    /// The client sent a message.
-    Message(Message),
-    /// The conversation is over. The client's Close frame, if it sent one.
-    Closed(Option<&'a CloseFrame>),
-}
+/// The most calls of `receive` after the end. A loop that ignores every error would never end.
+const CALLS_AFTER_END: u32 = 1000;
+/// How often a thread looks for the client's answer to a Close frame when its receiving side was
+/// shut to wake it: then a read does not wait.
+const WOKEN_PAUSE: Duration = Duration::from_millis(10);
+/// The shortest time between two looks of [`poll`](Connection::poll) at the socket.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
-/// Called with each event of a conversation, on the connection's thread.
-pub(crate) type EventHandler<'a> = &'a mut dyn FnMut(&SessionId, Event) -> Result<(), Error>;
-
-/// Answers the opening handshake and, when the request came over a connection, runs the whole
-/// conversation. Returns the 101, or the refusal, for which the socket is left in the request.
-pub(crate) fn open(
-    request: &Request,
-    protocols: &[&str],
-    handler: EventHandler,
-) -> Result<Response, Error> {
-    match upgrade(request, protocols)? {
-        Opening::Answered(response) => Ok(response),
-        Opening::Opened(mut conversation) => {
-            conversation.run(handler);
-            // The controller goes on after the conversation, and may not return.
-            conversation.slot.set_handling(true);
-            // The client has its 101, with all fields; this one is written to nobody.
-            Ok(Response::new().code(101))
-        }
-    }
-}
-
-/// What an opening handshake leads to.
-enum Opening<'a> {
-    /// A refusal, or the 101 of a request that came over no connection or whose client has gone.
-    Answered(Response),
-    Opened(Box<Conversation<'a>>),
-}
-
-#[inline(never)]
-fn upgrade<'a>(request: &'a Request, protocols: &[&str]) -> Result<Opening<'a>, Error> {
-    let mut response = match accept(&request.head, &request.service.origins, protocols) {
-        Ok(response) => response,
-        Err(refusal) => return Ok(Opening::Answered(refuse(request, refusal))),
-    };
-    let session = request.session();
-    if let Some(cookie) = request.set_cookie() {
-        response = response.header("Set-Cookie", &cookie);
-    }
-    let (slot, socket) = match (&request.slot, request.lock_socket().take()) {
-        (Some(slot), Some(socket)) => (slot, socket),
-        _ => return Ok(Opening::Answered(response)),
-    };
-    let first = response.encode_upgrade(unix_seconds())?;
-    let stream = Arc::clone(socket.stream());
-    let shared = Arc::clone(&request.service.shared);
-    let most = shared.limits.connections_per_session;
-    // Registered, and known to the slot, before the 101 is written: a client that has it is
-    // reachable.
-    let outbox = Outbox::new(session, stream, request.peer(), shared, first);
-    let registration = match registry::join(&outbox, most) {
-        Ok(registration) => registration,
-        Err(refused) => {
-            let status = match refused {
-                NotJoined::TooMany => 429,
-                NotJoined::Revoked => 403,
-            };
-            log_line!(Info, "refused a WebSocket ({:?}) with {}: {}", request, status, refused);
-            *request.lock_socket() = Some(socket);
-            return Ok(Opening::Answered(Response::of_status(status)));
-        }
-    };
-    if slot.upgrade(&outbox) {
-        batch::close_all([&outbox].into_iter(), &going_away());
-    }
-    if !outbox.open() {
-        return Ok(Opening::Answered(response));
-    }
-    let has_one = |headers: &Headers| {
-        headers.get("sec-websocket-protocol").map_or(false, |value| !value.is_empty())
-    };
-    if has_one(request.headers()) && !has_one(response.headers()) {
-        // Most clients then fail, and the application sees a WebSocket that ends at once. What was
-        // offered is not logged, since it may be the token of a login.
-        log_line!(
-            Info,
-            "opened a WebSocket ({:?}) without a subprotocol: \
-             WebsocketController::protocols has none that the client offers",
-            request
-        );
-    }
-    let peer = Shown(request.peer());
-    log_line!(Debug, "{} connected to {:?} from {}", session.id, request.path(), peer);
-    Ok(Opening::Opened(Conversation::new(request, slot, socket, outbox, registration)))
-}
-
-/// Logs why a handshake is refused and, for a page of another origin, how to allow it. Returns the
-/// answer.
-fn refuse(request: &Request, refusal: Refusal) -> Response {
-    let allow = match (refusal, request.header("origin")) {
-        (Refusal::Origin, Some(origin)) => {
-            format!("; to allow it: Server::allowed_origins([{:?}])", origin)
-        }
-        _ => String::new(),
-    };
-    let status = refusal.status();
-    log_line!(Info, "refused a WebSocket ({:?}) with {}: {}{}", request, status, refusal, allow);
-    refusal.response()
-}
-
-/// Returns the Close frame that a shutdown sends.
-pub(crate) fn going_away() -> CloseFrame {
-    CloseFrame { code: CloseCode::GOING_AWAY, reason: "the server shuts down".to_string() }
-}
-
-struct Conversation<'a> {
-    request: &'a Request,
-    slot: &'a Slot,
+/// One open WebSocket, in straight-line code: what [`Request::upgrade`] calls its closure with.
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// fn quiz(request: &Request) -> Result<Response, Error> {
+///     request.upgrade(&[], |client| {
+///         client.send("Your name?")?;
+///         while let Some(message) = client.receive()? {
+///             client.send(format!("Hello {}", message.as_text().unwrap_or("?")))?;
+///         }
+///         Ok(())
+///     })
+/// }
+/// let handler = Handler::new("/quiz", quiz);
+/// ```
+///
+/// What it knows of its client, and a handle that another thread may keep:
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// fn clock(client: &mut Connection) -> Result<(), Error> {
+///     println!("{} from {}: {:?}", client.session_id(), client.peer(), client.protocol());
+///     let handle = client.websocket();
+///     std::thread::spawn(move || handle.send("from another thread"));
+///     while client.receive()?.is_some() {}
+///     Ok(())
+/// }
+/// let handler = Handler::new("/clock", |request: &Request| request.upgrade(&["v1"], clock));
+/// ```
+///
+/// It belongs to its thread:
+///
+/// ```compile_fail,E0277
+/// fn is_send<T: Send>() {}
+/// is_send::<sockling::Connection>();
+/// ```
+///
+/// All of it runs on the connection's own thread. Other threads reach the client by the handle that
+/// [`websocket`](Connection::websocket) returns, or by [`Comms`](crate::Comms).
+///
+/// Pings are answered, and all deadlines are kept, inside [`receive`](Connection::receive),
+/// [`receive_timeout`](Connection::receive_timeout) and [`poll`](Connection::poll). While the
+/// closure is elsewhere, nothing is read. What it sends is written at the latest when one of them
+/// finds no further message that has arrived, or after 10 ms.
+///
+/// The first end counts: a violation, a timeout, the client's Close frame, or a close by the
+/// server. From then on the calls return the same again, and whatever the closure returns closes
+/// nothing any more.
+///
+/// [`Request::upgrade`]: crate::http::Request::upgrade
+pub struct Connection {
+    path: String,
+    peer: SocketAddr,
+    protocol: Option<String>,
+    slot: Arc<Slot>,
     registration: Registration,
     socket: Box<Socket>,
     outbox: Arc<Outbox>,
+    batch: BatchGuard,
     assembler: Assembler,
     /// When the message that has begun must be whole, without what its bytes have earned.
     message_deadline: Option<Instant>,
+    /// When the application took over with such a message in progress, whose clock stands still.
+    left: Option<Instant>,
     /// Whether the batch has more than one frame, so that what is sent waits for its end.
     in_batch: bool,
-    /// Messages and bytes of this batch, for the outbox's counts. Here, since on the stack they
-    /// would lie beneath every handler.
+    /// Messages and bytes of this batch, for the outbox's counts.
     received: (u64, u64),
-    /// Whether a ping was sent and nothing has come since.
+    /// How long nothing has come, and whether a ping was sent meanwhile.
+    silence: Duration,
     pinged: bool,
     pace: Option<Box<Pace>>,
     /// Whether the last frame ended a message or was a ping, and `pace` has not counted it.
     unpaced: bool,
+    /// When `poll` last looked at the socket.
+    polled: Option<Instant>,
+    over: Option<Over>,
+}
+
+/// How the conversation has ended, and how often the application has asked since.
+struct Over {
+    violation: Option<Violation>,
+    /// The Close frame that came first: the client's or the server's.
+    close: Option<CloseFrame>,
+    /// The client's.
+    answer: Option<CloseFrame>,
+    /// Whether the client's answer to a Close frame is still to be waited for.
+    awaits: bool,
+    calls: u32,
+}
+
+/// What [`Connection::receive_timeout`] returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The client's next message.
+    Message(Message),
+    /// The time has passed, and no message is whole. What has come of one is kept.
+    Timeout,
+    /// The client has closed or gone, or the server has closed.
+    Closed,
 }
 
 /// Why a conversation ends.
-enum End {
+pub(crate) enum End {
     /// The client sent a Close frame.
     Close(CloseFrame),
     /// The client broke the protocol or a limit.
     Violation(Violation),
-    /// A message was not whole in time.
-    Slow,
-    /// The client sent more messages a second than it may.
-    TooMany,
-    /// Nothing came after a ping.
-    Silent,
-    /// The handler returned an error, with this code, or panicked.
-    Failed(CloseCode),
-    /// The server sent a Close frame: by another thread, or by the handler.
+    /// The application closes, or has failed.
+    Own(CloseFrame),
+    /// The server sent a Close frame: by another thread, or by a handle.
     Closed,
     /// The client ended its sending side without a Close frame. It may still read.
     Left,
@@ -240,202 +207,428 @@ enum End {
     Lost,
 }
 
-impl<'a> Conversation<'a> {
+impl Connection {
+    #[allow(clippy::too_many_arguments)]
     #[inline(never)]
-    fn new(
-        request: &'a Request,
-        slot: &'a Slot,
+    pub(crate) fn new(
+        path: &str,
+        peer: SocketAddr,
+        protocol: Option<&str>,
+        slot: &Arc<Slot>,
         socket: Box<Socket>,
         outbox: Arc<Outbox>,
         registration: Registration,
-    ) -> Box<Conversation<'a>> {
-        Box::new(Conversation {
-            request,
-            slot,
+    ) -> Box<Connection> {
+        let pace = Pace::new(outbox.shared.limits.messages_per_second);
+        slot.set_handling(true);
+        Box::new(Connection {
+            path: path.to_string(),
+            peer,
+            protocol: protocol.map(str::to_string),
+            slot: Arc::clone(slot),
             registration,
             socket,
+            batch: BatchGuard::take(&outbox),
             outbox,
             assembler: Assembler::default(),
             message_deadline: None,
+            left: None,
             in_batch: false,
             received: (0, 0),
+            silence: Duration::ZERO,
             pinged: false,
-            pace: Pace::new(request.service.shared.limits.messages_per_second),
+            pace,
             unpaced: false,
+            polled: None,
+            over: None,
         })
     }
 
-    fn id(&self) -> &SessionId {
-        &self.outbox.session.id
-    }
-
-    fn limits(&self) -> &'a Limits {
-        &self.request.service.shared.limits
-    }
-
-    /// Runs the conversation to the end of its socket.
-    #[inline(never)]
-    fn run(&mut self, handler: EventHandler) {
-        let batch = BatchGuard::take(&self.outbox);
-        let end = self.serve(&batch, handler);
-        batch.end();
-        self.registration.leave();
-        let close = self.close_connection(end);
-        self.log_end();
-        // Its error was logged, and nothing is left to close.
-        let _ = self.call_handler(handler, Event::Closed(close.as_ref()));
-    }
-
-    /// Calls the handler with what the client sends, until one side ends it. Returns why.
-    fn serve(&mut self, batch: &BatchGuard, handler: EventHandler) -> End {
-        if let Err(code) = self.call_handler(handler, Event::Opened) {
-            return End::Failed(code);
+    /// Waits for the client's next message and returns it, or `None` once the client has closed or
+    /// gone, or the server has closed: see [`close_frame`](Connection::close_frame).
+    ///
+    /// Blocks until then. A `close` by another thread, a shutdown of the server and the end of the
+    /// login wake it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Violation`] if the client broke the protocol or a limit, or was too slow. The
+    /// connection is closed then, with that violation's code.
+    ///
+    /// # Panics
+    ///
+    /// At the thousandth call after the end, which is a loop that ignores the end.
+    #[inline]
+    pub fn receive(&mut self) -> Result<Option<Message>, Error> {
+        match self.next(None) {
+            Next::Message(message) => Ok(Some(message)),
+            Next::Timeout | Next::Closed => self.ended().map(|()| None),
         }
-        loop {
-            if let Err(end) = self.handle_batch(batch, handler).and_then(|()| self.read()) {
-                return end;
+    }
+
+    /// Waits like [`receive`](Connection::receive), but for `longest` at most. It looks for a
+    /// message at least once, even if that time is zero. A timeout loses nothing of a message that
+    /// has begun. Systems count such a wait in ticks, so it may take some milliseconds longer.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// fn ask(client: &mut Connection) -> Result<(), Error> {
+    ///     client.send("Still there?")?;
+    ///     match client.receive_timeout(Duration::from_secs(10))? {
+    ///         Next::Message(answer) => println!("{:?}", answer),
+    ///         Next::Timeout => client.close(CloseCode::POLICY_VIOLATION, "no answer")?,
+    ///         Next::Closed => println!("gone: {:?}", client.close_frame()),
+    ///     }
+    ///     Ok(())
+    /// }
+    /// let handler = Handler::new("/ask", |request: &Request| request.upgrade(&[], ask));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Connection::receive).
+    pub fn receive_timeout(&mut self, longest: Duration) -> Result<Next, Error> {
+        match self.next(Some(after(longest))) {
+            Next::Closed => self.ended().map(|()| Next::Closed),
+            next => Ok(next),
+        }
+    }
+
+    /// Answers pings and looks for the client's end, and leaves its messages for
+    /// [`receive`](Connection::receive): for code that computes for long and must not be taken for
+    /// dead. Returns whether the client was still there.
+    ///
+    /// It is meant to be called often: it looks at the socket at most every 100 ms. Such a look may
+    /// block for two ticks of the system's timer, 8 ms at most, because std has no read that does
+    /// not wait. What is in front of the first message that does not fit into the buffer
+    /// ([`Limits::buffer`](crate::limits::Limits::buffer)) is looked at.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// fn render(client: &mut Connection) -> Result<(), Error> {
+    ///     for line in 0..100 {
+    ///         // ... compute for a while ...
+    ///         if !client.poll()? {
+    ///             return Ok(());
+    ///         }
+    ///         client.send(format!("line {}", line))?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// let handler = Handler::new("/render", |request: &Request| request.upgrade(&[], render));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Connection::receive).
+    pub fn poll(&mut self) -> Result<bool, Error> {
+        if self.over.is_some() {
+            return self.ended().map(|()| false);
+        }
+        let there = self.look();
+        if !whole_frame(self.socket.unread()) {
+            self.end_batch();
+        }
+        match there {
+            Ok(there) => Ok(there),
+            Err(end) => {
+                self.finish(end);
+                self.ended().map(|()| false)
             }
         }
     }
 
-    /// Handles what was read, writes what was sent meanwhile, and waits for a client that is
-    /// behind.
-    fn handle_batch(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
-        let result = self.handle_frames(batch, handler);
-        let (messages, bytes) = std::mem::take(&mut self.received);
-        self.outbox.heard(messages, bytes);
-        result?;
-        self.in_batch = false;
-        batch::flush();
-        // A client that does not read is not read from. The message that it is sending gets the
-        // time back.
-        if let (Some(waited), Some(deadline)) =
-            (self.outbox.wait_for_reader(), &mut self.message_deadline)
-        {
-            *deadline = deadline.checked_add(waited).unwrap_or(*deadline);
-        }
+    /// Sends a message to this client alone, not to the session's other tabs. Waits for room while
+    /// the client does not read, for which the thread that writes has a deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if the connection has ended. Returned from the closure, it closes nothing
+    /// and is not logged.
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+        self.send_message(&message.into())
+    }
+
+    fn send_message(&self, message: &Message) -> Result<(), Error> {
+        // The own connection is waited for, so it is never full.
+        deliver(&self.outbox, &message.frame()).map_err(|_| Error::Gone)
+    }
+
+    /// Closes the connection: sends a Close frame behind everything that was sent before, and waits
+    /// for the client's answer, up to [`Limits::close_timeout`]. After the end it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Close`] for a code that must not be sent (RFC 6455, 7.4.1).
+    ///
+    /// [`Limits::close_timeout`]: crate::limits::Limits::close_timeout
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        let close = CloseFrame::new(code, reason)?;
+        self.finish(End::Own(close));
         Ok(())
     }
 
-    /// Handles every whole frame that was read.
-    fn handle_frames(&mut self, batch: &BatchGuard, handler: EventHandler) -> Result<(), End> {
-        let limits = self.limits();
+    /// Returns the Close frame with which the connection ended: the client's, or that of the server
+    /// if it came first, such as 1001 at a shutdown and 1008 at the end of the login. `None` before
+    /// the end, and if the connection ended without one.
+    pub fn close_frame(&self) -> Option<&CloseFrame> {
+        self.over.as_ref().and_then(|over| over.close.as_ref())
+    }
+
+    /// Returns the session to which the WebSocket belongs, with the client's other tabs.
+    pub fn session_id(&self) -> SessionId {
+        self.outbox.session.id
+    }
+
+    /// Returns the subprotocol that was chosen, or `None`.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Returns the client's address, which a trusted proxy may have named.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Returns a handle to this one WebSocket, which other threads may keep. Once the connection
+    /// has ended, it is a handle to nobody.
+    pub fn websocket(&self) -> Websocket {
+        Websocket::of(&self.outbox)
+    }
+
+    /// Goes on to the next message, or until the time has passed. `Closed` is any end.
+    #[inline]
+    pub(crate) fn next(&mut self, until: Option<Instant>) -> Next {
+        while self.over.is_none() {
+            if let Some(message) = self.next_in_buffer() {
+                return Next::Message(message);
+            }
+            if !self.wait(until) {
+                return Next::Timeout;
+            }
+        }
+        Next::Closed
+    }
+
+    /// Returns the next whole message that has been read, or `None` if there is none, or at the
+    /// end.
+    #[inline(never)]
+    fn next_in_buffer(&mut self) -> Option<Message> {
+        self.decode().unwrap_or_else(|end| {
+            self.finish(end);
+            None
+        })
+    }
+
+    /// Ends the batch, and waits until bytes have come or the conversation has ended, or until the
+    /// time has passed: then it returns false.
+    #[inline(never)]
+    fn wait(&mut self, until: Option<Instant>) -> bool {
+        if self.over.is_none() {
+            self.end_batch();
+            match self.read(until) {
+                Ok(come) => return come,
+                Err(end) => self.finish(end),
+            }
+        }
+        true
+    }
+
+    /// Returns how the conversation has ended.
+    #[inline(never)]
+    fn ended(&mut self) -> Result<(), Error> {
+        let over = match &mut self.over {
+            Some(over) => over,
+            None => return Ok(()),
+        };
+        over.calls += 1;
+        assert!(
+            over.calls < CALLS_AFTER_END,
+            "receive was called {} times after the connection had ended: leave the loop when it \
+             returns None or an error",
+            CALLS_AFTER_END
+        );
+        over.violation.map_or(Ok(()), |violation| Err(violation.into()))
+    }
+
+    /// Returns the next whole message that has been read, and answers the pings in front of it.
+    #[inline]
+    fn decode(&mut self) -> Result<Option<Message>, End> {
         loop {
             if self.outbox.is_closing() {
                 return Err(End::Closed);
             }
-            // Counted here, when its handler has returned and its message is off the stack.
+            // Counted here, when the application has handled it.
             if let (true, Some(pace)) = (self.unpaced, &mut self.pace) {
                 if !pace.count() {
-                    return Err(End::TooMany);
+                    return Err(End::Violation(Violation::TooMany));
                 }
             }
+            let limits = &self.outbox.shared.limits;
             let (used, received) =
                 self.assembler.read(self.socket.unread(), limits).map_err(End::Violation)?;
             self.socket.consume(used);
             self.received.1 += used as u64;
-            self.received.0 += u64::from(matches!(received, Some(Received::Message(_))));
             if received.is_some() && !self.assembler.in_progress() {
                 self.message_deadline = None;
             }
             self.unpaced = matches!(received, Some(Received::Message(_) | Received::Ping(_)));
             match received {
-                None => return Ok(()),
-                Some(Received::Message(message)) => self.handle_message(message, batch, handler)?,
-                Some(Received::Ping(payload)) => {
-                    let pong = Frame::new(OpCode::Pong, &payload);
-                    if self.outbox.may_pong(&pong) {
-                        self.in_batch = true;
-                        batch.cork(true);
-                        // An error means that the connection has ended; the next read finds that.
-                        drop(deliver(&self.outbox, &pong));
-                    }
+                None => return Ok(None),
+                Some(Received::Message(message)) => {
+                    self.received.0 += 1;
+                    // When the batch has more, before this frame or after it, one write at its end
+                    // serves all of it. The clock writes earlier if the application is slow.
+                    self.in_batch = self.in_batch || whole_frame(self.socket.unread());
+                    self.batch.cork(self.in_batch);
+                    return Ok(Some(message));
                 }
+                Some(Received::Ping(payload)) => self.answer_ping(&payload),
                 Some(Received::Pong(_)) => {}
                 Some(Received::Close(close)) => return Err(End::Close(close)),
             }
         }
     }
 
-    /// Returns whether a part of a frame or of a message has come.
-    fn is_incomplete(&mut self) -> bool {
-        self.assembler.in_progress() || !self.socket.unread().is_empty()
-    }
-
-    fn handle_message(
-        &mut self,
-        message: Message,
-        batch: &BatchGuard,
-        handler: EventHandler,
-    ) -> Result<(), End> {
-        // When the batch has more, before this frame or after it, one write at its end serves all
-        // of it. The clock writes earlier if a handler is slow.
-        self.in_batch = self.in_batch || whole_frame(self.socket.unread());
-        batch.cork(self.in_batch);
-        self.call_handler(handler, Event::Message(message)).map_err(End::Failed)
-    }
-
-    /// Calls the handler. Its error or panic is logged and costs only this conversation, which ends
-    /// with the code.
-    fn call_handler(&self, handler: EventHandler, event: Event) -> Result<(), CloseCode> {
-        self.slot.set_handling(true);
-        let result = contained(|| handler(self.id(), event));
-        self.slot.set_handling(false);
-        match result {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(self.handler_failed(error)),
-            None => Err(self.handler_panicked()),
+    fn answer_ping(&mut self, payload: &[u8]) {
+        let pong = Frame::new(OpCode::Pong, payload);
+        if self.outbox.may_pong(&pong) {
+            self.in_batch = true;
+            self.batch.cork(true);
+            // An error means that the connection has ended; the next read finds that.
+            drop(deliver(&self.outbox, &pong));
         }
     }
 
-    /// Reads once, sends a ping when nothing comes, and keeps the deadlines of the module's table.
+    /// Writes what was sent in this batch, and waits for a client that is behind.
+    #[inline]
+    fn end_batch(&mut self) {
+        let (messages, bytes) = std::mem::take(&mut self.received);
+        self.outbox.heard(messages, bytes);
+        self.in_batch = false;
+        self.batch.end();
+        if self.outbox.is_behind() {
+            self.wait_for_reader();
+        }
+    }
+
+    /// A client that does not read is not read from. The message that it is sending gets the time
+    /// back.
     #[inline(never)]
-    fn read(&mut self) -> Result<(), End> {
-        let limits = self.limits();
+    fn wait_for_reader(&mut self) {
+        self.slot.set_handling(false);
+        if let (Some(waited), Some(deadline)) =
+            (self.outbox.wait_for_reader(), &mut self.message_deadline)
+        {
+            *deadline = deadline.checked_add(waited).unwrap_or(*deadline);
+        }
+        self.slot.set_handling(true);
+    }
+
+    /// Waits until bytes have come, and returns true, or until the time has passed. Sends a ping
+    /// when nothing comes, and keeps the deadlines of the module's table. Meanwhile the application
+    /// does not count as running, as far as a shutdown is concerned.
+    #[inline(never)]
+    fn read(&mut self, until: Option<Instant>) -> Result<bool, End> {
         self.pace.iter_mut().for_each(|pace| pace.begin_read());
-        self.message_deadline = match (self.is_incomplete(), self.message_deadline) {
-            (false, _) => None,
-            (true, None) => Some(after(limits.message_timeout)),
-            (true, known) => known,
+        let whole = self.message_due();
+        self.slot.set_handling(false);
+        let read = loop {
+            match self.read_once(until, whole) {
+                Ok(None) => {}
+                Ok(Some(come)) => break Ok(come),
+                Err(end) => break Err(end),
+            }
         };
-        let earned = limits.earned(self.assembler.progress());
-        let dead = self.message_deadline.map(|dead| dead.checked_add(earned).unwrap_or(dead));
-        loop {
-            let patience = self.patience();
-            let read = match dead {
-                None => self.socket.fill_within(patience),
-                Some(dead) => self.socket.fill(dead.min(after(patience))),
-            };
-            match read {
-                Ok(0) => return Err(End::Left),
-                Ok(_) => {
-                    self.pinged = false;
-                    self.outbox.hear();
-                    self.pace.iter_mut().for_each(|pace| pace.end_read());
-                    return Ok(());
-                }
-                Err(error) if error.kind() != ErrorKind::TimedOut => return Err(End::Lost),
-                Err(_) if self.outbox.is_closing() => return Err(End::Closed),
-                Err(_) if dead.map_or(false, |dead| dead <= Instant::now()) => {
-                    return Err(End::Slow)
-                }
-                // A ping would wait behind what is pending, and for that the writer has a deadline.
-                Err(_) if limits.ping_interval.is_zero() || self.outbox.is_behind() => {}
-                Err(_) if self.pinged => return Err(End::Silent),
-                Err(_) => {
-                    // A ping that was refused cannot be answered.
-                    self.pinged = self.outbox.ping();
-                    self.socket.shrink();
-                }
+        self.slot.set_handling(true);
+        self.pace.iter_mut().for_each(|pace| pace.end_read());
+        self.left = self.message_deadline.map(|_| Instant::now());
+        read
+    }
+
+    /// Returns when the message that has begun must be whole.
+    fn message_due(&mut self) -> Option<Instant> {
+        let limits = &self.outbox.shared.limits;
+        if !self.assembler.in_progress() && self.socket.unread().is_empty() {
+            self.message_deadline = None;
+            return None;
+        }
+        // The time that the application took is given back.
+        let away = self.left.take().map_or(Duration::ZERO, |left| left.elapsed());
+        let due = match self.message_deadline {
+            None => after(limits.message_timeout),
+            Some(due) => due.checked_add(away).unwrap_or(due),
+        };
+        self.message_deadline = Some(due);
+        due.checked_add(limits.earned(self.assembler.progress())).or(Some(due))
+    }
+
+    /// Reads once. Returns whether bytes came, or `None` to go on.
+    fn read_once(
+        &mut self,
+        until: Option<Instant>,
+        whole: Option<Instant>,
+    ) -> Result<Option<bool>, End> {
+        let patience = self.patience();
+        let mut wait = patience.saturating_sub(self.silence);
+        // The clock is read only where there is something to compare it with.
+        let begun = if until.is_some() || whole.is_some() { Some(Instant::now()) } else { None };
+        if let (Some(begun), Some(whole)) = (begun, whole) {
+            if whole <= begun {
+                return Err(End::Violation(Violation::TooSlow));
+            }
+            wait = wait.min(whole - begun);
+        }
+        if let (Some(begun), Some(until)) = (begun, until) {
+            wait = wait.min(until.saturating_duration_since(begun));
+        }
+        match self.socket.fill_within(wait) {
+            Ok(0) if self.outbox.is_closing() => Err(End::Closed),
+            Ok(0) => Err(End::Left),
+            Ok(_) => {
+                self.silence = Duration::ZERO;
+                self.pinged = false;
+                self.outbox.hear();
+                Ok(Some(true))
+            }
+            Err(error) if error.kind() != ErrorKind::TimedOut => Err(End::Lost),
+            Err(_) if self.outbox.is_closing() => Err(End::Closed),
+            Err(_) if passed(whole) => Err(End::Violation(Violation::TooSlow)),
+            Err(_) => {
+                self.silence += begun.map_or(wait, |begun| begun.elapsed());
+                self.break_silence(patience)?;
+                Ok(if passed(until) { Some(false) } else { None })
             }
         }
+    }
+
+    /// Sends a ping to a client that has been silent for long, or gives it up.
+    fn break_silence(&mut self, patience: Duration) -> Result<(), End> {
+        if self.silence < patience {
+            return Ok(());
+        }
+        self.silence = Duration::ZERO;
+        // A ping would wait behind what is pending, and for that the writer has a deadline.
+        if self.outbox.shared.limits.ping_interval.is_zero() || self.outbox.is_behind() {
+            return Ok(());
+        }
+        if self.pinged {
+            return Err(End::Violation(Violation::Silent));
+        }
+        // A ping that was refused cannot be answered.
+        self.pinged = self.outbox.ping();
+        self.socket.shrink();
+        Ok(())
     }
 
     /// Returns how long the client may be silent. A ping travels behind everything that was written
     /// before it, of which the system may hold some megabytes, so a slow line gets the time for
     /// that.
     fn patience(&self) -> Duration {
-        let limits = self.limits();
+        let limits = &self.outbox.shared.limits;
         if limits.ping_interval.is_zero() {
             return Duration::from_secs(86_400);
         }
@@ -445,38 +638,151 @@ impl<'a> Conversation<'a> {
         limits.pong_timeout.saturating_add(self.outbox.way().min(limits.write_timeout))
     }
 
-    /// Logs why the client is closed, with the setting that decided, and returns what it is told.
-    fn log_close(&self, code: CloseCode, why: &str, setting: &str) -> (CloseCode, String) {
-        log_line!(Info, "closed {} with {}: {}{}", self, code, why, setting);
-        (code, why.to_string())
+    /// Looks at the socket, unless that was just done, and handles the control frames in the
+    /// buffer. Returns false once the client has ended.
+    #[inline(never)]
+    fn look(&mut self) -> Result<bool, End> {
+        if self.outbox.is_closing() {
+            return Err(End::Closed);
+        }
+        let since = self.polled.map_or(POLL_PAUSE, |polled| polled.elapsed());
+        if since < POLL_PAUSE {
+            return Ok(true);
+        }
+        self.polled = Some(Instant::now());
+        if self.socket.unread().len() < self.outbox.shared.limits.buffer {
+            match self.socket.fill_within(Duration::ZERO) {
+                Ok(1..) => {
+                    self.silence = Duration::ZERO;
+                    self.pinged = false;
+                    self.outbox.hear();
+                }
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    self.silence += since;
+                    self.break_silence(self.patience())?;
+                }
+                // What came before is still to be received.
+                Ok(0) | Err(_) => return Ok(false),
+            }
+        }
+        self.handle_controls()
     }
 
-    /// Sends the Close frame, lets the client read it, and shuts the socket. Returns the client's
-    /// Close frame.
+    /// Answers the pings and drops the pongs among the frames in the buffer, and leaves the others.
+    /// Returns false at a Close frame.
+    fn handle_controls(&mut self) -> Result<bool, End> {
+        let mut at = self.assembler.frame_rest();
+        loop {
+            let unread = self.socket.unread();
+            let (header, head) = match unread.get(at..).map(FrameHeader::parse) {
+                Some(Ok(Some(found))) => found,
+                _ => return Ok(true),
+            };
+            let (begin, length) = (at + head, usize::try_from(header.length).unwrap_or(usize::MAX));
+            let key = match header.masking_key {
+                Some(key) if length <= unread.len() - begin => key,
+                _ => return Ok(true),
+            };
+            match header.opcode {
+                OpCode::Close => return Ok(false),
+                OpCode::Ping | OpCode::Pong => {}
+                _ => {
+                    at = begin + length;
+                    continue;
+                }
+            }
+            let mut payload = unread[begin..begin + length].to_vec();
+            self.socket.remove(at, head + length);
+            self.received.1 += (head + length) as u64;
+            if header.opcode == OpCode::Ping {
+                if !self.pace.as_mut().map_or(true, |pace| pace.count()) {
+                    return Err(End::Violation(Violation::TooMany));
+                }
+                apply_mask(&mut payload, key);
+                self.answer_ping(&payload);
+            }
+        }
+    }
+
+    /// Ends the conversation with what the application's part has returned; `None` is a panic. What
+    /// has ended before stays as it is. Returns the client's Close frame.
     #[inline(never)]
-    fn close_connection(&mut self, end: End) -> Option<CloseFrame> {
-        let (policy, own_fault) = (CloseCode::POLICY_VIOLATION, CloseCode::INTERNAL_ERROR);
-        let (code, reason) = match &end {
-            End::Close(close) => (close.code, close.reason.clone()),
-            End::Violation(violation) => {
-                self.log_close(violation.close_code(), &violation.to_string(), "")
-            }
-            End::Slow => {
-                self.log_close(policy, "the message took too long", " (Limits::message_timeout)")
-            }
-            End::TooMany => {
-                self.log_close(policy, "too many messages", " (Limits::messages_per_second)")
-            }
-            End::Silent => {
-                self.log_close(own_fault, "no answer to a ping", " (Limits::pong_timeout)")
-            }
-            End::Failed(code) => (*code, String::new()),
-            End::Closed | End::Left | End::Lost => (CloseCode::NORMAL, String::new()),
+    pub(crate) fn conclude(&mut self, result: Option<Result<(), Error>>) -> Option<CloseFrame> {
+        let known = self.over.as_ref().and_then(|over| over.violation);
+        let end = match result {
+            Some(Ok(())) => End::Own(closing(CloseCode::NORMAL)),
+            // It was logged when it was found.
+            Some(Err(Error::Violation(violation))) if known == Some(violation) => End::Lost,
+            Some(Err(Error::Gone)) => End::Closed,
+            Some(Err(error)) => End::Own(self.failed(error)),
+            None => End::Own(self.panicked()),
         };
-        if !matches!(end, End::Closed | End::Left | End::Lost) {
-            self.outbox.queue_close(&CloseFrame { code, reason });
+        self.finish(end);
+        let Over { answer, awaits, .. } = self.over.take()?;
+        let answer = if awaits { self.close_connection(End::Closed) } else { answer };
+        log_line!(Debug, "{} disconnected", self);
+        answer
+    }
+
+    /// Logs what the application has returned or panicked with, and returns what the client is
+    /// told.
+    #[inline(never)]
+    pub(crate) fn failed(&self, error: Error) -> CloseFrame {
+        let close = error.close_frame();
+        let level = match (close.code, &error) {
+            (CloseCode::INTERNAL_ERROR, _) => Level::Error,
+            // What the application means to answer is no failure.
+            (_, Error::Answer(_) | Error::Closed(_)) => Level::Debug,
+            _ => Level::Info,
+        };
+        let text = error.into_text();
+        // Quoted: the text may hold what a client sent, line breaks included.
+        log_line!(level, "the handler of {} failed: {:?}", self, text);
+        close
+    }
+
+    #[inline(never)]
+    pub(crate) fn panicked(&self) -> CloseFrame {
+        log_line!(Error, "the handler of {} panicked", self);
+        closing(CloseCode::INTERNAL_ERROR)
+    }
+
+    /// Ends the conversation, unless it has ended: leaves the session, sends the Close frame, and
+    /// shuts the socket.
+    #[inline(never)]
+    fn finish(&mut self, end: End) {
+        if self.over.is_some() {
+            return;
+        }
+        // Another thread's Close frame is under way. The application hears of it before the client
+        // has answered.
+        let awaits = matches!(end, End::Closed);
+        let (messages, bytes) = std::mem::take(&mut self.received);
+        self.outbox.heard(messages, bytes);
+        self.batch.end();
+        self.registration.leave();
+        let violation = match end {
+            End::Violation(violation) => Some(violation),
+            _ => None,
+        };
+        let answer = if awaits { None } else { self.close_connection(end) };
+        let close = self.outbox.sent_close();
+        self.over = Some(Over { violation, close, answer, awaits, calls: 0 });
+    }
+
+    /// Sends the Close frame, lets the client read and answer it, and shuts the socket. Returns the
+    /// client's Close frame.
+    fn close_connection(&mut self, end: End) -> Option<CloseFrame> {
+        let own = match &end {
+            End::Close(close) | End::Own(close) => Some(close.clone()),
+            End::Violation(violation) => Some(self.log_violation(*violation)),
+            End::Closed | End::Left | End::Lost => None,
+        };
+        if let Some(own) = own {
+            self.outbox.queue_close(&own);
             self.outbox.write_pending();
         }
+        self.slot.set_handling(false);
         // What was sent before leaves before.
         let close = match (end, self.outbox.wait_until_written()) {
             (End::Close(close), written) => {
@@ -495,21 +801,31 @@ impl<'a> Conversation<'a> {
             _ => self.await_close(),
         };
         self.outbox.close();
+        self.slot.set_handling(true);
         close
     }
 
+    /// Logs why the client is closed, with the setting that decided, and returns what it is told.
+    fn log_violation(&self, violation: Violation) -> CloseFrame {
+        let (code, setting) = (violation.close_code(), violation.setting());
+        log_line!(Info, "closed {} with {}: {}{}", self, code, violation, setting);
+        CloseFrame { code, reason: violation.to_string() }
+    }
+
     /// Reads on and skips what comes, until the client's Close frame, its end, or the deadline.
-    #[inline(never)]
     fn await_close(&mut self) -> Option<CloseFrame> {
-        let (refused, limits) = (self.assembler.skip(), self.limits());
+        let refused = self.assembler.skip();
         self.socket.consume(refused);
         loop {
+            let limits = &self.outbox.shared.limits;
             match self.assembler.read(self.socket.unread(), limits) {
                 Ok((used, None)) => {
                     self.socket.consume(used);
                     let left = self.outbox.time_to_close();
-                    if !matches!(self.socket.fill(after(left)), Ok(1..)) {
-                        return None;
+                    match self.socket.fill(after(left)) {
+                        Ok(1..) => {}
+                        Ok(0) if self.outbox.is_woken() => thread::sleep(left.min(WOKEN_PAUSE)),
+                        _ => return None,
                     }
                 }
                 Ok((_, Some(Received::Close(close)))) => return Some(close),
@@ -527,36 +843,27 @@ impl<'a> Conversation<'a> {
     fn linger(&mut self) {
         self.socket.linger(LINGER.min(self.outbox.time_to_close()));
     }
-
-    #[inline(never)]
-    fn handler_failed(&self, error: Error) -> CloseCode {
-        let code = error.close_code();
-        let own_fault = code == CloseCode::INTERNAL_ERROR;
-        let level = if own_fault { Level::Error } else { Level::Info };
-        let text = error.into_text();
-        // Quoted: the text may hold what a client sent, line breaks included.
-        log_line!(level, "the handler of {} failed: {:?}", self, text);
-        code
-    }
-
-    #[inline(never)]
-    fn handler_panicked(&self) -> CloseCode {
-        log_line!(Error, "the handler of {} panicked", self);
-        CloseCode::INTERNAL_ERROR
-    }
-
-    #[inline(never)]
-    fn log_end(&self) {
-        log_line!(Debug, "{} disconnected", self);
-    }
 }
 
 /// The client, as log lines name it.
-impl fmt::Display for Conversation<'_> {
+impl fmt::Display for Connection {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let peer = Shown(self.request.peer());
-        write!(out, "{} ({}, {:?})", self.id(), peer, self.request.path())
+        write!(out, "{} ({}, {:?})", self.session_id(), Shown(self.peer), self.path)
     }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "Connection({})", self)
+    }
+}
+
+fn passed(time: Option<Instant>) -> bool {
+    time.map_or(false, |time| time <= Instant::now())
+}
+
+fn closing(code: CloseCode) -> CloseFrame {
+    CloseFrame { code, reason: String::new() }
 }
 
 /// Returns whether the bytes begin with a whole frame.

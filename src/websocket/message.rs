@@ -175,6 +175,11 @@ impl Assembler {
         std::mem::take(&mut self.before)
     }
 
+    /// Returns the number of bytes that are still to come of the frame in progress.
+    pub(crate) fn frame_rest(&self) -> usize {
+        self.frame.map_or(0, |(_, rest)| usize::try_from(rest).unwrap_or(usize::MAX))
+    }
+
     /// Returns the number of bytes that have come of the message in progress.
     pub(crate) fn progress(&self) -> usize {
         self.message.len()
@@ -315,13 +320,22 @@ pub enum Violation {
     NotUtf8,
     /// A Close frame is invalid. 1002, or 1007 if its reason is not UTF-8.
     Close(CloseError),
+    /// A message was not whole within [`Limits::message_timeout`]. 1008.
+    TooSlow,
+    /// The client sent more than [`Limits::messages_per_second`]. 1008.
+    TooMany,
+    /// Nothing came within [`Limits::pong_timeout`] after a ping. 1011.
+    Silent,
 }
 
 impl Violation {
     /// Returns the close code that the client receives.
     pub fn close_code(self) -> CloseCode {
         match self {
-            Violation::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            Violation::TooManyFragments | Violation::TooSlow | Violation::TooMany => {
+                CloseCode::POLICY_VIOLATION
+            }
+            Violation::Silent => CloseCode::INTERNAL_ERROR,
             Violation::TooBig => CloseCode::TOO_BIG,
             Violation::NotUtf8 | Violation::Close(CloseError::Reason) => CloseCode::INVALID_PAYLOAD,
             _ => CloseCode::PROTOCOL_ERROR,
@@ -330,7 +344,19 @@ impl Violation {
 
     /// Returns whether it is clear where the next frame begins: only a limit was violated.
     pub(crate) fn keeps_framing(self) -> bool {
-        matches!(self, Violation::TooManyFragments | Violation::TooBig)
+        !matches!(self.close_code(), CloseCode::PROTOCOL_ERROR | CloseCode::INVALID_PAYLOAD)
+    }
+
+    /// Returns the setting that decided, as a log line adds it.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Violation::TooManyFragments => " (Limits::fragments)",
+            Violation::TooBig => " (Limits::message)",
+            Violation::TooSlow => " (Limits::message_timeout)",
+            Violation::TooMany => " (Limits::messages_per_second)",
+            Violation::Silent => " (Limits::pong_timeout)",
+            _ => "",
+        }
     }
 }
 
@@ -345,6 +371,9 @@ impl fmt::Display for Violation {
             Violation::TooBig => "a message that is too large",
             Violation::NotUtf8 => "a text message that is not UTF-8",
             Violation::Close(error) => return error.fmt(out),
+            Violation::TooSlow => "a message that took too long",
+            Violation::TooMany => "too many messages",
+            Violation::Silent => "no answer to a ping",
         })
     }
 }

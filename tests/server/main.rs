@@ -13,6 +13,7 @@ mod routes;
 mod sessions;
 mod shutdown;
 mod stderr;
+mod straight;
 mod websocket;
 
 use sockling::limits::Limits;
