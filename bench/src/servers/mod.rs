@@ -57,6 +57,7 @@ pub enum Wire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     Sockling,
+    SocklingLines,
     Tungstenite,
     TokioTungstenite,
     FastWebsockets,
@@ -67,8 +68,9 @@ pub enum Server {
 }
 
 impl Server {
-    pub const ALL: [Server; 8] = [
+    pub const ALL: [Server; 9] = [
         Server::Sockling,
+        Server::SocklingLines,
         Server::Tungstenite,
         Server::TokioTungstenite,
         Server::FastWebsockets,
@@ -81,6 +83,7 @@ impl Server {
     pub fn name(self) -> &'static str {
         match self {
             Server::Sockling => "sockling",
+            Server::SocklingLines => "sockling-lines",
             Server::Tungstenite => "tungstenite",
             Server::TokioTungstenite => "tokio-tungstenite",
             Server::FastWebsockets => "fastwebsockets",
@@ -94,6 +97,7 @@ impl Server {
     pub fn about(self) -> &'static str {
         match self {
             Server::Sockling => "this library: a thread per connection",
+            Server::SocklingLines => "this library, its conversations in straight lines",
             Server::Tungstenite => "blocking, a thread per connection, as its README does it",
             Server::TokioTungstenite => "tokio with its default of a thread per core",
             Server::FastWebsockets => {
@@ -183,6 +187,7 @@ pub fn serve(server: Server, mode: Mode) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     match server {
         Server::Sockling => sockling::serve(mode),
+        Server::SocklingLines => sockling::serve_lines(),
         Server::Tungstenite => tungstenite::serve(),
         Server::TokioTungstenite => tokio::serve(mode),
         Server::FastWebsockets => fast::serve(),

@@ -51,6 +51,24 @@ pub fn serve(mode: Mode) -> io::Result<()> {
     listening.serve().map_err(io::Error::other)
 }
 
+/// Serves the echo in the other form.
+pub fn serve_lines() -> io::Result<()> {
+    let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
+    let echo = |request: &Request| {
+        request.upgrade(&[], |client| {
+            while let Some(message) = client.receive()? {
+                client.send(message)?;
+            }
+            Ok(())
+        })
+    };
+    let routes = vec![Handler::new("/websocket", echo)];
+    let listening =
+        Server::new(routes).limits(limits).bind("127.0.0.1:0").map_err(io::Error::other)?;
+    super::announce(listening.address())?;
+    listening.serve().map_err(io::Error::other)
+}
+
 /// Sends at an even pace, and never faster to make up for a delay.
 fn broadcast(order: &Order) -> Told {
     let mut told = Told { longest: Default::default(), most: 0, least: usize::MAX };
