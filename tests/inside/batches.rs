@@ -9,6 +9,7 @@ use crate::net::batch::{
 };
 use crate::net::outbox::{Patience, Shared};
 use crate::net::queue::Owner;
+use crate::net::stream::after;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, OpCode};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -375,4 +376,27 @@ fn a_close_frame_is_written_at_once_and_the_clock_cuts_off_a_client_that_does_no
         wait_until("it is cut off", || client.stub.script().shut);
         shared.clock.stop();
     });
+}
+
+#[test]
+fn the_clock_cuts_off_no_client_whose_close_frame_has_not_been_written() {
+    let limits = Limits { close_timeout: Duration::from_millis(1), ..Limits::default() };
+    let shared = Shared::new(limits);
+    // Its first bytes are being written, so the Close frame waits behind them.
+    let client = Client::opening(&shared, b"101");
+    let close = CloseFrame { code: CloseCode::NORMAL, reason: String::new() };
+    assert_eq!(close_all([&client.outbox].into_iter(), &close), 1);
+    let looked = Arc::new(AtomicBool::new(false));
+    let looks = Arc::clone(&looked);
+    shared.clock.at(after(Duration::from_millis(2)), move || looks.store(true, Ordering::Relaxed));
+    thread::scope(|scope| {
+        scope.spawn(|| shared.clock.run());
+        wait_until("the clock has looked", || looked.load(Ordering::Relaxed));
+        let early = client.stub.script().shut;
+        client.outbox.open();
+        wait_until("it is cut off", || client.stub.script().shut);
+        shared.clock.stop();
+        assert!(!early, "the client is cut off before it can answer");
+    });
+    assert_eq!(client.stub.script().output, b"101\x88\x02\x03\xe8");
 }

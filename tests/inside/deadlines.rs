@@ -141,3 +141,24 @@ fn a_peer_that_takes_its_answer_byte_by_byte_is_given_up_at_one_deadline_for_all
         }
     });
 }
+
+#[test]
+fn a_pong_has_the_time_for_what_its_ping_travels_behind() {
+    let short = Duration::from_millis(10);
+    let limits =
+        Limits { ping_interval: short, pong_timeout: short, min_rate: 1, ..Limits::default() };
+    // What is echoed earns some minutes, of which the write timeout allows 30 s.
+    let stub = Stub::new(Script {
+        input: [HANDSHAKE, b"\x81\xfe\x03\xe8\0\0\0\0", &[b'x'; 1000]].concat().into(),
+        stays: true,
+        ..Script::default()
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| transcript(&stub, limits));
+        let patient = || stub.script().timeouts[0] > Duration::from_secs(20);
+        wait_until("the server waits for the pong", patient);
+        stub.script().input.extend(b"\x88\x82\0\0\0\0\x03\xe8");
+    });
+    let output = &stub.script().output;
+    assert!(output.ends_with(b"\x89\0\x88\x02\x03\xe8"), "{}", output.escape_ascii());
+}

@@ -3,6 +3,7 @@
 use crate::net::queue::{Life, Next, Owner, Queue};
 use crate::websocket::frame::{Frame, OpCode};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A frame of five bytes.
 fn frame() -> Frame<'static> {
@@ -91,6 +92,31 @@ fn a_flusher_leaves_a_queue_that_is_shut_with_nothing_to_write_not_even_a_pong()
     assert!(queue.has_writer(), "it still has the role");
     assert_eq!(queue.next_lot(true), Next::Leave);
     assert!(!queue.has_writer() && queue.life() == Life::Shut);
+}
+
+#[test]
+fn the_time_for_the_answer_to_a_close_frame_begins_when_all_is_written() {
+    let (close, whole) = (Frame::new(OpCode::Close, b""), Duration::from_millis(1));
+    let mut queue = idle();
+    let first = lot(queue.send(&frame()));
+    assert!(queue.close(&close));
+    let begun = Instant::now();
+    while begun.elapsed() <= whole {
+        thread::yield_now();
+    }
+    assert_eq!(queue.time_to_close(whole), whole, "the frame is not written");
+    let second = lot(queue.written(first, false));
+    assert_eq!(queue.written(second, false), Next::Leave);
+    assert!(!queue.time_to_close(Duration::from_secs(3600)).is_zero());
+    while !queue.time_to_close(whole).is_zero() {
+        thread::yield_now();
+    }
+    // After a failed write, there is nothing to wait for.
+    for end in [Queue::shut, Queue::lose] {
+        let mut queue = idle();
+        assert!(end(&mut queue));
+        assert!(queue.time_to_close(whole).is_zero());
+    }
 }
 
 #[test]

@@ -162,6 +162,18 @@ fn a_ping_is_written_and_frees_the_buffer_of_what_was_written_before() {
 }
 
 #[test]
+fn what_is_on_its_way_was_written_since_the_client_was_heard_and_the_system_may_hold_it() {
+    let limits = Limits { min_rate: 1000, ..Limits::default() };
+    let (outbox, _) = open(limits.clone());
+    assert_eq!((send(&outbox), outbox.way()), (Sent::Done, limits.earned(FRAME.len())));
+    outbox.hear();
+    assert_eq!(outbox.way(), Duration::ZERO);
+    let (more, buffers) = (vec![7; 5 << 20], limits.earned(4 << 20));
+    outbox.send(&Frame::new(OpCode::Binary, &more), &mut Patience::default()).expect("room");
+    assert_eq!((outbox.written() > more.len(), outbox.way()), (true, buffers));
+}
+
+#[test]
 fn a_message_that_a_closed_connection_does_not_take_is_not_counted() {
     let (outbox, _) = open(Limits::default());
     assert!(outbox.close());
