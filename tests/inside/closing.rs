@@ -4,8 +4,10 @@
 use super::checks::conversation::HANDSHAKE;
 use super::served::serve_with;
 use super::{wait_until, Script, Stub};
+use crate::comms::registry::everyone;
 use crate::ground::limits::Limits;
 use crate::http::{Error, Handler, Request, Response};
+use crate::net::outbox::Outbox;
 use crate::server::controller::{Controller, WebsocketController};
 use crate::server::route::Router;
 use crate::session::id::SessionId;
@@ -103,6 +105,13 @@ fn client(frames: &[u8]) -> Script {
     }
 }
 
+/// Returns the outbox of the stub's connection.
+fn own(stub: &Arc<Stub>) -> Option<Arc<Outbox>> {
+    let stub = Arc::as_ptr(stub) as *const u8;
+    let is_own = |outbox: &&Arc<Outbox>| Arc::as_ptr(&outbox.stream) as *const u8 == stub;
+    everyone().iter().find(is_own).cloned()
+}
+
 fn text(text: &str) -> Vec<u8> {
     [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat()
 }
@@ -111,14 +120,19 @@ fn text(text: &str) -> Vec<u8> {
 fn what_was_received_before_a_write_failed_is_handled_and_the_clients_close_is_told() {
     let names = ["1", "2", "3", "4", "5", "6", "7", "8"];
     for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
-        let frames = [names.map(text).concat(), CLOSE.to_vec()].concat();
-        let stub = Stub::new(client(&frames));
-        stub.script().writes.push_back(Err(kind));
-        let notes = Notes { answer: b"an answer".to_vec(), ..Notes::default() };
-        // Each answer is written at once.
-        serve(&stub, &notes, Limits { buffer: 1, ..Limits::default() });
-        assert_eq!(*notes.messages.lock().expect("no panic"), names, "{:?}", kind);
-        assert_eq!(*notes.ended.lock().expect("no panic"), [Some(1000)], "{:?}", kind);
+        // The first write of an answer fails; or it comes up short, and so does that of a flusher,
+        // which then fails.
+        for short in [0, 2] {
+            let frames = [names.map(text).concat(), CLOSE.to_vec()].concat();
+            let stub = Stub::new(client(&frames));
+            stub.script().writes.extend([Ok(1), Ok(1)].iter().take(short));
+            stub.script().writes.push_back(Err(kind));
+            let notes = Notes { answer: b"an answer".to_vec(), ..Notes::default() };
+            // Each answer is written at once, and the next one waits for the flusher.
+            serve(&stub, &notes, Limits { buffer: 1, backlog: 1, ..Limits::default() });
+            assert_eq!(*notes.messages.lock().expect("no panic"), names, "{:?}", kind);
+            assert_eq!(*notes.ended.lock().expect("no panic"), [Some(1000)], "{:?}", kind);
+        }
     }
 }
 
@@ -140,6 +154,7 @@ fn what_was_received_after_the_servers_own_close_or_after_a_cut_off_is_not_handl
         let messages = notes.messages.lock().expect("no panic");
         assert!(!messages.iter().any(|text| text == "3"), "{:?}", messages);
         assert!(first != "c" || messages.len() == 1, "{:?}", messages);
+        assert_eq!(*notes.ended.lock().expect("no panic"), [None], "{}", first);
     }
 }
 
@@ -207,6 +222,64 @@ fn a_client_that_does_not_answer_a_close_is_given_up_when_the_time_for_that_has_
 }
 
 #[test]
+fn a_client_that_goes_on_sending_after_a_close_is_given_up_in_time_too() {
+    for frames in [text("c"), text("e")] {
+        let stub = Stub::new(Script { stays: true, ..client(&frames) });
+        let limits = Limits { close_timeout: Duration::from_millis(50), ..Limits::default() };
+        thread::scope(|scope| {
+            scope.spawn(|| serve(&stub, &Notes::default(), limits));
+            wait_until("it is given up", || {
+                let mut script = stub.script();
+                script.input.extend(text("2"));
+                script.shut
+            });
+        });
+    }
+}
+
+#[test]
+fn what_has_come_from_the_client_is_on_its_way_no_more() {
+    let stub = Stub::new(Script { stays: true, ..client(&text("1")) });
+    let notes = Notes { answer: vec![b'x'; 20_000], ..Notes::default() };
+    let way = || own(&stub).map(|outbox| outbox.way());
+    thread::scope(|scope| {
+        scope.spawn(|| serve(&stub, &notes, Limits::default()));
+        wait_until("the answer is written", || way() > Some(Duration::from_secs(2)));
+        stub.script().input.extend(b"\x8a\x80\0\0\0\0");
+        wait_until("the client is heard", || way() == Some(Duration::ZERO));
+        stub.script().input.extend(CLOSE);
+    });
+}
+
+#[test]
+fn a_thread_that_reads_finds_the_close_of_another_thread_at_its_next_deadline() {
+    let stub = Stub::new(Script { stays: true, ..client(b"") });
+    let short = Duration::from_millis(100);
+    let limits = Limits {
+        ping_interval: short,
+        pong_timeout: short,
+        close_timeout: short,
+        ..Limits::default()
+    };
+    let notes = Notes::default();
+    thread::scope(|scope| {
+        scope.spawn(|| serve(&stub, &notes, limits));
+        let close = CloseFrame { code: CloseCode::NORMAL, reason: String::new() };
+        wait_until("it is closed, unless the ping was faster", || match own(&stub) {
+            Some(outbox) => {
+                outbox.queue_close(&close);
+                outbox.write_pending();
+                true
+            }
+            None => stub.script().shut,
+        });
+        // No clock runs here, which would cut it off.
+        wait_until("it is given up", || stub.script().shut);
+    });
+    assert_eq!(*notes.ended.lock().expect("no panic"), [None]);
+}
+
+#[test]
 fn the_clients_answer_to_a_close_is_read_behind_what_is_left_of_its_messages() {
     let head = b"\x81\xfe\x07\xd0\0\0\0\0";
     let masked = |bytes: &[u8]| [&head[..], bytes].concat();
@@ -260,8 +333,32 @@ fn a_client_that_breaks_the_framing_or_sends_invalid_text_finds_the_end_at_once(
         let notes = Notes::default();
         serve(&stub, &notes, Limits::default());
         assert_eq!(stub.script().unread_at_end, Some(rest.len()), "{}", code);
+        assert!(stub.script().input.is_empty(), "a reset could overtake {}", code);
         assert_eq!(*notes.ended.lock().expect("no panic"), [None]);
     }
+}
+
+#[test]
+fn what_follows_the_clients_close_or_a_violation_after_the_servers_own_is_read_and_dropped() {
+    let close = [CLOSE, b"more"].concat();
+    for (frames, told) in [(close, Some(1000)), ([&text("c")[..], b"\x81\x01a"].concat(), None)] {
+        let stub = Stub::new(client(&[&frames[..], b"rest"].concat()));
+        stub.script().reads.push_back(Ok(frames.len()));
+        let notes = Notes::default();
+        serve(&stub, &notes, Limits::default());
+        assert_eq!(stub.script().unread_at_end, Some(4), "{:?}", told);
+        assert!(stub.script().input.is_empty(), "a reset could overtake the Close frame");
+        assert_eq!(*notes.ended.lock().expect("no panic"), [told]);
+    }
+}
+
+#[test]
+fn a_client_that_breaks_the_framing_has_no_more_time_to_end_than_for_its_close() {
+    let stub = Stub::new(Script { stays: true, ..client(b"\x81\x01a") });
+    let close_timeout = Duration::from_millis(50);
+    let limits = Limits { close_timeout, min_rate: usize::MAX, ..Limits::default() };
+    serve(&stub, &Notes::default(), limits);
+    assert!(stub.script().timeouts[0] <= close_timeout, "{:?}", stub.script().timeouts);
 }
 
 #[test]
