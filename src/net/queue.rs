@@ -243,7 +243,7 @@ impl Queue {
         self.pending = Vec::new();
         self.pong = None;
         let open = !self.is_shut();
-        self.life = self.life.max(life);
+        self.life = life;
         open
     }
 
