@@ -164,6 +164,8 @@ fn a_close_cuts_off_nothing_that_was_sent_before_it_however_slowly_the_client_re
         close_timeout: Duration::from_millis(1),
         // What was written earns the wait for the answer some hours.
         min_rate: 1,
+        // The read timeout until then, which the first read of that wait still has.
+        ping_interval: Duration::from_millis(100),
         ..Limits::default()
     };
     // The handler closes, the handler fails, the client closes.
