@@ -20,7 +20,7 @@ impl WebsocketController for Echo {
 }
 
 fn main() -> Result<(), http::Error> {
-    let who = |request: &Request| Ok(Response::new().text(format!("{}\n", request.peer().ip())));
+    let who = |request: &Request| Ok(Response::new().text(format!("{}\n", request.peer())));
     let mut server = Server::new(vec![Handler::new("/", who), route!("/websocket" => Echo)])
         .limits(Limits { connections_per_address: 20, ..Limits::small() })
         .trusted_proxy([127, 0, 0, 1])

@@ -4,9 +4,9 @@
 //! Each codec has a small error type of its own, which this one wraps. An error never contains the
 //! content of a client's message.
 
+use crate::ground::peer::Peer;
 use crate::ground::system::contained;
 use crate::http::chunked::ChunkedError;
-use crate::http::forwarded::Shown;
 use crate::http::head::HeadError;
 use crate::http::response::{Response, ResponseError};
 use crate::websocket::close::{CloseCode, CloseError, CloseFrame};
@@ -14,7 +14,6 @@ use crate::websocket::handshake::Refusal;
 use crate::websocket::message::Violation;
 use std::fmt::{self, Write};
 use std::io;
-use std::net::SocketAddr;
 
 /// An error of the library or of a handler.
 ///
@@ -47,7 +46,7 @@ pub enum Error {
     /// No receiver took the message, because the client does not read.
     Full {
         /// The client, or one of them if there are several.
-        peer: SocketAddr,
+        peer: Peer,
         /// The number of bytes that were waiting for the client when the message was refused.
         waiting: usize,
         /// Whether the client was cut off.
@@ -159,7 +158,6 @@ impl fmt::Display for Error {
             Error::Response(error) => error.fmt(out),
             Error::Full { peer, waiting, closed } => {
                 let end = if *closed { "it was cut off" } else { "the message was dropped" };
-                let peer = Shown(*peer);
                 write!(out, "{} does not read and has {} bytes waiting; {}", peer, waiting, end)
             }
             Error::TopicName { bytes, most } => {

@@ -673,7 +673,7 @@ fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
     let (left, took) = ending.join().expect("no panic");
     let mut left: Vec<_> = left.into_iter().map(|stuck| (stuck.path, stuck.peer)).collect();
     left.sort();
-    let peer = |client: &Client| client.stream.local_addr().expect("an address");
+    let peer = |client: &Client| client.stream.local_addr().expect("an address").into();
     assert_eq!(left, [(None, peer(&stalled)), (Some("/ws".to_string()), peer(&stuck))]);
     // A second at most to cut off who is left, and three for a slow machine.
     assert!(took >= DRAIN && took < DRAIN + Duration::from_secs(1 + 3), "{:?}", took);

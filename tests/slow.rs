@@ -68,7 +68,11 @@ fn where_messages_may_be_dropped_the_newest_is_and_the_client_stays() {
     let (_running, mut client, id) = start(limits);
     let (taken, error) = fill(&id);
     let own = client.stream.local_addr().expect("an address");
-    assert!(matches!(error, Error::Full { peer, closed: false, .. } if peer == own), "{}", error);
+    assert!(
+        matches!(error, Error::Full { ref peer, closed: false, .. } if *peer == own.into()),
+        "{}",
+        error
+    );
     assert!(error.to_string().ends_with("the message was dropped"), "{}", error);
     let topic = Comms::topic("slow");
     assert!(topic.subscribe(&id));
@@ -90,7 +94,11 @@ fn who_is_closed_for_not_reading_is_named_to_the_sender() {
     let (_running, mut client, id) = start(Limits::default());
     let own = client.stream.local_addr().expect("an address");
     let (taken, error) = fill(&id);
-    assert!(matches!(error, Error::Full { peer, closed: true, .. } if peer == own), "{}", error);
+    assert!(
+        matches!(error, Error::Full { ref peer, closed: true, .. } if *peer == own.into()),
+        "{}",
+        error
+    );
     assert!(taken > 0 && error.to_string().contains(&own.to_string()), "{}", error);
     wait_until("it has left", || !Comms::is_connected(id));
     client.read_to_end();

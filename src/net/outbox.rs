@@ -53,8 +53,8 @@
 
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
+use crate::ground::peer::Peer;
 use crate::ground::system::{start_thread, HOLD, WAKE};
-use crate::http::forwarded::Shown;
 use crate::net::queue::{Admission, Counts, Next, Owner, Queue};
 use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::net::timer::Clock;
@@ -62,7 +62,7 @@ use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -122,7 +122,7 @@ pub(crate) struct Outbox {
     /// The login whose cookie opened the WebSocket.
     pub session: Session,
     pub stream: Arc<dyn Stream>,
-    peer: SocketAddr,
+    peer: Peer,
     pub shared: Arc<Shared>,
     /// Locked for a step, never for a write: a client that is stuck must not stop the others.
     queue: Mutex<Queue>,
@@ -165,7 +165,7 @@ pub(crate) enum Refused {
 /// A client that does not read.
 #[derive(Debug)]
 pub(crate) struct Full {
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The number of bytes that wait for it.
     pub waiting: usize,
     /// Whether it is to be cut off.
@@ -214,7 +214,7 @@ impl Outbox {
     pub fn new(
         session: Session,
         stream: Arc<dyn Stream>,
-        peer: SocketAddr,
+        peer: Peer,
         shared: Arc<Shared>,
         first: Vec<u8>,
     ) -> Arc<Outbox> {
@@ -331,7 +331,7 @@ impl Outbox {
 
     pub fn full(&self, queue: &Queue) -> Full {
         let closed = self.shared.limits.overflow == Overflow::Close && queue.is_too_slow();
-        Full { peer: self.peer, waiting: queue.bytes(), closed }
+        Full { peer: self.peer.clone(), waiting: queue.bytes(), closed }
     }
 
     /// Writes the first bytes and what was sent meanwhile. Returns whether the socket accepted
@@ -617,7 +617,7 @@ impl Outbox {
 
     #[inline(never)]
     fn log_cut_off(&self, why: &str) {
-        log_line!(Info, "cut off {} ({}): {}", self.session.id, Shown(self.peer), why);
+        log_line!(Info, "cut off {} ({}): {}", self.session.id, self.peer, why);
     }
 
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread

@@ -31,8 +31,9 @@
 
 use crate::ground::limits::SPARE_THREADS;
 use crate::ground::logger::{log_line, Level};
+use crate::ground::peer::Peer;
 use crate::ground::system::{contained, start_thread, unix_seconds, waker};
-use crate::http::forwarded::{canonical_socket, is_proxy};
+use crate::http::forwarded::is_proxy;
 use crate::http::response::Response;
 use crate::net::reader::Socket;
 use crate::net::stream::{write_all, Stream};
@@ -134,7 +135,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, peer)) => {
                     backoff = BACKOFF.0;
-                    self.serve_accepted(stream, canonical_socket(peer));
+                    self.serve_accepted(stream, peer.into());
                     let mut threads = self.threads();
                     if threads.backing_off {
                         self.changed.notify_all(); // a descriptor is free
@@ -181,7 +182,7 @@ impl Acceptor {
     }
 
     #[inline(never)]
-    fn serve_accepted(self: &Arc<Acceptor>, stream: TcpStream, peer: SocketAddr) {
+    fn serve_accepted(self: &Arc<Acceptor>, stream: TcpStream, peer: Peer) {
         let follower = {
             let mut threads = self.threads();
             threads.accepting -= 1;
@@ -192,10 +193,10 @@ impl Acceptor {
         };
         // A panic here is a fault of the library's own. The thread must survive it to be counted.
         let served = contained(|| match follower {
-            Ok(()) => self.serve(stream, peer),
+            Ok(()) => self.serve(stream, &peer),
             Err(error) => {
                 let why = format!("no thread can be started: {}", error);
-                self.refuse(Arc::new(stream), peer, Level::Error, &why);
+                self.refuse(Arc::new(stream), &peer, Level::Error, &why);
             }
         });
         if served.is_none() {
@@ -203,13 +204,13 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+    fn serve(&self, stream: TcpStream, peer: &Peer) {
         // Or a small answer would wait for a full packet. An error means that the client has gone.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let stream: Arc<dyn Stream> = Arc::new(stream);
-        let proxy = is_proxy(peer.ip(), &self.service.proxies);
+        let proxy = is_proxy(peer, &self.service.proxies);
         match self.connections.admit(Arc::clone(&stream), peer, proxy) {
             Some(slot) => {
                 let socket = Socket::new(stream, self.service.shared.limits.buffer);
@@ -222,7 +223,7 @@ impl Acceptor {
     /// Answers 503 and waits until the client has read it. While [`SPARE_THREADS`] threads do so,
     /// further clients are disconnected without an answer.
     #[inline(never)]
-    fn refuse(&self, stream: Arc<dyn Stream>, peer: SocketAddr, level: Level, why: &str) {
+    fn refuse(&self, stream: Arc<dyn Stream>, peer: &Peer, level: Level, why: &str) {
         {
             let mut threads = self.threads();
             if threads.refusing >= SPARE_THREADS {

@@ -46,6 +46,7 @@
 use crate::error::Error;
 use crate::ground::limits::{Limits, CROSSING, LINGER, REST_CROSSING};
 use crate::ground::logger::{log_line, Level};
+use crate::ground::peer::Peer;
 use crate::ground::system::{contained, unix_seconds};
 use crate::http::chunked::Chunked;
 use crate::http::forwarded;
@@ -60,7 +61,6 @@ use crate::server::request::{Request, Service};
 use crate::server::route::Router;
 use crate::websocket::handshake::asks_upgrade;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -129,20 +129,20 @@ impl Connection<'_> {
 
     /// Returns the client of a request, which a trusted proxy names, after counting the connection
     /// for it: no address has more connections than it may, by whichever proxies they come.
-    fn client_of(&self, head: &Head) -> Result<SocketAddr, End> {
-        let peer = self.slot.peer;
+    fn client_of(&self, head: &Head) -> Result<Peer, End> {
+        let peer = &self.slot.peer;
         if !self.slot.proxy {
-            return Ok(peer);
+            return Ok(peer.clone());
         }
         let client = forwarded::client(&head.headers, peer, &self.service.proxies);
-        match self.slot.count_client(client) {
+        match self.slot.count_client(&client) {
             true => Ok(client),
-            false => Err(End::Answer(503, format!("{} has too many connections", client.ip()))),
+            false => Err(End::Answer(503, format!("{} has too many connections", client))),
         }
     }
 
     /// Checks a head and reads what belongs to it. Returns the client and the body.
-    fn read_rest(&self, head: &Head, socket: &mut Socket) -> Result<(SocketAddr, Vec<u8>), End> {
+    fn read_rest(&self, head: &Head, socket: &mut Socket) -> Result<(Peer, Vec<u8>), End> {
         let client = self.client_of(head)?;
         self.check_host(head)?;
         self.check_length(head.body)?;
@@ -382,7 +382,7 @@ impl Connection<'_> {
                 (None, [0x16, 3, ..]) => ("a TLS handshake", false),
                 (None, unread) => ("?", unread.starts_with(b"HEAD ")),
             };
-            let peer = self.slot.peer;
+            let peer = &self.slot.peer;
             log_line!(
                 Info,
                 "refused a request ({:?} from {}) with {}: {}",

@@ -38,13 +38,14 @@
 //!   two closes it.
 
 use crate::ground::limits::{has_room, Limits, CROSSING, SILENT, SPARE_THREADS, WAIT_FOR_PLACE};
+use crate::ground::peer::Peer;
 use crate::net::batch::close_all;
 use crate::net::outbox::Outbox;
 use crate::net::stream::{after, Stream};
 use crate::websocket::close::CloseFrame;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, Shutdown};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -82,7 +83,7 @@ struct State {
 
 /// A connection that waits for a slot.
 struct Newcomer {
-    network: IpAddr,
+    network: Option<IpAddr>,
     proxy: bool,
     /// Whether no connection has been evicted for it.
     seeking: AtomicBool,
@@ -94,8 +95,13 @@ struct Newcomer {
 }
 
 impl State {
-    /// Counts one more connection for an address. Returns false when it has as many as it may.
-    fn count(&mut self, network: IpAddr) -> bool {
+    /// Counts one more connection for an address. Returns false when it has as many as it may;
+    /// clients without an address have no such bound.
+    fn count(&mut self, network: Option<IpAddr>) -> bool {
+        let network = match network {
+            Some(network) => network,
+            None => return true,
+        };
         let count = self.addresses.get(&network).copied().unwrap_or(0);
         let room = has_room(self.most_per_address, count);
         // Without a limit nothing is counted.
@@ -115,7 +121,7 @@ impl State {
 
     /// Reserves a slot for a newcomer. Returns false when the server, or the address, has no more.
     /// A proxy's connection counts for no address until it carries a request.
-    fn reserve(&mut self, network: IpAddr, proxy: bool) -> bool {
+    fn reserve(&mut self, network: Option<IpAddr>, proxy: bool) -> bool {
         let given =
             has_room(self.most, self.slots.len() + self.reserved) && (proxy || self.count(network));
         self.reserved += usize::from(given);
@@ -141,7 +147,7 @@ impl State {
     /// Returns whether the newcomer's address has as many connections as it may: then only the end
     /// of one of those helps.
     fn is_address_full_for(&self, newcomer: &Newcomer) -> bool {
-        let count = self.addresses.get(&newcomer.network);
+        let count = newcomer.network.and_then(|network| self.addresses.get(&network));
         count.map_or(false, |count| !newcomer.proxy && !has_room(self.most_per_address, *count))
     }
 
@@ -186,11 +192,11 @@ impl State {
 /// What a server knows of one connection.
 pub(crate) struct Slot {
     pub stream: Arc<dyn Stream>,
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Whether the peer is a trusted proxy. Its connection counts for the client of each request.
     pub proxy: bool,
     /// The peer's [`network`].
-    network: IpAddr,
+    network: Option<IpAddr>,
     thread: ThreadId,
     /// Whether a handler is running.
     handling: AtomicBool,
@@ -206,7 +212,7 @@ struct Activity {
     /// answer, the time from which it may be evicted.
     idle: Option<Instant>,
     /// The client of the last request; behind a proxy, another one each time.
-    client: SocketAddr,
+    client: Peer,
     /// The path of the last request that found a route.
     path: Option<String>,
     websocket: Option<Arc<Outbox>>,
@@ -244,10 +250,10 @@ impl Connections {
     pub fn admit(
         self: &Arc<Connections>,
         stream: Arc<dyn Stream>,
-        peer: SocketAddr,
+        peer: &Peer,
         proxy: bool,
     ) -> Option<SlotGuard> {
-        let network = network(peer.ip());
+        let network = peer.ip().map(network);
         let mut state = self.lock();
         if state.closing {
             return None;
@@ -256,7 +262,7 @@ impl Connections {
             state = self.wait_for_slot(state, network, proxy)?;
         }
         state.reserved -= 1;
-        let (client, websocket) = (peer, None);
+        let (peer, client, websocket) = (peer.clone(), peer.clone(), None);
         let activity = Activity { closing: false, idle: None, client, path: None, websocket };
         let (thread, handling, abandoned) = (thread::current().id(), false.into(), false.into());
         let activity = Mutex::new(activity);
@@ -265,7 +271,7 @@ impl Connections {
         state.last_number += 1;
         let number = state.last_number;
         state.slots.insert(number, Arc::clone(&slot));
-        let counted = Cell::new(Some(network).filter(|_| !proxy));
+        let counted = Cell::new(network.filter(|_| !proxy));
         Some(SlotGuard { connections: Arc::clone(self), number, counted, slot })
     }
 
@@ -274,7 +280,7 @@ impl Connections {
     fn wait_for_slot<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        network: IpAddr,
+        network: Option<IpAddr>,
         proxy: bool,
     ) -> Option<MutexGuard<'a, State>> {
         let deadline = after(WAIT_FOR_PLACE);
@@ -366,7 +372,7 @@ impl Connections {
     /// Waits until every connection has ended, for so long at most, but not for those whose
     /// handlers wait here too nor for those that were abandoned. Returns the client of each that
     /// has not ended, with the path if its handler is running.
-    pub fn wait_until_empty(&self, longest: Duration) -> Vec<(SocketAddr, Option<String>)> {
+    pub fn wait_until_empty(&self, longest: Duration) -> Vec<(Peer, Option<String>)> {
         let own = thread::current().id();
         self.lock().ending.push(own);
         self.changed.notify_all();
@@ -437,10 +443,10 @@ impl SlotGuard {
     /// Counts a proxy's connection for the client of its request. Returns false when the client's
     /// address has as many connections as it may.
     #[inline(never)]
-    pub fn count_client(&self, client: SocketAddr) -> bool {
-        self.slot.activity().client = client;
+    pub fn count_client(&self, client: &Peer) -> bool {
+        self.slot.activity().client = client.clone();
         self.release_client();
-        let client = network(client.ip());
+        let client = client.ip().map(network);
         // The client may have read its last answer before the connection that brought it was
         // released. So wait a moment, once.
         let mut counted = self.connections.lock().count(client);
@@ -448,7 +454,7 @@ impl SlotGuard {
             thread::sleep(CROSSING);
             counted = self.connections.lock().count(client);
         }
-        self.counted.set(Some(client).filter(|_| counted));
+        self.counted.set(client.filter(|_| counted));
         counted
     }
 
@@ -473,10 +479,10 @@ impl Slot {
         self.handling.store(handling, Ordering::Relaxed);
     }
 
-    fn client_and_path(&self) -> (SocketAddr, Option<String>) {
+    fn client_and_path(&self) -> (Peer, Option<String>) {
         let activity = self.activity();
         let handling = self.handling.load(Ordering::Relaxed);
-        (activity.client, activity.path.clone().filter(|_| handling))
+        (activity.client.clone(), activity.path.clone().filter(|_| handling))
     }
 
     /// Makes the connection a WebSocket. Returns whether the server is closing: then the caller

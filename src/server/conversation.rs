@@ -61,7 +61,7 @@ use crate::comms::websocket::Websocket;
 use crate::error::Error;
 use crate::ground::limits::LINGER;
 use crate::ground::logger::{log_line, Level};
-use crate::http::forwarded::Shown;
+use crate::ground::peer::Peer;
 use crate::net::batch::{deliver, BatchGuard};
 use crate::net::outbox::Outbox;
 use crate::net::reader::Socket;
@@ -74,7 +74,6 @@ use crate::websocket::frame::{apply_mask, Frame, FrameHeader, OpCode};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -141,7 +140,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 /// [`Request::upgrade`]: crate::http::Request::upgrade
 pub struct Connection {
     path: String,
-    peer: SocketAddr,
+    peer: Peer,
     protocol: Option<String>,
     slot: Arc<Slot>,
     registration: Registration,
@@ -212,7 +211,7 @@ impl Connection {
     #[inline(never)]
     pub(crate) fn new(
         path: &str,
-        peer: SocketAddr,
+        peer: Peer,
         protocol: Option<&str>,
         slot: &Arc<Slot>,
         socket: Box<Socket>,
@@ -389,8 +388,8 @@ impl Connection {
     }
 
     /// Returns the client's address, which a trusted proxy may have named.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
     }
 
     /// Returns a handle to this one WebSocket, which other threads may keep. Once the connection
@@ -848,7 +847,7 @@ impl Connection {
 /// The client, as log lines name it.
 impl fmt::Display for Connection {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "{} ({}, {:?})", self.session_id(), Shown(self.peer), self.path)
+        write!(out, "{} ({}, {:?})", self.session_id(), self.peer, self.path)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::comms::process;
 use crate::error::Error;
 use crate::ground::limits::{Limits, LOG_FLUSH};
 use crate::ground::logger::{self, log_line};
-use crate::http::forwarded::{canonical, canonical_socket, Shown};
+use crate::ground::peer::{canonical, canonical_socket, Peer};
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::http::target::Authority;
@@ -171,7 +171,7 @@ impl Server {
     /// ```
     /// use sockling::prelude::*;
     ///
-    /// let who = |request: &Request| Ok(Response::new().text(request.peer().ip().to_string()));
+    /// let who = |request: &Request| Ok(Response::new().text(request.peer().to_string()));
     /// let server = Server::new(vec![Handler::new("/", who)]).trusted_proxy([127, 0, 0, 1]);
     /// # let listening = server.bind("127.0.0.1:0")?;
     /// # let (address, handle) = (listening.address(), listening.handle());
@@ -337,7 +337,7 @@ pub struct ServerHandle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// The client.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The path whose handler was running. `None` if none was: the client did not read what was
     /// sent to it, or did not end its side of the connection.
     pub path: Option<String>,
@@ -365,7 +365,6 @@ impl ServerHandle {
         let stuck: Vec<Stuck> =
             stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
         for Stuck { peer, path } in &stuck {
-            let peer = Shown(*peer);
             match path {
                 Some(path) => log_line!(Warn, "shutdown: cut off {}; {:?} still runs", peer, path),
                 None => log_line!(Info, "shutdown: cut off {}; it did not end in time", peer),

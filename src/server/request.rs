@@ -6,9 +6,10 @@
 use crate::comms::dispatch::{end_login, To};
 use crate::error::Error;
 use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
 use crate::ground::system::unix_seconds;
 use crate::http::cookie::cookies;
-use crate::http::forwarded::{self, Shown};
+use crate::http::forwarded;
 use crate::http::head::{Head, HeadParser, Method};
 use crate::http::headers::Headers;
 use crate::http::origin::Origins;
@@ -22,7 +23,7 @@ use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
 use crate::session::revoked::{self, Ended};
 use crate::websocket::handshake::{asks_upgrade, Refusal};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An HTTP request.
@@ -37,7 +38,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// assert_eq!(request.query_string(), "name=two%20words");
 /// assert_eq!(request.header("cookie"), Some("theme=dark"));
 /// assert_eq!(request.headers().len(), 2); // Host is the other one
-/// assert!(request.peer().ip().is_loopback() && !request.upgrade_websocket());
+/// assert_eq!((request.peer().ip(), request.peer().port()), (Some([127, 0, 0, 1].into()), None));
+/// assert!(!request.upgrade_websocket());
 ///
 /// let request = Request::post("/rooms/7", "hey").with_parameter("room", "7");
 /// assert_eq!((request.body(), request.parameter("room")?), (&b"hey"[..], "7"));
@@ -46,7 +48,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Request {
     pub(crate) head: Head,
     body: Vec<u8>,
-    peer: SocketAddr,
+    peer: Peer,
     parameters: Vec<(String, String)>,
     pub(crate) service: Arc<Service>,
     /// The session, once the handler has asked for it, and whether its cookie must be sent.
@@ -73,7 +75,7 @@ impl Request {
     pub(crate) fn new(
         head: Head,
         body: Vec<u8>,
-        peer: SocketAddr,
+        peer: Peer,
         service: &Arc<Service>,
         slot: &Arc<Slot>,
         socket: Box<Socket>,
@@ -121,7 +123,7 @@ impl Request {
         Request {
             head: head.expect("a GET or POST of / is a valid head"),
             body: Vec::new(),
-            peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            peer: IpAddr::from([127, 0, 0, 1]).into(),
             parameters: Vec::new(),
             service: Arc::new(Service {
                 shared: Shared::new(Limits::default()),
@@ -204,14 +206,14 @@ impl Request {
         &self.body
     }
 
-    /// Returns the address and port of the client.
+    /// Returns the address and port of the client; one in memory has neither.
     ///
     /// Behind a proxy it is the proxy's address, unless
     /// [`Server::trusted_proxy`](crate::http::Server::trusted_proxy) names that proxy; then it is
-    /// the client's, with port 0 if the proxy does not send the port. An IPv4 client has an IPv4
+    /// the client's, without a port if the proxy does not send it. An IPv4 client has an IPv4
     /// address here even if the server listens on an IPv6 socket.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
     }
 
     /// Returns whether the client speaks TLS to a
@@ -428,7 +430,7 @@ impl Request {
 /// Leaves out what may be secret: the query, field values, cookies and the body.
 impl std::fmt::Debug for Request {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let (method, peer) = (self.head.method.as_str(), Shown(self.peer));
+        let (method, peer) = (self.head.method.as_str(), &self.peer);
         write!(out, "{} {:?} from {}", method, self.head.path, peer)
     }
 }

@@ -17,7 +17,6 @@ use crate::comms::registry::{self, NotJoined};
 use crate::error::Error;
 use crate::ground::logger::log_line;
 use crate::ground::system::{contained, unix_seconds};
-use crate::http::forwarded::Shown;
 use crate::http::headers::Headers;
 use crate::http::response::Response;
 use crate::net::batch;
@@ -191,7 +190,7 @@ fn log_open(request: &Request, response: &Response) {
             request
         );
     }
-    let (id, path, peer) = (request.session_id(), request.path(), Shown(request.peer()));
+    let (id, path, peer) = (request.session_id(), request.path(), request.peer());
     log_line!(Debug, "{} connected to {:?} from {}", id, path, peer);
 }
 

@@ -2,20 +2,21 @@
 
 use super::{guest, wait_until, Script, Stub};
 use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
 use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
 use crate::net::queue::Owner;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 fn outbox(shared: &Arc<Shared>) -> (Arc<Outbox>, Arc<Stub>) {
     let stub = Stub::new(Script { writes: [Ok(3)].into(), ..Script::default() });
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), b"101".to_vec());
     assert!(outbox.open());
     (outbox, stub)

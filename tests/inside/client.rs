@@ -1,10 +1,11 @@
 //! A client of whom the outbox is real and the socket is a stub.
 
 use super::{guest, Script, Stub};
+use crate::ground::peer::Peer;
 use crate::net::outbox::{Outbox, Patience, Shared};
 use crate::net::queue::Owner;
 use crate::websocket::frame::Frame;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ impl Client {
     /// back before `open` is called on the outbox.
     pub fn opening(shared: &Arc<Shared>, first: &[u8]) -> Client {
         let stub = Stub::new(Script::default());
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
         let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), first.to_vec());
         Client { stub, outbox }
     }

@@ -6,6 +6,7 @@ use super::served::{routes, serve_with};
 use super::{guest, wait_until, Script, Stub};
 use crate::comms::registry::{everyone, join};
 use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
 use crate::http::{Error, Handler, Request, Response};
 use crate::net::outbox::{Outbox, Shared};
 use crate::server::controller::{Controller, WebsocketController};
@@ -13,7 +14,7 @@ use crate::server::route::Router;
 use crate::session::id::SessionId;
 use crate::websocket::{CloseFrame, Message};
 use crate::Comms;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Controller for Teller {
 #[test]
 fn what_the_last_batch_sends_to_others_is_written_before_the_handler_is_told_of_the_end() {
     let (other, had) = (Stub::new(Script::default()), Arc::default());
-    let peer = SocketAddr::from(([127, 0, 0, 1], 2));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     let shared = Shared::new(Limits::default());
     let outbox = Outbox::new(guest(), other.clone(), peer, shared, Vec::new());
     let _registration = join(&outbox, 1).expect("room");

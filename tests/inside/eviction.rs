@@ -5,11 +5,12 @@ use super::checks::conversation::HANDSHAKE;
 use super::served::{routes, service};
 use super::{Script, Stub};
 use crate::ground::limits::{Limits, SILENT};
+use crate::ground::peer::Peer;
 use crate::net::reader::Socket;
 use crate::server::connection::serve;
 use crate::server::connections::{Connections, SlotGuard};
 use crate::websocket::close::{CloseCode, CloseFrame};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -29,8 +30,8 @@ struct Admitted {
 
 fn guard(connections: &Arc<Connections>, ip: &str, proxy: bool) -> Admitted {
     let stub = Stub::new(Script::default());
-    let peer = SocketAddr::new(ip.parse().expect("an address"), 1);
-    let slot = connections.admit(stub.clone(), peer, proxy);
+    let peer = Peer::from(ip.parse::<IpAddr>().expect("an address"));
+    let slot = connections.admit(stub.clone(), &peer, proxy);
     Admitted { stub, slot }
 }
 
@@ -190,8 +191,8 @@ fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
     let script =
         Script { input: GET.iter().copied().collect(), stays: true, crosses, ..Script::default() };
     let stub = Stub::new(script);
-    let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-    let slot = connections.admit(stub.clone(), peer, false).expect("room");
+    let peer = Peer::from(IpAddr::from([192, 0, 2, 1]));
+    let slot = connections.admit(stub.clone(), &peer, false).expect("room");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Moved, so that it ends with the connection.
@@ -229,8 +230,8 @@ fn while_served(input: &[u8], limits: Limits, then: impl FnOnce(&Stub, &Arc<Conn
     let (connections, service) = (Connections::new(&limits), service(limits));
     let input = input.iter().copied().collect();
     let stub = Stub::new(Script { input, stays: true, ..Script::default() });
-    let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-    let slot = connections.admit(stub.clone(), peer, false).expect("room");
+    let peer = Peer::from(IpAddr::from([192, 0, 2, 1]));
+    let slot = connections.admit(stub.clone(), &peer, false).expect("room");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let slot = slot;

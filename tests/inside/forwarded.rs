@@ -1,6 +1,7 @@
 //! Who speaks through a proxy.
 
-use crate::http::forwarded::{canonical_socket, client};
+use crate::ground::peer::{canonical_socket, Peer};
+use crate::http::forwarded::client;
 use crate::http::Headers;
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,26 +42,36 @@ fn headers(fields: &[&str]) -> Headers {
     headers
 }
 
+fn peer(address: &str) -> Peer {
+    address.parse::<SocketAddr>().expect("an address").into()
+}
+
 #[test]
 fn the_client_is_the_last_address_that_is_not_a_proxys() {
     let proxies = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().expect("an address"));
     for (fields, expected, gloss) in ROWS {
         // An IPv4 connection to a listener of both kinds has an address of IPv6.
         for from in ["192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
-            let from = canonical_socket(from.parse().expect("an address"));
-            let expected: SocketAddr = expected.parse().expect("an address");
-            assert_eq!(client(&headers(fields), from, &proxies), expected, "{}", gloss);
+            let [from, expected] = [from, *expected].map(peer);
+            assert_eq!(client(&headers(fields), &from, &proxies), expected, "{}", gloss);
         }
     }
 }
 
 #[test]
 fn from_anybody_else_the_field_means_nothing() {
-    let from: SocketAddr = "203.0.113.9:80".parse().expect("an address");
+    let from = peer("203.0.113.9:80");
     let proxy = ["192.0.2.1".parse().expect("an address")];
     for proxies in [&proxy[..], &[]] {
-        assert_eq!(client(&headers(&["198.51.100.7"]), from, proxies), from);
+        assert_eq!(client(&headers(&["198.51.100.7"]), &from, proxies), from);
     }
+}
+
+#[test]
+fn a_peer_without_an_address_is_no_proxy() {
+    let proxies = ["0.0.0.0", "127.0.0.1", "::"].map(|ip| ip.parse().expect("an address"));
+    let from = Peer::named("127.0.0.1");
+    assert_eq!(client(&headers(&["198.51.100.7"]), &from, &proxies), from);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{wait_until, Script, Stub};
 use crate::comms::registry::{join, with_topics, Registration};
 use crate::ground::limits::{Limits, Overflow, TOPIC_KEEPS};
+use crate::ground::peer::Peer;
 use crate::net::batch::{deliver_all, BatchGuard};
 use crate::net::outbox::{Outbox, Patience, Shared};
 use crate::session::cookie::{Session, SessionCookie};
@@ -10,7 +11,7 @@ use crate::session::keys::SessionKeys;
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use crate::websocket::CloseCode;
 use crate::{Comms, Error};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
@@ -31,7 +32,7 @@ fn new_session() -> Session {
 
 fn tab(session: &Session, shared: &Arc<Shared>) -> Tab {
     let stub = Stub::new(Script::default());
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     let outbox = Outbox::new(*session, stub.clone(), peer, Arc::clone(shared), Vec::new());
     let registration = join(&outbox, 0).expect("room");
     assert!(outbox.open());

@@ -2,6 +2,7 @@
 
 use super::Stub;
 use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
 use crate::http::origin::Origins;
 use crate::http::target::Authority;
 use crate::http::{Error, Handler, Request, Response};
@@ -17,7 +18,7 @@ use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
 use crate::websocket::{CloseCode, CloseFrame, Message};
 use crate::Comms;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -90,9 +91,9 @@ pub(super) fn transcript(stub: &Arc<Stub>, limits: Limits) -> Vec<u8> {
 /// Serves the stub with these routes until its connection is over.
 pub(super) fn serve_with(stub: &Arc<Stub>, router: Router, limits: Limits) {
     let service = service(limits);
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     let connections = Connections::new(&service.shared.limits);
-    let slot = connections.admit(stub.clone(), peer, false).expect("room");
+    let slot = connections.admit(stub.clone(), &peer, false).expect("room");
     serve(&router, &service, Socket::new(stub.clone(), 64 * 1024), &slot);
     drop(slot);
     // As a shutdown does: what waits for its time is dropped.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// Asks for a slot for a client of this address, with another port each time.
 fn admit(connections: &Arc<Connections>, ip: impl Into<IpAddr>) -> Option<SlotGuard> {
-    let peer = SocketAddr::new(ip.into(), 1000 + connections.len() as u16);
-    connections.admit(Stub::new(Script::default()), peer, false)
+    let peer = SocketAddr::new(ip.into(), 1000 + connections.len() as u16).into();
+    connections.admit(Stub::new(Script::default()), &peer, false)
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::random::Random;
 use super::{guest, Script, Stub};
 use crate::comms::registry::{everyone, join, outboxes, NotJoined};
 use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
 use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Patience, Refused, Shared};
 use crate::net::queue::Owner;
@@ -13,7 +14,7 @@ use crate::session::revoked::{self, Ended};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, FrameHeader, OpCode};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread;
@@ -59,7 +60,7 @@ pub(super) fn outbox(
     writes: Vec<Result<usize, ErrorKind>>,
 ) -> (Arc<Outbox>, Arc<Stub>) {
     let stub = Stub::new(Script { writes: writes.into(), ..Script::default() });
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     let shared = Shared::new(Limits::default());
     (Outbox::new(session, stub.clone(), peer, shared, Vec::new()), stub)
 }

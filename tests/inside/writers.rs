@@ -4,10 +4,11 @@ use super::client::Client;
 use super::pauses::Alone;
 use super::{wait_until, Stub};
 use crate::ground::limits::{Limits, DIRECT_WRITE};
+use crate::ground::peer::Peer;
 use crate::net::outbox::{Full, Outbox, Patience, Sent, Shared};
 use crate::net::queue::{Next, Owner};
 use crate::websocket::frame::{Frame, OpCode};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -177,7 +178,7 @@ fn what_is_on_its_way_was_written_since_the_client_was_heard_and_the_system_may_
 fn a_message_that_a_closed_connection_does_not_take_is_not_counted() {
     let (outbox, _) = open(Limits::default());
     assert!(outbox.close());
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     outbox.overflow(&Full { peer, waiting: 0, closed: true });
     assert_eq!((outbox.counts().dropped, outbox.counts().cut_off), (0, 0));
 }

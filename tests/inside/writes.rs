@@ -2,15 +2,16 @@
 
 use super::{guest, Script, Stub};
 use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
 use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 fn outbox(stub: &Arc<Stub>) -> Arc<Outbox> {
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
     let outbox =
         Outbox::new(guest(), stub.clone(), peer, Shared::new(Limits::default()), b"101".to_vec());
     assert!(outbox.open());

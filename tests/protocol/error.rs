@@ -2,10 +2,12 @@
 
 use crate::{chunked, head, message};
 use sockling::http::ResponseError;
+use sockling::net::Peer;
 use sockling::websocket::{CloseCode, CloseError, Refusal, Violation};
 use sockling::Error;
 use std::collections::HashSet;
 use std::io;
+use std::net::IpAddr;
 
 #[test]
 fn each_error_of_a_client_maps_to_its_status() {
@@ -35,7 +37,7 @@ fn all_other_errors_map_to_500_and_1011() {
         Error::from("a text"),
         Error::from("a text".to_string()),
         Error::other("a text"),
-        Error::Full { peer: ([127, 0, 0, 1], 1).into(), waiting: 1, closed: true },
+        Error::Full { peer: Peer::from(IpAddr::from([127, 0, 0, 1])), waiting: 1, closed: true },
         Error::Parameter("name".to_string()),
         Error::Key,
         Error::Setting("a setting".to_string()),

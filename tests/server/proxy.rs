@@ -28,9 +28,9 @@ fn a_trusted_proxy_names_the_client_of_each_request_and_no_other_peer_does() {
     let own = proxy.stream.local_addr().expect("an address").to_string();
     // A proxy keeps one connection for many clients.
     for (field, expected) in [
-        (forwarded("192.0.2.7"), "192.0.2.7:0"),
+        (forwarded("192.0.2.7"), "192.0.2.7"),
         (forwarded("203.0.113.9, 192.0.2.8:4711"), "192.0.2.8:4711"),
-        (forwarded("::ffff:6.6.6.6"), "6.6.6.6:0"),
+        (forwarded("::ffff:6.6.6.6"), "6.6.6.6"),
         (forwarded("[::ffff:606:606]:4711"), "6.6.6.6:4711"),
         (String::new(), &own),
         (forwarded("nonsense"), &own),
@@ -143,8 +143,8 @@ fn a_client_of_ipv4_has_its_ipv4_address_also_on_a_listener_of_ipv6() {
     client.send(upgrade_request("/ws", "").as_bytes());
     assert_eq!(client.reply().status, 101);
     // It does not answer the Close frame.
-    let stuck: Vec<SocketAddr> = running.handle.shutdown().iter().map(|left| left.peer).collect();
-    assert_eq!(stuck, [own]);
+    let stuck = running.handle.shutdown();
+    assert_eq!((stuck.len(), &stuck[0].peer), (1, &own.into()));
 
     // However the proxy is written, it is the same.
     for proxy in ["127.0.0.1", "::ffff:127.0.0.1"] {
@@ -152,7 +152,7 @@ fn a_client_of_ipv4_has_its_ipv4_address_also_on_a_listener_of_ipv6() {
         let trusting = Server::new(routes()).trusted_proxy(proxy);
         let (running, address) = both_kinds(trusting, "[::]:0").expect("it was so before");
         let mut client = Client::connect(address);
-        assert_eq!(client.get("/peer", &forwarded("192.0.2.7")).text(), "192.0.2.7:0");
+        assert_eq!(client.get("/peer", &forwarded("192.0.2.7")).text(), "192.0.2.7");
         let own = client.stream.local_addr().expect("an address").to_string();
         assert_eq!(client.get("/peer", "").text(), own);
         drop(running);

@@ -61,7 +61,8 @@ fn a_connection_knows_its_session_protocol_peer_and_handle() {
     let talk: Talk = |client, told| {
         let (handle, here) = (client.websocket(), Comms::here().ok_or("not here")?);
         assert!(handle.is_connected() && here.is_connected());
-        tell(told, (client.protocol(), client.peer().ip().is_loopback(), client.close_frame()));
+        let loopback = client.peer().ip().map_or(false, |ip| ip.is_loopback());
+        tell(told, (client.protocol(), loopback, client.close_frame()));
         assert_eq!(Comms::websocket(client.session_id()).send("to all tabs")?, 1);
         assert_eq!(handle.send("to this tab")?, 1);
         assert_eq!(client.receive()?, None);
