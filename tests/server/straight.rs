@@ -11,6 +11,19 @@ use std::time::{Duration, Instant};
 /// Far more than a slow machine needs.
 const LATE: Duration = Duration::from_secs(10);
 
+/// Limits under which no time ends anything.
+fn patient() -> Limits {
+    let minute = Duration::from_secs(60);
+    Limits {
+        message_timeout: minute,
+        write_timeout: minute,
+        close_timeout: minute,
+        ping_interval: minute,
+        pong_timeout: minute,
+        ..fast()
+    }
+}
+
 type Talk = fn(&mut Connection, &Sender<String>) -> Result<(), Error>;
 
 /// Returns a server with one route, /ws, whose conversation can tell the test something.
@@ -96,7 +109,7 @@ fn what_the_closure_returns_decides_the_close_code() {
         Some("gone") => Err(Error::Gone),
         _ => Ok(()),
     };
-    let (running, _told) = start(fast(), talk);
+    let (running, _told) = start(patient(), talk);
     for (text, code, reason) in [
         ("ok", 1000, ""),
         ("close", 4002, "as told"),
@@ -125,37 +138,38 @@ fn the_first_end_counts_and_is_told_again_whatever_the_closure_returns() {
         client.close(CloseCode(4003), "late")?;
         Err("late".into())
     };
-    let limits = Limits { message: 10, fragments: 2, ..fast() };
-    let (running, told) = start(limits, talk);
-    let whole = [masked(0x01, b""), masked(0x00, b""), masked(0x80, b"")].concat();
-    for (bytes, code, seen) in [
-        (masked(0x88, b"\x03\xe8"), 1000, "(Ok(None), Ok(Closed), Ok(false), true)".to_string()),
-        (b"\x81\x01a".to_vec(), 1002, violation("an unmasked frame")),
-        (masked(0x81, b"\xff"), 1007, violation("a text message that is not UTF-8")),
-        (masked(0x82, &[0; 11]), 1009, violation("a message that is too large")),
-        (whole, 1008, violation("a message of too many fragments")),
-        (masked(0x01, b"a"), 1008, violation("a message that took too long")),
-        (Vec::new(), 1011, violation("no answer to a ping")),
+    // No other deadline may end a client of a slow machine.
+    let limits = Limits { message: 10, fragments: 2, ..patient() };
+    let (slow, silent) = (
+        Limits { message_timeout: Duration::from_millis(300), ..limits.clone() },
+        Limits {
+            ping_interval: Duration::from_millis(100),
+            pong_timeout: Duration::from_millis(100),
+            ..limits.clone()
+        },
+    );
+    let many = [masked(0x01, b""), masked(0x00, b""), masked(0x80, b"")].concat();
+    for (limits, bytes, code, seen) in [
+        (
+            &limits,
+            masked(0x88, b"\x03\xe8"),
+            1000,
+            "(Ok(None), Ok(Closed), Ok(false), true)".into(),
+        ),
+        (&limits, b"\x81\x01a".to_vec(), 1002, violation("an unmasked frame")),
+        (&limits, masked(0x81, b"\xff"), 1007, violation("a text message that is not UTF-8")),
+        (&limits, masked(0x82, &[0; 11]), 1009, violation("a message that is too large")),
+        (&limits, many, 1008, violation("a message of too many fragments")),
+        (&slow, masked(0x01, b"a"), 1008, violation("a message that took too long")),
+        (&silent, Vec::new(), 1011, violation("no answer to a ping")),
     ] {
+        let (running, told) = start(limits.clone(), talk);
         let mut client = Client::websocket(running.address, "/ws", "");
         client.send(&bytes);
-        if code == 1008 && bytes.len() < 10 {
-            // Pongs alone do not make the message whole.
-            let mut stream = client.stream.try_clone().expect("a second handle");
-            let pong = masked(0x8a, b"");
-            std::thread::scope(|scope| {
-                scope.spawn(move || {
-                    while std::io::Write::write_all(&mut stream, &pong).is_ok() {
-                        std::thread::sleep(Duration::from_millis(100));
-                    }
-                });
-                assert_eq!(client.next_close().0, code);
-                client.frame(0x88, &code.to_be_bytes());
-                client.read_to_end();
-            });
-        } else {
-            assert_eq!(client.next_close().0, code, "{:?}", bytes);
-        }
+        while client.any_frame().opcode != 8 {}
+        client.frame(0x88, &u16::to_be_bytes(code));
+        client.assert_end();
+        drop(client);
         assert_eq!(next(&told), seen);
     }
 }
@@ -220,7 +234,12 @@ fn a_loop_of_short_timeouts_pings_its_client_and_gives_up_a_silent_one() {
             return Ok(());
         }
     };
-    let (running, _told) = start(fast(), talk);
+    let limits = Limits {
+        ping_interval: Duration::from_millis(100),
+        pong_timeout: Duration::from_secs(2),
+        ..patient()
+    };
+    let (running, _told) = start(limits, talk);
     let mut client = Client::websocket(running.address, "/ws", "");
     for _ in 0..2 {
         assert_eq!(client.any_frame().opcode, 9);
