@@ -338,24 +338,26 @@ fn poll_pings_a_silent_client() {
 #[test]
 fn whatever_ends_a_connection_from_outside_wakes_receive_at_once_though_the_client_does_not_answer()
 {
-    let talk: Talk = |client, told| {
-        tell(told, "waits");
-        tell(told, (client.receive()?, client.close_frame().map(|close| close.code.0)));
-        Ok(())
-    };
     for (way, code) in [("close", 4004), ("shutdown", 1001)] {
-        let minute = Duration::from_secs(60);
-        let limits =
-            Limits { close_timeout: minute, drain_timeout: Duration::from_secs(5), ..fast() };
-        let (running, told) = start(Limits { ping_interval: minute, ..limits }, talk);
+        let (tell, told) = channel();
+        let (give, given) = channel();
+        let senders = Mutex::new((tell, give));
+        let handler = move |request: &Request| {
+            let (tell, give) = senders.lock().map_err(|_| "poisoned")?.clone();
+            request.upgrade(&[], |client| {
+                give.send(client.websocket()).map_err(Error::other)?;
+                let seen = (client.receive()?, client.close_frame().map(|close| close.code.0));
+                tell.send(format!("{:?}", seen)).map_err(Error::other)
+            })
+        };
+        let limits = Limits { drain_timeout: Duration::from_secs(20), ..patient() };
+        let routes = vec![Handler::new("/ws", handler)];
+        let running = Running::start(Server::new(routes).limits(limits));
         let mut client = Client::websocket(running.address, "/ws", "");
-        next(&told);
+        let handle = given.recv_timeout(LATE).expect("the handle");
         std::thread::scope(|scope| {
             match way {
-                "close" => {
-                    let closed = Comms::notify().close(CloseCode(code), "").expect("a good code");
-                    assert!(closed >= 1);
-                }
+                "close" => assert_eq!(handle.close(CloseCode(code), "").expect("a good code"), 1),
                 _ => drop(scope.spawn(|| running.handle.shutdown())),
             }
             assert_eq!(client.next_close().0, code);
