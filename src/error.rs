@@ -68,8 +68,9 @@ pub enum Error {
     /// A Close frame that a WebSocket's conversation returns as an error: it closes with that. From
     /// an HTTP handler, 500.
     Closed(CloseFrame),
-    /// The connection to which a message was sent has ended. Returned from a conversation, it closes
-    /// nothing and is not logged.
+    /// The connection to which a message was sent has ended. Returned from the conversation over that
+    /// connection, it closes nothing and is not logged. Where the connection is open, it is an error
+    /// like any other.
     Gone,
     /// The route's pattern has no parameter with this name.
     Parameter(String),

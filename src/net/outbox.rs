@@ -55,7 +55,7 @@ use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
 use crate::ground::peer::Peer;
 use crate::ground::system::{start_thread, HOLD, WAKE};
-use crate::net::queue::{Admission, Counts, Next, Owner, Queue};
+use crate::net::queue::{Admission, Counts, Life, Next, Owner, Queue};
 use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::net::timer::Clock;
 use crate::session::cookie::Session;
@@ -575,6 +575,11 @@ impl Outbox {
     /// the connection was cut off.
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Returns whether nothing more can be sent: by a Close frame, or because the socket is shut.
+    pub fn has_ended(&self) -> bool {
+        self.lock().life() != Life::Open
     }
 
     /// Counts a message that was refused, and cuts the client off if it is to be.

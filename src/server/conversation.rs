@@ -712,7 +712,7 @@ impl Connection {
             Some(Ok(())) => End::Own(closing(CloseCode::NORMAL)),
             // It was logged when it was found.
             Some(Err(Error::Violation(violation))) if known == Some(violation) => End::Lost,
-            Some(Err(Error::Gone)) => End::Closed,
+            Some(Err(Error::Gone)) if self.outbox.has_ended() => End::Closed,
             Some(Err(error)) => End::Own(self.failed(error)),
             None => End::Own(self.panicked()),
         };

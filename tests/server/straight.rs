@@ -439,3 +439,17 @@ fn a_dropped_client_is_an_end_without_a_close_frame() {
         Comms::stats().connections == 0 || running.handle.shutdown().is_empty()
     });
 }
+
+#[test]
+fn gone_from_a_conversation_that_is_open_closes_it_as_a_failure() {
+    let talk: Talk = |client, _| {
+        client.receive()?;
+        Err(Error::Gone)
+    };
+    let (running, _told) = start(fast(), talk);
+    let mut client = Client::websocket(running.address, "/ws", "");
+    client.text("go");
+    assert_eq!(client.next_close().0, 1011);
+    client.frame(0x88, b"\x03\xf3");
+    client.assert_end();
+}
