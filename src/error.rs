@@ -65,8 +65,8 @@ pub enum Error {
     /// handler had returned it as `Ok`. A status of 500 or more is logged and sets no session cookie.
     /// In a WebSocket's conversation, it closes with 1011, and any other one with 1008.
     Answer(Box<Response>),
-    /// A Close frame that a WebSocket's conversation returns as an error: it closes with that. From
-    /// an HTTP handler, 500.
+    /// A Close frame that a WebSocket's conversation returns as an error: it closes with that, or
+    /// with 1011 if the code must not be sent (RFC 6455, 7.4.1). From an HTTP handler, 500.
     Closed(CloseFrame),
     /// The connection to which a message was sent has ended. Returned from the conversation over that
     /// connection, it closes nothing and is not logged. Where the connection is open, it is an error
@@ -130,17 +130,19 @@ impl Error {
 
     /// Returns the Close frame that the client of a WebSocket receives.
     pub(crate) fn close_frame(&self) -> CloseFrame {
-        match self {
-            Error::Closed(close) => close.clone(),
-            _ => CloseFrame { code: self.close_code(), reason: String::new() },
-        }
+        // The fields of a Close frame are public, so it may be one that must not be sent.
+        let own = match self {
+            Error::Closed(close) => CloseFrame::new(close.code, &close.reason).ok(),
+            _ => None,
+        };
+        own.unwrap_or(CloseFrame { code: self.close_code(), reason: String::new() })
     }
 
     /// Returns the close code that the client of a WebSocket receives.
     pub fn close_code(&self) -> CloseCode {
         match self {
             Error::Violation(violation) => violation.close_code(),
-            Error::Closed(close) => close.code,
+            Error::Closed(close) if close.code.is_sendable() => close.code,
             Error::Answer(response) if response.status() < 500 => CloseCode::POLICY_VIOLATION,
             Error::TopicName { .. } => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::INTERNAL_ERROR,

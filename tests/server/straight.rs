@@ -102,6 +102,10 @@ fn a_connection_knows_its_session_protocol_peer_and_handle() {
 fn what_the_closure_returns_decides_the_close_code() {
     let talk: Talk = |client, _| match client.receive()?.as_ref().and_then(Message::as_text) {
         Some("close") => Err(CloseFrame::new(CloseCode(4002), "as told")?.into()),
+        Some("unsendable") => {
+            Err(CloseFrame { code: CloseCode::ABNORMAL, reason: String::new() }.into())
+        }
+        Some("long") => Err(CloseFrame { code: CloseCode(4003), reason: "x".repeat(200) }.into()),
         Some("401") => Err(Response::unauthorized().into()),
         Some("500") => Err(Response::internal_error().into()),
         Some("error") => Err("as told".into()),
@@ -113,6 +117,8 @@ fn what_the_closure_returns_decides_the_close_code() {
     for (text, code, reason) in [
         ("ok", 1000, ""),
         ("close", 4002, "as told"),
+        ("unsendable", 1011, ""),
+        ("long", 4003, &*"x".repeat(123)),
         ("401", 1008, ""),
         ("500", 1011, ""),
         ("error", 1011, ""),
