@@ -162,8 +162,8 @@ pub struct Connection {
     pace: Option<Box<Pace>>,
     /// Whether the last frame ended a message or was a ping, and `pace` has not counted it.
     unpaced: bool,
-    /// When `poll` last looked at the socket.
-    polled: Option<Instant>,
+    /// When the socket was last looked at and nothing had come. `None` where `poll` has to look.
+    looked: Option<Instant>,
     over: Option<Over>,
 }
 
@@ -238,7 +238,7 @@ impl Connection {
             pinged: false,
             pace,
             unpaced: false,
-            polled: None,
+            looked: None,
             over: None,
         })
     }
@@ -545,6 +545,8 @@ impl Connection {
         self.slot.set_handling(true);
         self.pace.iter_mut().for_each(|pace| pace.end_read());
         self.left = self.message_deadline.map(|_| Instant::now());
+        // The silence until now is counted, so `poll` counts from here.
+        self.looked = matches!(read, Ok(false)).then(Instant::now);
         read
     }
 
@@ -644,11 +646,12 @@ impl Connection {
         if self.outbox.is_closing() {
             return Err(End::Closed);
         }
-        let since = self.polled.map_or(POLL_PAUSE, |polled| polled.elapsed());
-        if since < POLL_PAUSE {
+        let since = self.looked.map(|looked| looked.elapsed());
+        if since.map_or(false, |since| since < POLL_PAUSE) {
             return Ok(true);
         }
-        self.polled = Some(Instant::now());
+        // Where the client's end is found, it is looked for at each call.
+        self.looked = None;
         if self.socket.unread().len() < self.outbox.shared.limits.buffer {
             match self.socket.fill_within(Duration::ZERO) {
                 Ok(1..) => {
@@ -657,14 +660,16 @@ impl Connection {
                     self.outbox.hear();
                 }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    self.silence += since;
+                    self.silence += since.unwrap_or_default();
                     self.break_silence(self.patience())?;
                 }
                 // What came before is still to be received.
                 Ok(0) | Err(_) => return Ok(false),
             }
         }
-        self.handle_controls()
+        let there = self.handle_controls()?;
+        self.looked = there.then(Instant::now);
+        Ok(there)
     }
 
     /// Answers the pings and drops the pongs among the frames in the buffer, and leaves the others.

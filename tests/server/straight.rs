@@ -305,6 +305,8 @@ fn poll_answers_pings_and_finds_the_end_and_leaves_messages_where_they_are() {
             std::thread::sleep(Duration::from_millis(1));
             assert!(polls < 100_000, "the client's end was not found");
         }
+        // Found is found, however soon it is asked again.
+        tell(told, (client.poll()?, client.poll()?));
         for _ in 0..3 {
             tell(told, client.receive()?);
         }
@@ -322,7 +324,7 @@ fn poll_answers_pings_and_finds_the_end_and_leaves_messages_where_they_are() {
     client.send(&ping[..4]);
     client.send(&[&ping[4..], &masked(0x88, b"\x03\xe8")].concat());
     assert_eq!(client.any_frame().payload, b"3");
-    for seen in ["Some(Text(\"a\"))", "Some(Text(\"bc\"))", "None"] {
+    for seen in ["(false, false)", "Some(Text(\"a\"))", "Some(Text(\"bc\"))", "None"] {
         assert_eq!(next(&told), seen);
     }
 }
@@ -458,4 +460,28 @@ fn gone_from_a_conversation_that_is_open_closes_it_as_a_failure() {
     assert_eq!(client.next_close().0, 1011);
     client.frame(0x88, b"\x03\xf3");
     client.assert_end();
+}
+
+#[test]
+fn silence_that_receive_has_counted_is_not_counted_by_poll_again() {
+    let talk: Talk = |client, told| {
+        client.poll()?;
+        // A ping is sent meanwhile.
+        tell(told, client.receive_timeout(Duration::from_millis(2100))?);
+        for _ in 0..5 {
+            tell(told, client.poll());
+        }
+        Ok(())
+    };
+    // The answer has far more time than has passed since the ping, and less than the whole wait.
+    let (ping_interval, pong_timeout) = (Duration::from_secs(2), Duration::from_millis(2050));
+    let limits = Limits { ping_interval, pong_timeout, ..fast() };
+    let (running, told) = start(limits, talk);
+    let mut client = Client::websocket(running.address, "/ws", "");
+    assert_eq!(client.any_frame().opcode, 9);
+    assert_eq!(next(&told), "Timeout");
+    for _ in 0..5 {
+        assert_eq!(next(&told), "Ok(true)");
+    }
+    assert_eq!(client.next_close().0, 1000);
 }
