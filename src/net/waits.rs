@@ -26,16 +26,14 @@ impl Outbox {
         }
     }
 
-    /// Waits while the client is behind and more than a buffer is pending. Returns for how long, or
-    /// `None` if there was nothing to wait for.
-    pub fn wait_for_reader(&self) -> Option<Duration> {
-        if !self.is_behind() {
-            return None;
-        }
-        let begun = Instant::now();
+    /// Waits while the client is behind and more than a buffer is pending, until a Close frame is
+    /// appended.
+    pub fn wait_for_reader(&self) {
         let most = self.shared.limits.buffer;
-        drop(self.wait_while(|queue| queue.is_behind() && queue.pending() > most, None));
-        Some(begun.elapsed())
+        let crowded = |queue: &Queue| {
+            queue.is_behind() && queue.pending() > most && queue.life() == Life::Open
+        };
+        drop(self.wait_while(crowded, None));
     }
 
     /// Waits until everything is written, for which the thread that writes has a deadline. Returns

@@ -329,7 +329,7 @@ impl Connection {
         }
         let there = self.look();
         if !whole_frame(self.socket.unread()) {
-            self.end_batch();
+            self.write_batch();
         }
         match there {
             Ok(there) => Ok(there),
@@ -505,25 +505,27 @@ impl Connection {
     /// Writes what was sent in this batch, and waits for a client that is behind.
     #[inline]
     fn end_batch(&mut self) {
-        let (messages, bytes) = std::mem::take(&mut self.received);
-        self.outbox.heard(messages, bytes);
-        self.in_batch = false;
-        self.batch.end();
+        self.write_batch();
         if self.outbox.is_behind() {
             self.wait_for_reader();
         }
     }
 
+    /// Writes what was sent in this batch.
+    #[inline]
+    fn write_batch(&mut self) {
+        let (messages, bytes) = std::mem::take(&mut self.received);
+        self.outbox.heard(messages, bytes);
+        self.in_batch = false;
+        self.batch.end();
+    }
+
     /// A client that does not read is not read from. The message that it is sending gets the time
-    /// back.
+    /// back, like the time that the application takes.
     #[inline(never)]
     fn wait_for_reader(&mut self) {
         self.slot.set_handling(false);
-        if let (Some(waited), Some(deadline)) =
-            (self.outbox.wait_for_reader(), &mut self.message_deadline)
-        {
-            *deadline = deadline.checked_add(waited).unwrap_or(*deadline);
-        }
+        self.outbox.wait_for_reader();
         self.slot.set_handling(true);
     }
 
@@ -761,9 +763,7 @@ impl Connection {
         // Another thread's Close frame is under way. The application hears of it before the client
         // has answered.
         let awaits = matches!(end, End::Closed);
-        let (messages, bytes) = std::mem::take(&mut self.received);
-        self.outbox.heard(messages, bytes);
-        self.batch.end();
+        self.write_batch();
         self.registration.leave();
         let violation = match end {
             End::Violation(violation) => Some(violation),

@@ -485,3 +485,37 @@ fn silence_that_receive_has_counted_is_not_counted_by_poll_again() {
     }
     assert_eq!(client.next_close().0, 1000);
 }
+
+#[test]
+fn a_client_that_does_not_read_holds_up_neither_poll_nor_the_end_of_receive() {
+    let talk: Talk = |client, told| {
+        let handle = client.websocket();
+        // From here on the client takes nothing more, and much waits for it.
+        let filled = std::thread::spawn(move || {
+            let mut before = 0;
+            while handle.backlog() != before || before == 0 {
+                before = handle.backlog();
+                if before == 0 {
+                    assert_eq!(handle.send(vec![0; 300_000]).ok(), Some(1));
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            assert_eq!(handle.send(vec![0; 300_000]).ok(), Some(1));
+        });
+        filled.join().map_err(|_| "it panicked")?;
+        tell(told, client.poll());
+        tell(told, client.receive());
+        Ok(())
+    };
+    let (write_timeout, drain_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
+    let limits = Limits { write_timeout, drain_timeout, ..fast() };
+    let (running, told) = start(limits, talk);
+    let client = Client::websocket(running.address, "/ws", "");
+    assert_eq!(next(&told), "Ok(true)");
+    assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "receive waits");
+    std::thread::scope(|scope| {
+        scope.spawn(|| running.handle.shutdown());
+        assert_eq!(next(&told), "Ok(None)");
+        drop(client);
+    });
+}
