@@ -134,6 +134,8 @@ pub(crate) struct Outbox {
     written: AtomicUsize,
     /// The number of bytes that had been written when the client was last heard.
     written_when_heard: AtomicUsize,
+    /// Its thread has to be woken for a Close frame of the server.
+    wakes: AtomicBool,
     /// The receiving side was shut, to wake its thread for a Close frame of the server.
     woken: AtomicBool,
     /// Its thread serves it, and it has not left its session.
@@ -219,7 +221,7 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, behind, closing, written, written_when_heard, woken, served, last) =
+        let (changed, behind, closing, written, written_when_heard, wakes, woken, served, last) =
             Default::default();
         Arc::new(Outbox {
             session,
@@ -232,6 +234,7 @@ impl Outbox {
             closing,
             written,
             written_when_heard,
+            wakes,
             woken,
             served,
             last,
@@ -523,8 +526,18 @@ impl Outbox {
         });
     }
 
-    /// Shuts the receiving side, which wakes the thread in its read.
+    /// Sets whether its thread has to be woken for a Close frame of another thread: while the
+    /// application waits in `receive`, which is to return before the client has answered.
+    pub fn set_wakes(&self, wakes: bool) {
+        self.wakes.store(wakes, Ordering::Release);
+    }
+
+    /// Shuts the receiving side, which wakes the thread in its read. From then on the end of the
+    /// client's side cannot be seen, so it is done only where the thread has to be woken.
     fn wake(&self) {
+        if !self.wakes.load(Ordering::Acquire) {
+            return;
+        }
         self.woken.store(true, Ordering::Release);
         // An error means that the peer was faster.
         let _ = self.stream.shutdown(Shutdown::Read);

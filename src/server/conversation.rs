@@ -710,6 +710,12 @@ impl Connection {
         }
     }
 
+    /// Has the end of the connection by another thread wake this one before the client has
+    /// answered: for an application that pulls, and may have something else to do.
+    pub(crate) fn wake_at_end(&self) {
+        self.outbox.set_wakes(true);
+    }
+
     /// Ends the conversation with what the application's part has returned; `None` is a panic. What
     /// has ended before stays as it is. Returns the client's Close frame.
     #[inline(never)]
@@ -760,6 +766,7 @@ impl Connection {
         if self.over.is_some() {
             return;
         }
+        self.outbox.set_wakes(false);
         // Another thread's Close frame is under way. The application hears of it before the client
         // has answered.
         let awaits = matches!(end, End::Closed);

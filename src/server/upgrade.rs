@@ -86,8 +86,10 @@ impl Request {
         conversation: impl FnOnce(&mut Connection) -> Result<(), Error>,
     ) -> Result<Response, Error> {
         let mut conversation = Some(conversation);
-        let mut talk =
-            |client: &mut Connection| conversation.take().map_or(Ok(()), |talk| talk(client));
+        let mut talk = |client: &mut Connection| {
+            client.wake_at_end();
+            conversation.take().map_or(Ok(()), |talk| talk(client))
+        };
         run(self, protocols, &mut talk, &mut |_, _| Ok(()))
     }
 }

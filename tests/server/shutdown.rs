@@ -312,3 +312,23 @@ fn a_shutdown_before_serve_and_a_second_one_return() {
     listening.serve().expect("returns at once");
     assert_eq!(handle.shutdown(), []);
 }
+
+#[test]
+fn a_client_that_leaves_without_an_answer_to_the_close_frame_is_waited_for_no_longer() {
+    let minute = Duration::from_secs(60);
+    let (told, _events) = Told::new();
+    let limits = Limits { close_timeout: minute, drain_timeout: minute, ..fast() };
+    let server = Server::new(vec![Handler::new("/ws", told)]).limits(limits);
+    let running = Running::start(server);
+    let mut client = Client::websocket(running.address, "/ws", "");
+    std::thread::scope(|scope| {
+        let shutdown = scope.spawn(|| running.handle.shutdown());
+        assert_eq!(client.next_close().0, 1001);
+        // By now a thread that has to be woken is awake.
+        std::thread::sleep(Duration::from_millis(500));
+        let left = Instant::now();
+        drop(client);
+        assert!(shutdown.join().expect("no panic").is_empty());
+        assert!(left.elapsed() < minute / 2);
+    });
+}
