@@ -777,7 +777,7 @@ impl Connection {
             _ => None,
         };
         let answer = if awaits { None } else { self.close_connection(end) };
-        let close = self.outbox.sent_close();
+        let close = self.outbox.sent_close().or_else(|| answer.clone());
         self.over = Some(Over { violation, close, answer, awaits, calls: 0 });
     }
 

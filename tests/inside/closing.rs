@@ -390,3 +390,25 @@ fn an_error_that_fails_itself_is_500() {
         assert!(stub.script().output.starts_with(b"HTTP/1.1 500 "), "{}", path);
     }
 }
+
+#[test]
+fn a_clients_close_is_told_though_a_write_to_it_has_failed() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&seen);
+    let talk = move |request: &Request| {
+        request.upgrade(&[], |client| {
+            while client.receive()?.is_some() {
+                // The write fails; the next `receive` tells how the connection ended.
+                assert!(client.websocket().send("an answer").is_ok());
+            }
+            let close = client.close_frame().map(|close| close.code.0);
+            notes.lock().expect("no panic").push(close);
+            Ok(())
+        })
+    };
+    let stub = Stub::new(client(&[&text("1"), CLOSE].concat()));
+    stub.script().writes.push_back(Err(ErrorKind::BrokenPipe));
+    let router = Router::new(vec![Handler::new("/ws", talk)]).expect("a good pattern");
+    serve_with(&stub, router, Limits { buffer: 1, ..Limits::default() });
+    assert_eq!(*seen.lock().expect("no panic"), [Some(1000)]);
+}
