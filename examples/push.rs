@@ -15,13 +15,12 @@ struct Inbox;
 
 impl WebsocketController for Inbox {}
 
-/// Lets only POST through, from a page of our own: what has an effect must not happen by following a
+/// A route for POST alone, from a page of our own: what has an effect must not happen by following a
 /// link, nor because another site's page asks.
-fn post(controller: impl Controller) -> impl Controller {
-    move |request: &Request| match request.method() {
-        Method::Post => request.check_origin().and_then(|()| controller.handle(request)),
-        _ => Ok(Response::method_not_allowed(&["POST"])),
-    }
+fn post(pattern: &str, controller: impl Controller + 'static) -> Handler {
+    let checked =
+        move |request: &Request| request.check_origin().and_then(|()| controller.handle(request));
+    Handler::post(pattern, checked)
 }
 
 /// Sends the body to a session and answers with the number of tabs that it went to.
@@ -55,10 +54,10 @@ fn main() -> Result<(), http::Error> {
     thread::spawn(move || tick(&stored, &ticking));
     let routes = vec![
         route!("/websocket" => Inbox),
-        Handler::new("/push", post(to_me)),
-        Handler::new("/push/:token", post(to_stored)),
-        Handler::new("/remember", post(remember)),
-        Handler::new("/", page),
+        post("/push", to_me),
+        post("/push/:token", to_stored),
+        post("/remember", remember),
+        Handler::get("/", page),
     ];
     Server::new(routes).session_keys(keys).launch()
 }

@@ -34,7 +34,8 @@ pub struct Limits {
     /// Default: 100; browsers send about 20.
     pub header_count: usize,
     /// The largest request body, in bytes of content, without the framing of its chunks. A larger
-    /// one is answered with 413, before the excess is read.
+    /// one is answered with 413, before the excess is read. A route may have
+    /// [a limit of its own](crate::http::Handler::limit), smaller or larger.
     ///
     /// Default: 1 MiB, because the handler gets the body as a whole, in memory.
     pub body: usize,
@@ -320,10 +321,11 @@ impl Limits {
     /// its whole stack, a head, a body or a message, full buffers, and its topics; and for all
     /// connections together the total backlog, the messages that topics keep, and the log's queue.
     ///
-    /// It does not count the program itself; what handlers allocate, including the bodies of their
-    /// responses, to which the library adds at most 16 KiB; up to [`RECEIVER_BYTES`] for each
-    /// [`Receiver`](crate::Receiver); and the system's buffers for sockets, which may take several
-    /// megabytes for a client that does not read.
+    /// It does not count the program itself; the bodies of routes with
+    /// [a larger limit](crate::http::Handler::limit), each of which may be in memory twice; what
+    /// handlers allocate, including the bodies of their responses, to which the library adds at most
+    /// 16 KiB; up to [`RECEIVER_BYTES`] for each [`Receiver`](crate::Receiver); and the system's
+    /// buffers for sockets, which may take several megabytes for a client that does not read.
     pub fn most_memory(&self) -> Option<usize> {
         let head = self.request_line.saturating_add(self.headers);
         // A full buffer doubles: the read buffer for a head, and the buffer of a body.

@@ -38,6 +38,8 @@ pub struct Chunked {
     trailer: Vec<u8>,
     trailer_bytes: usize,
     trailers: usize,
+    /// The limit of the route, in place of [`Limits::body`].
+    pub(crate) limit: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +136,7 @@ impl Chunked {
     fn end_size(&mut self, body: usize, limits: &Limits) -> Result<State, ChunkedError> {
         self.digits = 0;
         // Checked against the limit before any of the data is kept.
-        if self.size > limits.body.saturating_sub(body) as u64 {
+        if self.size > self.limit.unwrap_or(limits.body).saturating_sub(body) as u64 {
             return Err(ChunkedError::TooLarge);
         }
         Ok(if self.size == 0 { State::Trailer } else { State::Data })

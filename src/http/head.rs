@@ -30,7 +30,7 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Method; 7] = [
+    pub(crate) const ALL: [Method; 7] = [
         Method::Get,
         Method::Head,
         Method::Post,

@@ -50,9 +50,9 @@ use crate::ground::peer::Peer;
 use crate::ground::system::{contained, unix_seconds};
 use crate::http::chunked::Chunked;
 use crate::http::forwarded;
-use crate::http::head::{skip_empty_lines, BodyLength, Head, HeadError, HeadParser, Method};
+use crate::http::head::{skip_empty_lines, BodyLength, Head, HeadParser, Method};
 use crate::http::response::Response;
-use crate::http::target::{Authority, TargetError};
+use crate::http::target::Authority;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all};
 use crate::server::connections::SlotGuard;
@@ -70,13 +70,21 @@ enum End {
     /// Nothing more is answered: the client has gone, has not taken its answer in time, or has been
     /// silent between two requests. It may still be reading its last answer.
     Silent,
-    /// The client is answered with this status and text first.
-    Answer(u16, String),
+    /// The client is answered first; the text says why, for the log.
+    Answer(Box<Response>, String),
+}
+
+impl End {
+    /// Returns an end with an answer of this status and text.
+    fn answer(status: u16, why: String) -> End {
+        let response = Response::of_status(status).text(format!("{}\n", why));
+        End::Answer(Box::new(response), why)
+    }
 }
 
 impl From<Error> for End {
     fn from(error: Error) -> End {
-        End::Answer(error.status(), error.to_string())
+        End::answer(error.status(), error.to_string())
     }
 }
 
@@ -137,7 +145,7 @@ impl Connection<'_> {
         let client = forwarded::client(&head.headers, peer, &self.service.proxies);
         match self.slot.count_client(&client) {
             true => Ok(client),
-            false => Err(End::Answer(503, format!("{} has too many connections", client))),
+            false => Err(End::answer(503, format!("{} has too many connections", client))),
         }
     }
 
@@ -145,19 +153,25 @@ impl Connection<'_> {
     fn read_rest(&self, head: &Head, socket: &mut Socket) -> Result<(Peer, Vec<u8>), End> {
         let client = self.client_of(head)?;
         self.check_host(head)?;
-        self.check_length(head.body)?;
-        if head.expects_continue() && head.body != BodyLength::Known(0) {
+        if head.body == BodyLength::Known(0) {
+            return Ok((client, Vec::new()));
+        }
+        let found = self.router.find(head.method, &head.path);
+        let limit = found.as_ref().ok().and_then(|(handler, _)| handler.limit);
+        self.check_length(head.body, limit)?;
+        if head.expects_continue() {
             // Without a route the body is not wanted, and whether the client sends it is unknown.
-            let route = self.router.find(&head.path);
-            if route.map_err(|_| Error::Head(HeadError::Target))?.is_none() {
-                return Err(End::Answer(404, "nothing is here".to_string()));
+            if let Err(response) = found {
+                let missing = response.status() == 404;
+                let why = if missing { "nothing is here" } else { "no route takes it" };
+                return Err(End::Answer(response, why.to_string()));
             }
             if self.slot.is_closing() {
                 return Err(about_to_end());
             }
             self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
         }
-        Ok((client, self.read_body(socket, head.body)?))
+        Ok((client, self.read_body(socket, head.body, limit)?))
     }
 
     /// Reads until a head is whole, which has one deadline.
@@ -246,7 +260,7 @@ impl Connection<'_> {
             return Ok(());
         }
         let Authority { host, .. } = asked;
-        Err(End::Answer(
+        Err(End::answer(
             421,
             format!(
                 "this server does not answer for {:?}; to allow it: Server::allowed_hosts([{:?}])",
@@ -255,10 +269,11 @@ impl Connection<'_> {
         ))
     }
 
-    fn check_length(&self, length: BodyLength) -> Result<(), End> {
+    /// Checks an announced length against the limit of the route, or that of the server.
+    fn check_length(&self, length: BodyLength, limit: Option<usize>) -> Result<(), End> {
         match length {
-            BodyLength::Known(length) if length > self.limits.body as u64 => {
-                Err(End::Answer(413, "the body is larger than allowed".to_string()))
+            BodyLength::Known(length) if length > limit.unwrap_or(self.limits.body) as u64 => {
+                Err(End::answer(413, "the body is larger than allowed".to_string()))
             }
             _ => Ok(()),
         }
@@ -266,9 +281,15 @@ impl Connection<'_> {
 
     /// Reads the whole body, whose announced length was checked. Memory grows with the bytes that
     /// have come, not with those announced.
-    fn read_body(&self, socket: &mut Socket, length: BodyLength) -> Result<Vec<u8>, End> {
+    fn read_body(
+        &self,
+        socket: &mut Socket,
+        length: BodyLength,
+        limit: Option<usize>,
+    ) -> Result<Vec<u8>, End> {
         let deadline = after(self.limits.body_timeout);
         let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);
+        chunked.limit = limit;
         loop {
             let unread = socket.unread();
             let (used, done) = match length {
@@ -300,10 +321,8 @@ impl Connection<'_> {
     /// Calls the controller and returns its answer; `None` is a panic.
     fn call_handler(&self, request: &mut Request) -> Option<Result<Response, Error>> {
         let controller = match self.find_route(request) {
-            Ok(Some(controller)) => controller,
-            Ok(None) if request.path() == "*" => return Some(Ok(Response::new().code(204))),
-            Ok(None) => return Some(Ok(Response::not_found())),
-            Err(TargetError) => return Some(Ok(Response::bad_request())),
+            Ok(controller) => controller,
+            Err(response) => return Some(Ok(*response)),
         };
         self.slot.set_handling(true);
         let answer = contained(|| controller.handle(request));
@@ -312,13 +331,11 @@ impl Connection<'_> {
     }
 
     #[inline(never)]
-    fn find_route(&self, request: &mut Request) -> Result<Option<&dyn Controller>, TargetError> {
-        let found = self.router.find(request.path())?;
-        Ok(found.map(|(controller, parameters)| {
-            request.set_parameters(parameters);
-            self.slot.set_path(request.path());
-            controller
-        }))
+    fn find_route(&self, request: &mut Request) -> Result<&dyn Controller, Box<Response>> {
+        let (handler, parameters) = self.router.find(request.method(), request.path())?;
+        request.set_parameters(parameters);
+        self.slot.set_path(request.path());
+        Ok(&*handler.controller)
     }
 
     /// Writes the answer. Returns the socket when the connection goes on.
@@ -374,7 +391,7 @@ impl Connection<'_> {
     /// Ends a connection from which no further request is read. Answers the one that reaches no
     /// controller, if its client is still there.
     fn refuse(&self, socket: &mut Socket, end: End, head: Option<&Head>) {
-        if let End::Answer(status, why) = end {
+        if let End::Answer(response, why) = end {
             // A head that was not parsed is still unread.
             let (path, head_only) = match (head, skip_empty_lines(socket.unread())) {
                 (Some(head), _) => (&*head.path, head.method == Method::Head),
@@ -388,10 +405,9 @@ impl Connection<'_> {
                 "refused a request ({:?} from {}) with {}: {}",
                 path,
                 peer,
-                status,
+                response.status(),
                 why
             );
-            let response = Response::of_status(status).text(format!("{}\n", why));
             // An error means that the client has gone.
             drop(self.write(socket, &response, head_only, true));
         }
@@ -450,12 +466,12 @@ fn for_session(request: &Request, response: Response) -> Response {
 
 /// Returns the answer to a request that crosses and cannot be served.
 fn about_to_end() -> End {
-    End::Answer(503, "this connection is about to end; another one may have room".to_string())
+    End::answer(503, "this connection is about to end; another one may have room".to_string())
 }
 
 fn late(error: std::io::Error, why: &str) -> End {
     match error.kind() {
-        ErrorKind::TimedOut => End::Answer(408, why.to_string()),
+        ErrorKind::TimedOut => End::answer(408, why.to_string()),
         _ => End::Silent,
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use crate::comms::broadcast::Broadcast;
 pub use crate::comms::websocket::Websocket;
 
-/// Answers requests of any method. A closure `|request: &Request| ...` is a controller too; its
+/// Answers the requests of a [`Handler`](crate::http::Handler). A closure `|request: &Request| ...` is a controller too; its
 /// parameter needs the type.
 ///
 /// One controller serves many connections, each on a thread of its own.

@@ -2,45 +2,165 @@
 
 use crate::error::Error;
 use crate::ground::system::WINDOWS_NAMES;
-use crate::http::target::{is_reserved_on_windows, TargetError};
+use crate::http::head::Method;
+use crate::http::response::Response;
+use crate::http::target::is_reserved_on_windows;
 use crate::server::controller::Controller;
 
-/// A route: a controller and the pattern of the paths that it answers.
+/// A route: a controller, the methods that it takes, and the pattern of the paths that it answers.
 ///
 /// A pattern is a path. A segment `:name` matches any one segment that is not empty, and a last
 /// segment `*` matches the rest of the path, which may be empty: `/files/*` matches `/files/` but
-/// not `/files`. The first route of a server whose pattern matches answers, whatever the method.
+/// not `/files`. Any other segment is text that matches itself, without escapes.
 /// [`Request::parameter`](crate::http::Request::parameter) returns what was matched.
+///
+/// The first route of a server that takes the method and whose pattern matches answers. If patterns
+/// match, but only of routes with other methods, the server answers with 405 and lists those methods
+/// in Allow; without any, with 404. A route that could never answer because an earlier one takes all
+/// its requests, and a pattern that no path matches, are errors of
+/// [`Server::bind`](crate::http::Server::bind) that name the routes.
 ///
 /// ```
 /// use sockling::prelude::*;
 ///
-/// let hello = |_: &Request| Ok(Response::new().text("hello"));
-/// assert_eq!(format!("{:?}", Handler::new("/rooms/:name", hello)), "Handler(\"/rooms/:name\")");
+/// let list = |_: &Request| Ok(Response::new().json("[]"));
+/// let add = |request: &Request| {
+///     request.check_origin()?;
+///     Ok(Response::new().code(201).header("Location", "/rooms/7"))
+/// };
+/// let upload = |request: &Request| Ok(Response::new().text(request.body().len().to_string()));
+/// let none = |_: &Request| Ok(Response::new().code(204));
+/// // Before pages of other sites may send JSON, their browsers ask with OPTIONS (CORS).
+/// let cors = |_: &Request| {
+///     Ok(Response::new()
+///         .code(204)
+///         .header("Access-Control-Allow-Origin", "https://app.example")
+///         .header("Access-Control-Allow-Methods", "GET, POST")
+///         .header("Access-Control-Allow-Headers", "Content-Type"))
+/// };
+/// let routes = vec![
+///     Handler::get("/rooms", list),
+///     Handler::post("/rooms", add),
+///     Handler::options("/rooms", cors),
+///     Handler::put("/rooms/:room/picture", upload).limit(8 * 1024 * 1024),
+///     Handler::patch("/rooms/:room", none),
+///     Handler::delete("/rooms/:room", none),
+///     Handler::new("/health", none), // takes all methods
+/// ];
+/// assert_eq!(format!("{:?}", routes[1]), "Handler(POST \"/rooms\")");
+/// assert!(Server::new(routes).bind("127.0.0.1:0").is_ok());
+///
+/// let twice = vec![Handler::get("/rooms/:room", list), Handler::get("/rooms/new", list)];
+/// assert_eq!(
+///     Server::new(twice).bind("127.0.0.1:0").unwrap_err().to_string(),
+///     "GET, HEAD \"/rooms/new\" can never be reached: GET, HEAD \"/rooms/:room\" comes before it and \
+///      takes all its requests"
+/// );
+/// # Ok::<(), Error>(())
 /// ```
+#[must_use = "a route answers nothing until it is given to `Server::new`"]
 pub struct Handler {
+    pub(crate) controller: Box<dyn Controller>,
+    /// The limit of a body in place of [`Limits::body`](crate::limits::Limits::body).
+    pub(crate) limit: Option<usize>,
+    /// One bit for each method.
+    methods: u8,
     pattern: String,
-    controller: Box<dyn Controller>,
 }
 
 impl Handler {
-    /// Returns a route; [`route!`](crate::route) is the short form. An invalid pattern is reported
-    /// by [`Server::bind`](crate::http::Server::bind).
+    /// Returns a route that takes all methods, `OPTIONS` included; [`route!`](crate::route) is the
+    /// short form of this and of the functions below.
     pub fn new(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler { pattern: pattern.to_string(), controller: Box::new(controller) }
+        Handler::of(ALL, pattern, Box::new(controller))
     }
+
+    /// Returns a route that takes GET and HEAD. The server leaves out the body of an answer to HEAD.
+    /// A request that opens a WebSocket is a GET.
+    pub fn get(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler::of(bit(Method::Get) | bit(Method::Head), pattern, Box::new(controller))
+    }
+
+    /// Returns a route that takes POST.
+    pub fn post(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler::of(bit(Method::Post), pattern, Box::new(controller))
+    }
+
+    /// Returns a route that takes PUT.
+    pub fn put(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler::of(bit(Method::Put), pattern, Box::new(controller))
+    }
+
+    /// Returns a route that takes DELETE.
+    pub fn delete(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler::of(bit(Method::Delete), pattern, Box::new(controller))
+    }
+
+    /// Returns a route that takes PATCH.
+    pub fn patch(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler::of(bit(Method::Patch), pattern, Box::new(controller))
+    }
+
+    /// Returns a route that takes OPTIONS. Without one, the server answers OPTIONS like any other
+    /// method that a path does not take, except for `OPTIONS *`, which gets 204.
+    pub fn options(pattern: &str, controller: impl Controller + 'static) -> Handler {
+        Handler::of(bit(Method::Options), pattern, Box::new(controller))
+    }
+
+    fn of(methods: u8, pattern: &str, controller: Box<dyn Controller>) -> Handler {
+        Handler { controller, limit: None, methods, pattern: pattern.to_string() }
+    }
+
+    /// Sets the largest body that this route takes, in bytes, in place of [`Limits::body`]. It may
+    /// be larger than that; then [`Limits::most_memory`] no longer counts everything. A larger body
+    /// is answered with 413 before the excess is read, and if the client waits for `100 Continue`,
+    /// before any of it is sent.
+    ///
+    /// [`Limits::body`]: crate::limits::Limits::body
+    /// [`Limits::most_memory`]: crate::limits::Limits::most_memory
+    pub fn limit(mut self, bytes: usize) -> Handler {
+        self.limit = Some(bytes);
+        self
+    }
+
+    /// Returns the route in the form `[POST] "/rooms"`, or without methods if it takes all.
+    fn name(&self) -> String {
+        match self.methods {
+            ALL => format!("{:?}", self.pattern),
+            methods => format!("{} {:?}", tokens(methods), self.pattern),
+        }
+    }
+}
+
+/// The bits of all methods.
+const ALL: u8 = (1 << Method::ALL.len()) - 1;
+
+const fn bit(method: Method) -> u8 {
+    1 << method as u8
+}
+
+/// Returns the tokens of the methods, as in Allow.
+fn tokens(methods: u8) -> String {
+    let mut tokens = String::new();
+    for method in Method::ALL.iter().filter(|method| methods & bit(**method) != 0) {
+        tokens.push_str(if tokens.is_empty() { "" } else { ", " });
+        tokens.push_str(method.as_str());
+    }
+    tokens
 }
 
 impl std::fmt::Debug for Handler {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(out, "Handler({:?})", self.pattern)
+        write!(out, "Handler({})", self.name())
     }
 }
 
-/// Returns a route, a [`Handler`]: `route!("/path" => Name)`.
+/// Returns a route, a [`Handler`]: `route!(POST "/path" => Name)` for one method, or
+/// `route!("/path" => Name)` for all.
 ///
-/// A name, or a path of names, is a type that implements `Default`; any other expression is a
-/// controller. For a function, or a controller in a local variable, call [`Handler::new`].
+/// The methods are GET (which takes HEAD too), POST, PUT, DELETE, PATCH, and OPTIONS. A name, or a
+/// path of names, is a type that implements `Default`; any other expression is a controller. For a
+/// function, or a controller in a local variable, call [`Handler::new`] or [`Handler::post`], say.
 ///
 /// ```
 /// use sockling::prelude::*;
@@ -56,29 +176,38 @@ impl std::fmt::Debug for Handler {
 ///
 /// let routes = vec![
 ///     route!("/hello" => Hello),
-///     route!("/rooms/:room" => |request: &Request| Ok(Response::new().text(request.parameter("room")?))),
+///     route!(GET "/rooms/:room" => |request: &Request| Ok(Response::new().text(request.parameter("room")?))),
+///     route!(POST "/rooms/:room" => |_: &Request| Ok(Response::new().redirect("/"))).limit(4096),
 ///     route!("/files/*" => |request: &Request| Ok(Response::new().text(request.parameter("*")?))),
 /// ];
-/// assert_eq!(routes.len(), 3);
+/// assert_eq!(routes.len(), 4);
 /// ```
 #[macro_export]
 macro_rules! route {
-    ($pattern:expr => $($name:ident)::+ $(,)?) => {
-        $crate::http::Handler::new($pattern, <$($name)::+ as ::core::default::Default>::default())
+    (@ $new:ident $pattern:expr => $($name:ident)::+ $(,)?) => {
+        $crate::http::Handler::$new($pattern, <$($name)::+ as ::core::default::Default>::default())
     };
-    ($pattern:expr => $controller:expr $(,)?) => {
-        $crate::http::Handler::new($pattern, $controller)
+    (@ $new:ident $pattern:expr => $controller:expr $(,)?) => {
+        $crate::http::Handler::$new($pattern, $controller)
     };
+    (GET $pattern:expr => $($to:tt)+) => { $crate::route!(@ get $pattern => $($to)+) };
+    (POST $pattern:expr => $($to:tt)+) => { $crate::route!(@ post $pattern => $($to)+) };
+    (PUT $pattern:expr => $($to:tt)+) => { $crate::route!(@ put $pattern => $($to)+) };
+    (DELETE $pattern:expr => $($to:tt)+) => { $crate::route!(@ delete $pattern => $($to)+) };
+    (PATCH $pattern:expr => $($to:tt)+) => { $crate::route!(@ patch $pattern => $($to)+) };
+    (OPTIONS $pattern:expr => $($to:tt)+) => { $crate::route!(@ options $pattern => $($to)+) };
+    ($pattern:expr => $($to:tt)+) => { $crate::route!(@ new $pattern => $($to)+) };
 }
 
-/// The routes of a server, in order.
+/// The routes of a server, in order, each with the segments of its pattern.
 pub(crate) struct Router {
-    routes: Vec<(Vec<Segment>, Box<dyn Controller>)>,
+    routes: Vec<(Vec<Segment>, Handler)>,
     /// Whether parameters that Windows reserves are refused. A field, so that tests on every system
     /// can set it; the rule is compiled for Windows and for tests.
     pub windows: bool,
 }
 
+#[derive(PartialEq)]
 enum Segment {
     Text(String),
     Parameter(String),
@@ -89,46 +218,106 @@ enum Segment {
 pub(crate) type Parameters = Vec<(String, String)>;
 
 impl Router {
-    /// Returns the router of these routes. Error: a pattern has no leading `/`, no name after a
-    /// `:`, or a `*` that is not its last segment.
-    pub fn new(routes: Vec<Handler>) -> Result<Router, Error> {
-        let compiled = |route: Handler| match segments(&route.pattern) {
-            Some(segments) => Ok((segments, route.controller)),
-            None => Err(Error::Setting(format!("{:?} is not a route pattern", route.pattern))),
-        };
-        let routes = routes.into_iter().map(compiled).collect::<Result<_, _>>()?;
+    /// Returns the router of these routes. Error: a pattern is invalid, or a route can never be
+    /// reached.
+    pub fn new(handlers: Vec<Handler>) -> Result<Router, Error> {
+        let mut routes: Vec<(Vec<Segment>, Handler)> = Vec::new();
+        for handler in handlers {
+            let segments = segments(&handler.pattern).map_err(|why| {
+                Error::Setting(format!("{:?} is not a route pattern: {}", handler.pattern, why))
+            })?;
+            let covering = |(earlier, known): &&(Vec<Segment>, Handler)| {
+                handler.methods & !known.methods == 0 && covers(earlier, &segments)
+            };
+            if let Some((_, earlier)) = routes.iter().find(covering) {
+                return Err(Error::Setting(format!(
+                    "{} can never be reached: {} comes before it and takes all its requests",
+                    handler.name(),
+                    earlier.name()
+                )));
+            }
+            routes.push((segments, handler));
+        }
         Ok(Router { routes, windows: WINDOWS_NAMES })
     }
 
-    /// Returns the controller of the first route whose pattern matches the decoded path, with the
-    /// parameters. Error: on Windows, a parameter has a reserved name.
-    pub fn find(&self, path: &str) -> Result<Option<(&dyn Controller, Parameters)>, TargetError> {
-        let fitting = path.strip_prefix('/').and_then(|path| {
-            self.routes
-                .iter()
-                .find_map(|(pattern, controller)| Some((&**controller, fit(pattern, path)?)))
-        });
-        let windows = self.windows && (WINDOWS_NAMES || cfg!(test));
-        if let (true, Some((_, parameters))) = (windows, &fitting) {
+    /// Returns the first route that takes the method and whose pattern matches the decoded path,
+    /// with the parameters; or else the answer: 404, 405, 204 for `OPTIONS *`, or, on Windows, 400
+    /// for a parameter that is a reserved name.
+    pub fn find(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(&Handler, Parameters), Box<Response>> {
+        // The path of `OPTIONS *` has no slash.
+        let path = path.strip_prefix('/').ok_or_else(|| Box::new(Response::new().code(204)))?;
+        let mut taken = 0;
+        for (segments, handler) in &self.routes {
+            let parameters = match fit(segments, path) {
+                Some(parameters) => parameters,
+                None => continue,
+            };
+            if handler.methods & bit(method) == 0 {
+                taken |= handler.methods;
+                continue;
+            }
             // The rest of the path is the pattern's own text, which the application chose.
             let mut segments = parameters.iter().flat_map(|(_, value)| value.split('/'));
-            if segments.any(is_reserved_on_windows) {
-                return Err(TargetError);
-            }
+            let windows = self.windows && (WINDOWS_NAMES || cfg!(test));
+            return match windows && segments.any(is_reserved_on_windows) {
+                true => Err(Box::new(Response::bad_request())),
+                false => Ok((handler, parameters)),
+            };
         }
-        Ok(fitting)
+        Err(Box::new(match tokens(taken) {
+            allowed if allowed.is_empty() => Response::not_found(),
+            allowed => Response::of_status(405).header("Allow", &allowed),
+        }))
     }
 }
 
-fn segments(pattern: &str) -> Option<Vec<Segment>> {
-    let count = pattern.matches('/').count();
-    let segment = |(index, text): (usize, &str)| match (text, text.strip_prefix(':')) {
-        ("*", _) => (index + 1 == count).then_some(Segment::Rest),
-        (_, Some("")) => None,
-        (_, Some(name)) => Some(Segment::Parameter(name.to_string())),
-        (text, None) => Some(Segment::Text(text.to_string())),
-    };
-    pattern.strip_prefix('/')?.split('/').enumerate().map(segment).collect()
+/// Returns the segments of a pattern. Error: why no path matches it, or not what it seems to say.
+fn segments(pattern: &str) -> Result<Vec<Segment>, &'static str> {
+    // It is compared with decoded paths, which have no escapes and no query.
+    let is_text = |byte: u8| byte > b' ' && !b"%*?#\\\x7f".contains(&byte);
+    let mut segments = Vec::new();
+    for text in pattern.strip_prefix('/').ok_or("it must begin with a slash")?.split('/') {
+        match segments.last() {
+            Some(Segment::Text(before)) if before.is_empty() => return Err("`//` is in no path"),
+            Some(Segment::Rest) => return Err("`*` must be last"),
+            _ => {}
+        }
+        let (name, valid) = (text.strip_prefix(':'), text.bytes().all(is_text));
+        let segment = match name {
+            None if text == "*" => Segment::Rest,
+            Some(name) if valid && !name.is_empty() => Segment::Parameter(name.to_string()),
+            None if valid && text != "." && text != ".." => Segment::Text(text.to_string()),
+            _ => return Err("a segment is text without escapes, `:name`, or `*`"),
+        };
+        if name.is_some() && segments.contains(&segment) {
+            return Err("a name occurs twice");
+        }
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
+/// Returns whether the earlier pattern matches every path that the later one matches.
+fn covers(earlier: &[Segment], later: &[Segment]) -> bool {
+    match (earlier, later) {
+        ([], []) => true,
+        ([Segment::Rest, ..], [_, ..]) => true,
+        ([first, earlier @ ..], [other, later @ ..]) => {
+            let covered = match (first, other) {
+                (Segment::Text(text), Segment::Text(other)) => text == other,
+                (Segment::Parameter(_), Segment::Text(other)) => !other.is_empty(),
+                (Segment::Parameter(_), Segment::Parameter(_)) => true,
+                _ => false,
+            };
+            covered && covers(earlier, later)
+        }
+        _ => false,
+    }
 }
 
 fn fit(pattern: &[Segment], path: &str) -> Option<Parameters> {
