@@ -226,6 +226,7 @@ pub mod http {
     pub use self::head::{BodyLength, Head, HeadError, Method};
     pub use self::headers::Headers;
     pub use self::response::{Response, ResponseError};
+    pub use self::target::Pairs;
     pub use crate::error::Error;
     pub use crate::server::launch::{Listening, Server, ServerHandle, Stuck};
     pub use crate::server::request::Request;

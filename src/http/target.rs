@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::str::Split;
 
 /// An error for a request target that the server answers with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +86,54 @@ fn decode(text: &str) -> (Vec<u8>, bool) {
     (decoded, valid)
 }
 
-/// Returns the first value of a name in a query such as `a=1&b=two+words`, decoded as
+/// The pairs of a query or of a form, such as `a=1&b=two+words`, in order and decoded as
 /// `application/x-www-form-urlencoded` (WHATWG URL, 5.1): `+` becomes a space, an invalid escape
-/// stays as it is, and bytes that are not UTF-8 become U+FFFD.
-pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
-    let form_decode = |text: &str| {
-        let (decoded, _) = decode(&text.replace('+', " "));
-        String::from_utf8_lossy(&decoded).into_owned()
-    };
-    query.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (form_decode(key) == name).then(|| form_decode(value))
-    })
+/// stays as it is, and bytes that are not UTF-8 become U+FFFD. The value of a name without `=` is
+/// empty. Each pair is decoded when it is asked for, so that many pairs take no memory.
+///
+/// ```
+/// use sockling::http::Pairs;
+/// use sockling::prelude::*;
+///
+/// let request = Request::get("/?name=Ada&tag=new&tag=r%2Bd");
+/// let pairs: Pairs = request.query_pairs();
+/// assert_eq!(pairs.get("name").as_deref(), Some("Ada"));
+/// let tags = pairs.filter(|(name, _)| name == "tag").map(|(_, value)| value);
+/// assert_eq!(tags.collect::<Vec<_>>(), ["new", "r+d"]);
+/// ```
+#[derive(Clone)]
+pub struct Pairs<'a>(Split<'a, char>);
+
+impl<'a> Pairs<'a> {
+    pub(crate) fn new(text: &'a str) -> Pairs<'a> {
+        Pairs(text.split('&'))
+    }
+
+    /// Returns the first value of this name.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.clone().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+impl Iterator for Pairs<'_> {
+    type Item = (String, String);
+
+    fn next(&mut self) -> Option<(String, String)> {
+        let form_decode = |text: &str| {
+            let (decoded, _) = decode(&text.replace('+', " "));
+            String::from_utf8_lossy(&decoded).into_owned()
+        };
+        let pair = self.0.find(|pair| !pair.is_empty())?;
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((form_decode(name), form_decode(value)))
+    }
+}
+
+/// Omits the pairs, which may be secret.
+impl fmt::Debug for Pairs<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("Pairs")
+    }
 }
 
 /// A host and an optional port, as in Host and Origin (RFC 3986, 3.2, without userinfo). The host

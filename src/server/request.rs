@@ -11,10 +11,10 @@ use crate::ground::system::unix_seconds;
 use crate::http::cookie::cookies;
 use crate::http::forwarded;
 use crate::http::head::{Head, HeadParser, Method};
-use crate::http::headers::Headers;
+use crate::http::headers::{trim, Headers};
 use crate::http::origin::Origins;
 use crate::http::response::Response;
-use crate::http::target::{query_value, Authority};
+use crate::http::target::{Authority, Pairs};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::server::connections::Slot;
@@ -36,6 +36,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// assert_eq!(request.query("name").as_deref(), Some("two words"));
 /// assert_eq!(request.cookie("theme"), Some("dark"));
 /// assert_eq!(request.query_string(), "name=two%20words");
+/// for (name, value) in request.query_pairs() {
+///     assert_eq!((&*name, &*value), ("name", "two words"));
+/// }
 /// assert_eq!(request.header("cookie"), Some("theme=dark"));
 /// assert_eq!(request.headers().len(), 2); // Host is the other one
 /// assert_eq!((request.peer().ip(), request.peer().port()), (Some([127, 0, 0, 1].into()), None));
@@ -175,7 +178,13 @@ impl Request {
     /// Returns the first value of this name in the query, decoded the way HTML forms encode it. The
     /// value of a name without `=` is empty.
     pub fn query(&self, name: &str) -> Option<String> {
-        query_value(&self.head.query, name)
+        self.query_pairs().get(name)
+    }
+
+    /// Returns an iterator over the names and values in the query, decoded like those of
+    /// [`query`](Request::query).
+    pub fn query_pairs(&self) -> Pairs<'_> {
+        Pairs::new(&self.head.query)
     }
 
     /// Returns everything after the `?` of the target, as the client sent it; empty without one.
@@ -204,6 +213,40 @@ impl Request {
     /// Returns the whole body, with chunks joined; empty if there is none.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Returns the fields of a form: the pairs in a body that is encoded as
+    /// `application/x-www-form-urlencoded`, as HTML forms and `URLSearchParams` are.
+    ///
+    /// Errors, which a handler returns with `?`: 415 if Content-Type says anything else, such as
+    /// `multipart/form-data`, or is missing; 400 if the body is not UTF-8.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// fn vote(request: &Request) -> Result<Response, Error> {
+    ///     let form = request.form()?;
+    ///     let choice = form.get("choice").ok_or_else(Response::bad_request)?;
+    ///     Ok(Response::new().text(format!("you chose {}", choice)))
+    /// }
+    ///
+    /// let request = Request::post("/vote", "name=Ada&choice=tea+%26+milk");
+    /// assert_eq!(vote(&request).unwrap_err().status(), 415);
+    /// let request = request.with_header("Content-Type", "application/x-www-form-urlencoded");
+    /// assert_eq!(vote(&request)?.content(), b"you chose tea & milk");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn form(&self) -> Result<Pairs<'_>, Error> {
+        let media_type = match self.head.headers.first_two("content-type") {
+            (Some(value), None) => value.split(|&byte| byte == b';').next().unwrap_or(value),
+            _ => b"",
+        };
+        if !trim(media_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            let text = "the body must be of the type application/x-www-form-urlencoded\n";
+            return Err(Response::of_status(415).text(text).into());
+        }
+        let text = std::str::from_utf8(&self.body);
+        text.map(Pairs::new).map_err(|_| Response::bad_request().into())
     }
 
     /// Returns the address and port of the client; one in memory has neither.

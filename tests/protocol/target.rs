@@ -301,3 +301,49 @@ fn a_request_built_with_an_invalid_target_has_the_root_path() {
         assert_eq!(Request::post(target, "x").path(), "/", "{:?}", target);
     }
 }
+
+#[test]
+fn the_pairs_of_a_query_come_in_order_and_decoded_and_may_repeat() {
+    for (query, expected) in [
+        ("", vec![]),
+        ("&&", vec![]),
+        ("a", vec![("a", "")]),
+        ("a=", vec![("a", "")]),
+        ("=a", vec![("", "a")]),
+        ("a=1&b=2&a=3", vec![("a", "1"), ("b", "2"), ("a", "3")]),
+        ("a+b=c%20d%2B&%26=%3d", vec![("a b", "c d+"), ("&", "=")]),
+        ("a=b=c", vec![("a", "b=c")]),
+        ("a=%zz&b=%ff", vec![("a", "%zz"), ("b", "\u{fffd}")]),
+    ] {
+        let request = Request::get(&format!("/?{}", query));
+        let expected: Vec<(String, String)> =
+            expected.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        assert_eq!(request.query_pairs().collect::<Vec<_>>(), expected, "{}", query);
+        // The body of a form is encoded alike.
+        let form = Request::post("/", query).with_header("Content-Type", FORM);
+        assert_eq!(form.form().expect("a form").collect::<Vec<_>>(), expected, "{}", query);
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[test]
+fn a_body_of_another_type_is_no_form_and_bytes_that_are_no_text_are_400() {
+    let status = |types: &[&str], body: &[u8]| {
+        let request = types.iter().fold(Request::post("/", body), |request, media_type| {
+            request.with_header("Content-Type", media_type)
+        });
+        request.form().map(|form| form.get("a")).map_err(|error| error.status())
+    };
+    let one = Ok(Some("1".to_string()));
+    assert_eq!(status(&[FORM], b"b=0&a=1&a=2"), one);
+    assert_eq!(status(&["Application/X-WWW-Form-URLencoded ;charset=UTF-8"], b"a=1"), one);
+    assert_eq!(status(&[FORM], b""), Ok(None));
+    assert_eq!(status(&[FORM], b"a=\xc3\xa9"), Ok(Some("\u{e9}".to_string())));
+    assert_eq!(status(&[FORM], b"a=\xff"), Err(400));
+    assert_eq!(status(&[], b"a=1"), Err(415));
+    assert_eq!(status(&["multipart/form-data; boundary=x"], b"a=1"), Err(415));
+    assert_eq!(status(&["text/plain"], b"a=1"), Err(415));
+    // Two recipients may pick two of them.
+    assert_eq!(status(&[FORM, FORM], b"a=1"), Err(415));
+}
