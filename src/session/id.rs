@@ -11,6 +11,20 @@ use std::fmt;
 ///
 /// `Debug` and `Display` show a guest as six digits of a hash of the id: enough to tell two guests
 /// apart in a log, but not enough to send to one.
+///
+/// Where a function takes `impl Into<SessionId>`, the number of a user is enough, and a reference to
+/// an id, or to a reference, as an iterator may yield:
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// let users = [SessionId::from(7), SessionId::from(8_u32), SessionId::from(9_i64)];
+/// for user in users.iter().filter(|user| Comms::is_connected(user)) {
+///     Comms::websocket(user).send("hey")?;
+/// }
+/// Comms::websocket(7).send("hey")?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionId {
     /// A client that has not logged in.
@@ -100,6 +114,12 @@ impl From<&SessionId> for SessionId {
     }
 }
 
+impl From<&&SessionId> for SessionId {
+    fn from(id: &&SessionId) -> SessionId {
+        **id
+    }
+}
+
 impl From<i64> for SessionId {
     fn from(user: i64) -> SessionId {
         SessionId::Authenticated(user)
@@ -108,6 +128,12 @@ impl From<i64> for SessionId {
 
 impl From<i32> for SessionId {
     fn from(user: i32) -> SessionId {
+        SessionId::Authenticated(user.into())
+    }
+}
+
+impl From<u32> for SessionId {
+    fn from(user: u32) -> SessionId {
         SessionId::Authenticated(user.into())
     }
 }

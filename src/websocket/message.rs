@@ -7,6 +7,7 @@
 use super::close::{CloseCode, CloseError, CloseFrame};
 use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
 use crate::ground::limits::Limits;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A message, text or binary, which the other side receives whole.
@@ -18,6 +19,11 @@ use std::fmt;
 /// assert_eq!(Message::from(&b"\x00\x01"[..]), Message::Binary(vec![0, 1]));
 /// assert_eq!(Message::from("hey").as_bytes(), b"hey");
 /// assert_eq!(Message::from(vec![0, 1]).as_text(), None);
+///
+/// // Whatever holds text or bytes is sent as it is.
+/// let (text, bytes) = ("hey".to_string(), 7_u32.to_be_bytes());
+/// assert_eq!(Message::from(&text), Message::from(String::from_utf8_lossy(b"hey")));
+/// assert_eq!(Message::from(bytes), Message::from(b"\0\0\0\x07"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -60,6 +66,18 @@ impl From<&str> for Message {
     }
 }
 
+impl From<&String> for Message {
+    fn from(text: &String) -> Message {
+        Message::Text(text.clone())
+    }
+}
+
+impl From<Cow<'_, str>> for Message {
+    fn from(text: Cow<str>) -> Message {
+        Message::Text(text.into_owned())
+    }
+}
+
 impl From<String> for Message {
     fn from(text: String) -> Message {
         Message::Text(text)
@@ -68,6 +86,18 @@ impl From<String> for Message {
 
 impl From<&[u8]> for Message {
     fn from(bytes: &[u8]) -> Message {
+        Message::Binary(bytes.to_vec())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Message {
+    fn from(bytes: &[u8; N]) -> Message {
+        Message::Binary(bytes.to_vec())
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Message {
+    fn from(bytes: [u8; N]) -> Message {
         Message::Binary(bytes.to_vec())
     }
 }
