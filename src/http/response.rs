@@ -6,6 +6,7 @@
 
 use super::headers::{is_field_value, is_token, trim, Headers};
 use crate::ground::limits::JOINED;
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// A response. Its methods take and return it, so that one expression can build it.
@@ -24,6 +25,13 @@ use std::fmt::{self, Write};
 /// assert_eq!(kind(&bytes).as_deref(), Some("application/octet-stream"));
 /// assert_eq!(bytes.content(), [0, 1]);
 ///
+/// // What is part of the program is not copied, however often it is sent.
+/// let page = Response::new().static_html("<p>hey");
+/// assert_eq!(page, Response::new().html("<p>hey"));
+/// assert_eq!(Response::new().static_text("hey"), Response::new().text("hey"));
+/// let style = Response::new().static_body(b"p { color: red }").header("Content-Type", "text/css");
+/// assert_eq!(kind(&style).as_deref(), Some("text/css"));
+///
 /// let away = Response::new().redirect("/login");
 /// assert_eq!((away.status(), away.headers().get_str("location")), (303, Some("/login")));
 /// let allow = Response::method_not_allowed(&["GET", "HEAD"]);
@@ -39,7 +47,7 @@ use std::fmt::{self, Write};
 pub struct Response {
     status: u16,
     headers: Headers,
-    body: Vec<u8>,
+    body: Cow<'static, [u8]>,
     /// Whether [`header`](Response::header) set Content-Type, which the setters of the body then
     /// leave as it is.
     typed: bool,
@@ -65,7 +73,7 @@ impl fmt::Debug for Response {
 
 impl Default for Response {
     fn default() -> Response {
-        Response { status: 200, headers: Headers::new(), body: Vec::new(), typed: false }
+        Response { status: 200, headers: Headers::new(), body: Cow::Borrowed(&[]), typed: false }
     }
 }
 
@@ -77,27 +85,45 @@ impl Response {
 
     /// Sets the body to plain text in UTF-8.
     pub fn text(self, text: impl Into<String>) -> Response {
-        self.content_type("text/plain; charset=utf-8", text.into().into_bytes())
+        self.content_type("text/plain; charset=utf-8", text.into().into_bytes().into())
     }
 
     /// Sets the body to an HTML page in UTF-8.
     pub fn html(self, page: impl Into<String>) -> Response {
-        self.content_type("text/html; charset=utf-8", page.into().into_bytes())
+        self.content_type("text/html; charset=utf-8", page.into().into_bytes().into())
     }
 
     /// Sets the body to a JSON text, which is not checked.
     pub fn json(self, json: impl Into<String>) -> Response {
-        self.content_type("application/json", json.into().into_bytes())
+        self.content_type("application/json", json.into().into_bytes().into())
     }
 
     /// Sets the body to bytes, of the type `application/octet-stream`. As after the other setters
     /// of the body, the last one counts, and a Content-Type that [`header`](Response::header) sets
     /// stays, before or after.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Response {
+        self.content_type("application/octet-stream", Cow::Owned(body.into()))
+    }
+
+    /// Sets the body like [`text`](Response::text), to text that is part of the program and is not
+    /// copied.
+    pub fn static_text(self, text: &'static str) -> Response {
+        self.content_type("text/plain; charset=utf-8", text.as_bytes().into())
+    }
+
+    /// Sets the body like [`html`](Response::html), to a page that is part of the program and is
+    /// not copied, such as `include_str!("page.html")`.
+    pub fn static_html(self, page: &'static str) -> Response {
+        self.content_type("text/html; charset=utf-8", page.as_bytes().into())
+    }
+
+    /// Sets the body like [`body`](Response::body), to bytes that are part of the program and are
+    /// not copied, such as `include_bytes!("icon.png")`.
+    pub fn static_body(self, body: &'static [u8]) -> Response {
         self.content_type("application/octet-stream", body.into())
     }
 
-    fn content_type(mut self, media_type: &str, body: Vec<u8>) -> Response {
+    fn content_type(mut self, media_type: &str, body: Cow<'static, [u8]>) -> Response {
         self.body = body;
         if !self.typed {
             self = self.header("Content-Type", media_type);

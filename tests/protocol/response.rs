@@ -147,3 +147,18 @@ fn a_response_error_is_displayed_in_one_line() {
         assert_eq!(error.to_string(), text);
     }
 }
+
+#[test]
+fn static_content_is_sent_from_where_it_lies_in_the_program() {
+    static PAGE: &str = "<p>hey";
+    let same = |response: &Response| response.content().as_ptr() == PAGE.as_ptr();
+    let html = Response::new().static_html(PAGE);
+    assert!(same(&html) && same(&html.clone()));
+    assert_eq!(html, Response::new().html(PAGE));
+    let text = Response::new().static_text(PAGE);
+    assert!(same(&text));
+    assert_eq!(text, Response::new().text(PAGE));
+    let bytes = Response::new().static_body(PAGE.as_bytes());
+    assert!(same(&bytes));
+    assert_eq!(bytes, Response::new().body(PAGE));
+}
