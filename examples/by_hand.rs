@@ -7,7 +7,6 @@
 //! `s = new WebSocket("ws://" + location.host + "/count?from=7"); s.onmessage = e => console.log(e.data)`,
 //! then `s.send("")` a few times.
 
-use sockling::http::{self, Server};
 use sockling::prelude::*;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -39,7 +38,7 @@ fn count(request: &Request) -> Result<Response, Error> {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let page = |_: &Request| Ok(Response::new().text("open the console\n"));
     Server::new(vec![Handler::new("/count", count), Handler::new("/", page)]).launch()
 }

@@ -3,7 +3,6 @@
 //! Try it: `cargo run --example chat`, open the address that it prints in two tabs, and talk. Open
 //! `/tea` for another room. Stop the server and start it again: the pages come back by themselves.
 
-use sockling::http::{self, Server};
 use sockling::{limits::Limits, prelude::*, Topic};
 use std::sync::{Mutex, PoisonError};
 
@@ -73,7 +72,7 @@ fn enter(request: &Request) -> Result<Response, Error> {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let limits = Limits { message: 1000, ..Limits::default() };
     Server::new(vec![Handler::new("/*", enter)]).limits(limits).launch()
 }

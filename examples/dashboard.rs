@@ -5,7 +5,6 @@
 //! the button. Stop a browser's process (`kill -STOP`): after 40 seconds without an answer to a ping it
 //! is no longer counted.
 
-use sockling::http::{self, Server};
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
 use std::thread;
@@ -42,7 +41,7 @@ fn tell() {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     thread::spawn(tell);
     let page = |_: &Request| Ok(Response::new().html(include_str!("pages/dashboard.html")));
     Server::new(vec![route!("/websocket" => Page), Handler::new("/", page)])

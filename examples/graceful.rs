@@ -5,7 +5,6 @@
 //! localhost:8000/slow` and `curl localhost:8000/stuck`, and press Enter where the server runs. The
 //! page sees 1001, the slow answer still comes, and the stuck one is cut off and told.
 
-use sockling::http::{self, Server};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::time::Duration;
@@ -27,7 +26,7 @@ fn takes(seconds: u64) -> impl Controller {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let page = |_: &Request| Ok(Response::new().html(include_str!("pages/echo.html")));
     let routes = vec![
         route!("/websocket" => Echo),

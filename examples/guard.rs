@@ -4,7 +4,7 @@
 //! Try it: `cargo run --example guard`, then open `/?token=open-sesame` of the address that it prints,
 //! and `/`, whose WebSocket does not open. `curl -i localhost:8000/websocket` shows the 401.
 
-use sockling::http::{self, hmac_sha1, Server};
+use sockling::http::hmac_sha1;
 use sockling::prelude::*;
 use std::env;
 
@@ -37,7 +37,7 @@ impl<C: Controller> Controller for Guard<C> {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let token = env::var("GUARD_TOKEN").unwrap_or_else(|_| "open-sesame".to_string());
     let page = |_: &Request| Ok(Response::new().html(include_str!("pages/echo.html")));
     let routes =

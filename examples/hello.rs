@@ -2,10 +2,9 @@
 //!
 //! Try it: `cargo run --example hello`, then open the address that it prints.
 
-use sockling::http::{self, Server};
 use sockling::prelude::*;
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let hello = |request: &Request| {
         let name = request.query("name").unwrap_or_else(|| "you".to_string());
         Ok(Response::new().text(format!("hello {}\n", name)))

@@ -9,7 +9,6 @@
 //!  sleep 4) | nc localhost 8000 | xxd
 //! ```
 
-use sockling::http::{self, Server};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::time::Duration;
@@ -26,7 +25,7 @@ impl WebsocketController for Echo {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let limits = Limits {
         request_line: 200,                       // 414
         body: 100,                               // 413

@@ -4,7 +4,6 @@
 //! Try it: `cargo run --example push`, open the address that it prints in two tabs, and press the
 //! buttons in one.
 
-use sockling::http::{self, Server};
 use sockling::prelude::*;
 use std::sync::{Arc, Mutex};
 use std::{collections::BTreeSet, thread, time::Duration};
@@ -30,7 +29,7 @@ fn push(id: &SessionId, request: &Request) -> Result<Response, Error> {
     Ok(Response::new().text(tabs.to_string()))
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let keys = SessionKeys::random()?;
     let stored = Arc::new(Mutex::new(BTreeSet::new()));
 

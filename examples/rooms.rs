@@ -4,7 +4,6 @@
 //! Try it: `cargo run --example rooms`, open the address that it prints in two tabs and `/rooms/tv` in a
 //! third, and look at `/metrics`. `cargo test --example rooms` runs the test.
 
-use sockling::http::{self, Server};
 use sockling::{prelude::*, Topic};
 
 /// Made for each connection, so it can hold what this one is about.
@@ -44,7 +43,7 @@ fn metrics(_: &Request) -> Result<Response, Error> {
     Ok(Response::new().text(page + &format!("dropped {}\ncut_off {}\n", s.dropped, s.cut_off)))
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let begin = |_: &Request| Ok(Response::new().redirect("/rooms/tea"));
     let rooms = Handler::new("/rooms/:room", visit);
     Server::new(vec![rooms, Handler::new("/metrics", metrics), Handler::new("/", begin)]).launch()

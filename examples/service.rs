@@ -4,7 +4,6 @@
 //! Try it: `SERVICE_HOST=localhost cargo run --example service`, then
 //! `curl -H 'X-Forwarded-For: 192.0.2.7' localhost:8000`.
 
-use sockling::http::{self, Server};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::env;
@@ -19,7 +18,7 @@ impl WebsocketController for Echo {
     }
 }
 
-fn main() -> Result<(), http::Error> {
+fn main() -> Result<(), Error> {
     let who = |request: &Request| Ok(Response::new().text(format!("{}\n", request.peer())));
     let mut server = Server::new(vec![Handler::new("/", who), route!("/websocket" => Echo)])
         .limits(Limits { connections_per_address: 20, ..Limits::small() })

@@ -15,7 +15,8 @@ use crate::websocket::message::Violation;
 use std::fmt::{self, Write};
 use std::io;
 
-/// An error of the library or of a handler.
+/// An error of the library or of a handler. `sockling::Error`, the prelude's `Error` and `http::Error`
+/// are one type.
 ///
 /// In a handler, `?` converts I/O errors and strings; [`Error::other`] converts all others.
 ///
@@ -80,8 +81,8 @@ pub enum Error {
     Key,
     /// The system's source of random numbers failed, so no session could be created.
     Entropy(io::Error),
-    /// A setting is invalid: a route pattern, the cookie's name, or a relay that was set too late
-    /// or without session keys.
+    /// A setting is invalid: a route's pattern, a route that an earlier one hides, the cookie's name,
+    /// or a relay that was set too late or without session keys.
     Setting(String),
     /// The server could not listen on an address.
     Bind {
