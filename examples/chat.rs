@@ -45,8 +45,7 @@ impl Visit {
 
 impl WebsocketController for Visit {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
-        self.talk.join_here();
-        self.people.join_here();
+        let _ = (self.talk.join_here(), self.people.join_here());
         self.tell(client)
     }
 

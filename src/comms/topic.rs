@@ -87,6 +87,7 @@ impl Topic {
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
     /// [`Limits::topics_keep`]: crate::limits::Limits::topics_keep
     /// [`Stats::dropped`]: crate::Stats::dropped
+    #[must_use]
     pub fn keep(mut self, messages: usize) -> Topic {
         self.keep = Some(messages);
         self
@@ -116,6 +117,7 @@ impl Topic {
     /// Returns whether the WebSocket is a member now: `false` on a thread that serves no WebSocket,
     /// as in a test without a socket, and where [`subscribe`](Topic::subscribe) would return
     /// `false`.
+    #[must_use = "the WebSocket is no member if this is false"]
     pub fn join_here(&self) -> bool {
         match batch::own() {
             Some(own) => self.write(join_topic(&self.name, &own.session.id, Some(&own), self.keep)),

@@ -84,16 +84,19 @@ impl Response {
     }
 
     /// Sets the body to plain text in UTF-8.
+    #[must_use]
     pub fn text(self, text: impl Into<String>) -> Response {
         self.content_type("text/plain; charset=utf-8", text.into().into_bytes().into())
     }
 
     /// Sets the body to an HTML page in UTF-8.
+    #[must_use]
     pub fn html(self, page: impl Into<String>) -> Response {
         self.content_type("text/html; charset=utf-8", page.into().into_bytes().into())
     }
 
     /// Sets the body to a JSON text, which is not checked.
+    #[must_use]
     pub fn json(self, json: impl Into<String>) -> Response {
         self.content_type("application/json", json.into().into_bytes().into())
     }
@@ -101,24 +104,28 @@ impl Response {
     /// Sets the body to bytes, of the type `application/octet-stream`. As after the other setters
     /// of the body, the last one counts, and a Content-Type that [`header`](Response::header) sets
     /// stays, before or after.
+    #[must_use]
     pub fn body(self, body: impl Into<Vec<u8>>) -> Response {
         self.content_type("application/octet-stream", Cow::Owned(body.into()))
     }
 
     /// Sets the body like [`text`](Response::text), to text that is part of the program and is not
     /// copied.
+    #[must_use]
     pub fn static_text(self, text: &'static str) -> Response {
         self.content_type("text/plain; charset=utf-8", text.as_bytes().into())
     }
 
     /// Sets the body like [`html`](Response::html), to a page that is part of the program and is
     /// not copied, such as `include_str!("page.html")`.
+    #[must_use]
     pub fn static_html(self, page: &'static str) -> Response {
         self.content_type("text/html; charset=utf-8", page.as_bytes().into())
     }
 
     /// Sets the body like [`body`](Response::body), to bytes that are part of the program and are
     /// not copied, such as `include_bytes!("icon.png")`.
+    #[must_use]
     pub fn static_body(self, body: &'static [u8]) -> Response {
         self.content_type("application/octet-stream", body.into())
     }
@@ -140,6 +147,7 @@ impl Response {
     /// connection after the answer. Content-Length, in an answer to HEAD or in a 304, with an empty
     /// body, is the length that an answer to GET would have (RFC 9110, 8.6); without it, such an
     /// answer has no Content-Length.
+    #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Response {
         if name.eq_ignore_ascii_case("content-type") {
             self.headers.remove(name);
@@ -150,6 +158,7 @@ impl Response {
     }
 
     /// Sets the status code, from 200 to 599. With any other, the server sends 500 instead.
+    #[must_use]
     pub fn code(mut self, status: u16) -> Response {
         self.status = status;
         self
@@ -157,38 +166,45 @@ impl Response {
 
     /// Redirects the client to a location that it requests with GET: 303 See Other (RFC 9110,
     /// 15.4.4).
+    #[must_use]
     pub fn redirect(mut self, location: &str) -> Response {
         self.headers.remove("location");
         self.code(303).header("Location", location)
     }
 
     /// Returns 400 Bad Request, with that text as its body.
+    #[must_use]
     pub fn bad_request() -> Response {
         Response::of_status(400)
     }
 
     /// Returns 401 Unauthorized, with that text as its body. RFC 9110, 15.5.2 requires a
     /// WWW-Authenticate field, which the caller adds.
+    #[must_use]
     pub fn unauthorized() -> Response {
         Response::of_status(401)
     }
 
     /// Returns 403 Forbidden, with that text as its body.
+    #[must_use]
     pub fn forbidden() -> Response {
         Response::of_status(403)
     }
 
     /// Returns 404 Not Found, with that text as its body.
+    #[must_use]
     pub fn not_found() -> Response {
         Response::of_status(404)
     }
 
     /// Returns 405 Method Not Allowed, with the allowed methods in Allow (RFC 9110, 15.5.6).
+    #[must_use]
     pub fn method_not_allowed(allowed: &[&str]) -> Response {
         Response::of_status(405).header("Allow", &allowed.join(", "))
     }
 
     /// Returns 500 Internal Server Error, with that text as its body.
+    #[must_use]
     pub fn internal_error() -> Response {
         Response::of_status(500)
     }

@@ -50,6 +50,7 @@ use std::time::Duration;
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "a server does nothing until `launch` or `bind` is called"]
 pub struct Server {
     routes: Vec<Handler>,
     limits: Limits,
@@ -198,9 +199,9 @@ impl Server {
     /// [`Listening::serve`] is called.
     ///
     /// Errors: [`Error::Bind`] if the address cannot be listened on; [`Error::Setting`] for an
-    /// invalid route pattern or cookie name, and for a relay without session keys;
-    /// [`Error::Entropy`] if no keys can be made; [`Error::Io`] if the system has no descriptors
-    /// left.
+    /// invalid route pattern, a route that can never be reached, an invalid cookie name, and a relay
+    /// without session keys; [`Error::Entropy`] if no keys can be made; [`Error::Io`] if the system
+    /// has no descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
         let router = Router::new(self.routes)?;
         if !is_token(self.cookie_name.as_bytes()) {

@@ -142,6 +142,7 @@ impl Request {
     }
 
     /// Adds a header field to a request made by [`get`](Request::get) or [`post`](Request::post).
+    #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Request {
         self.head.headers.push(name, value.as_bytes());
         self
@@ -149,6 +150,7 @@ impl Request {
 
     /// Sets a parameter of the route's pattern in a request made by [`get`](Request::get) or
     /// [`post`](Request::post).
+    #[must_use]
     pub fn with_parameter(mut self, name: &str, value: &str) -> Request {
         self.parameters.push((name.to_string(), value.to_string()));
         self

@@ -35,8 +35,7 @@ fn tell(room: &str, word: &str, who: &str, name: &str) -> Result<(), Error> {
 
 impl WebsocketController for Visit {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
-        talk(&self.room).join_here();
-        people(&self.room).join_here();
+        let _ = (talk(&self.room).join_here(), people(&self.room).join_here());
         let who = client.to_string();
         if self.presence.enter(&self.room, &who, &self.name) {
             tell(&self.room, "join", &who, &self.name)?;
