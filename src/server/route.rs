@@ -72,43 +72,41 @@ impl Handler {
     /// Returns a route that takes all methods, `OPTIONS` included; [`route!`](crate::route) is the
     /// short form of this and of the functions below.
     pub fn new(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(ALL, pattern, Box::new(controller))
+        let (controller, pattern) = (Box::new(controller), pattern.to_string());
+        Handler { controller, limit: None, methods: ALL, pattern }
     }
 
     /// Returns a route that takes GET and HEAD. The server leaves out the body of an answer to HEAD.
     /// A request that opens a WebSocket is a GET.
     pub fn get(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(bit(Method::Get) | bit(Method::Head), pattern, Box::new(controller))
+        let methods = bit(Method::Get) | bit(Method::Head);
+        Handler { methods, ..Handler::new(pattern, controller) }
     }
 
     /// Returns a route that takes POST.
     pub fn post(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(bit(Method::Post), pattern, Box::new(controller))
+        Handler { methods: bit(Method::Post), ..Handler::new(pattern, controller) }
     }
 
     /// Returns a route that takes PUT.
     pub fn put(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(bit(Method::Put), pattern, Box::new(controller))
+        Handler { methods: bit(Method::Put), ..Handler::new(pattern, controller) }
     }
 
     /// Returns a route that takes DELETE.
     pub fn delete(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(bit(Method::Delete), pattern, Box::new(controller))
+        Handler { methods: bit(Method::Delete), ..Handler::new(pattern, controller) }
     }
 
     /// Returns a route that takes PATCH.
     pub fn patch(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(bit(Method::Patch), pattern, Box::new(controller))
+        Handler { methods: bit(Method::Patch), ..Handler::new(pattern, controller) }
     }
 
     /// Returns a route that takes OPTIONS. Without one, the server answers OPTIONS like any other
     /// method that a path does not take, except for `OPTIONS *`, which gets 204.
     pub fn options(pattern: &str, controller: impl Controller + 'static) -> Handler {
-        Handler::of(bit(Method::Options), pattern, Box::new(controller))
-    }
-
-    fn of(methods: u8, pattern: &str, controller: Box<dyn Controller>) -> Handler {
-        Handler { controller, limit: None, methods, pattern: pattern.to_string() }
+        Handler { methods: bit(Method::Options), ..Handler::new(pattern, controller) }
     }
 
     /// Sets the largest body that this route takes, in bytes, in place of [`Limits::body`]. It may
@@ -223,8 +221,8 @@ impl Router {
     pub fn new(handlers: Vec<Handler>) -> Result<Router, Error> {
         let mut routes: Vec<(Vec<Segment>, Handler)> = Vec::new();
         for handler in handlers {
-            let segments = segments(&handler.pattern).map_err(|why| {
-                Error::Setting(format!("{:?} is not a route pattern: {}", handler.pattern, why))
+            let segments = segments(&handler.pattern).ok_or_else(|| {
+                Error::Setting(format!("{:?} is not a route pattern: {}", handler.pattern, PATTERN))
             })?;
             let covering = |(earlier, known): &&(Vec<Segment>, Handler)| {
                 handler.methods & !known.methods == 0 && covers(earlier, &segments)
@@ -253,21 +251,19 @@ impl Router {
         let path = path.strip_prefix('/').ok_or_else(|| Box::new(Response::new().code(204)))?;
         let mut taken = 0;
         for (segments, handler) in &self.routes {
-            let parameters = match fit(segments, path) {
-                Some(parameters) => parameters,
-                None => continue,
-            };
-            if handler.methods & bit(method) == 0 {
-                taken |= handler.methods;
-                continue;
+            match fit(segments, path) {
+                Some(parameters) if handler.methods & bit(method) != 0 => {
+                    // The rest of the path is the pattern's own text, which the application chose.
+                    let mut segments = parameters.iter().flat_map(|(_, value)| value.split('/'));
+                    let windows = self.windows && (WINDOWS_NAMES || cfg!(test));
+                    return match windows && segments.any(is_reserved_on_windows) {
+                        true => Err(Box::new(Response::bad_request())),
+                        false => Ok((handler, parameters)),
+                    };
+                }
+                Some(_) => taken |= handler.methods,
+                None => {}
             }
-            // The rest of the path is the pattern's own text, which the application chose.
-            let mut segments = parameters.iter().flat_map(|(_, value)| value.split('/'));
-            let windows = self.windows && (WINDOWS_NAMES || cfg!(test));
-            return match windows && segments.any(is_reserved_on_windows) {
-                true => Err(Box::new(Response::bad_request())),
-                false => Ok((handler, parameters)),
-            };
         }
         Err(Box::new(match tokens(taken) {
             allowed if allowed.is_empty() => Response::not_found(),
@@ -276,48 +272,45 @@ impl Router {
     }
 }
 
-/// Returns the segments of a pattern. Error: why no path matches it, or not what it seems to say.
-fn segments(pattern: &str) -> Result<Vec<Segment>, &'static str> {
+/// What a pattern must be. Any other one matches no path, or not the paths that it seems to match.
+const PATTERN: &str =
+    "a slash precedes each segment, which is text without escapes, `:name` (each \
+                       name once), or a last `*`";
+
+fn segments(pattern: &str) -> Option<Vec<Segment>> {
     // It is compared with decoded paths, which have no escapes and no query.
     let is_text = |byte: u8| byte > b' ' && !b"%*?#\\\x7f".contains(&byte);
-    let mut segments = Vec::new();
-    for text in pattern.strip_prefix('/').ok_or("it must begin with a slash")?.split('/') {
-        match segments.last() {
-            Some(Segment::Text(before)) if before.is_empty() => return Err("`//` is in no path"),
-            Some(Segment::Rest) => return Err("`*` must be last"),
-            _ => {}
-        }
-        let (name, valid) = (text.strip_prefix(':'), text.bytes().all(is_text));
+    let (mut segments, mut ended) = (Vec::new(), false);
+    for text in pattern.strip_prefix('/')?.split('/') {
+        let name = text.strip_prefix(':');
         let segment = match name {
+            _ if ended => return None,
             None if text == "*" => Segment::Rest,
-            Some(name) if valid && !name.is_empty() => Segment::Parameter(name.to_string()),
-            None if valid && text != "." && text != ".." => Segment::Text(text.to_string()),
-            _ => return Err("a segment is text without escapes, `:name`, or `*`"),
+            Some("") => return None,
+            _ if !text.bytes().all(is_text) || text == "." || text == ".." => return None,
+            None => Segment::Text(text.to_string()),
+            Some(name) => Segment::Parameter(name.to_string()),
         };
         if name.is_some() && segments.contains(&segment) {
-            return Err("a name occurs twice");
+            return None;
         }
+        ended = text.is_empty() || text == "*";
         segments.push(segment);
     }
-    Ok(segments)
+    Some(segments)
 }
 
 /// Returns whether the earlier pattern matches every path that the later one matches.
 fn covers(earlier: &[Segment], later: &[Segment]) -> bool {
-    match (earlier, later) {
-        ([], []) => true,
-        ([Segment::Rest, ..], [_, ..]) => true,
-        ([first, earlier @ ..], [other, later @ ..]) => {
-            let covered = match (first, other) {
-                (Segment::Text(text), Segment::Text(other)) => text == other,
-                (Segment::Parameter(_), Segment::Text(other)) => !other.is_empty(),
-                (Segment::Parameter(_), Segment::Parameter(_)) => true,
-                _ => false,
-            };
-            covered && covers(earlier, later)
-        }
+    use Segment::{Parameter, Rest, Text};
+    let first = match (earlier.first(), later.first()) {
+        (None, None) | (Some(Rest), Some(_)) => return true,
+        (Some(Text(own)), Some(Text(text))) => own == text,
+        (Some(Parameter(_)), Some(Text(text))) => !text.is_empty(),
+        (Some(Parameter(_)), Some(Parameter(_))) => true,
         _ => false,
-    }
+    };
+    first && covers(&earlier[1..], &later[1..])
 }
 
 fn fit(pattern: &[Segment], path: &str) -> Option<Parameters> {
