@@ -60,34 +60,19 @@ impl Message {
     }
 }
 
-impl From<&str> for Message {
-    fn from(text: &str) -> Message {
-        Message::Text(text.to_string())
-    }
+macro_rules! contents {
+    ($($kind:ident: $($content:ty),+;)+) => {$($(
+        impl From<$content> for Message {
+            fn from(content: $content) -> Message {
+                Message::$kind(content.into())
+            }
+        }
+    )+)+};
 }
 
-impl From<&String> for Message {
-    fn from(text: &String) -> Message {
-        Message::Text(text.clone())
-    }
-}
-
-impl From<Cow<'_, str>> for Message {
-    fn from(text: Cow<str>) -> Message {
-        Message::Text(text.into_owned())
-    }
-}
-
-impl From<String> for Message {
-    fn from(text: String) -> Message {
-        Message::Text(text)
-    }
-}
-
-impl From<&[u8]> for Message {
-    fn from(bytes: &[u8]) -> Message {
-        Message::Binary(bytes.to_vec())
-    }
+contents! {
+    Text: &str, String, &String, Cow<'_, str>;
+    Binary: &[u8], Vec<u8>;
 }
 
 impl<const N: usize> From<&[u8; N]> for Message {
@@ -98,13 +83,7 @@ impl<const N: usize> From<&[u8; N]> for Message {
 
 impl<const N: usize> From<[u8; N]> for Message {
     fn from(bytes: [u8; N]) -> Message {
-        Message::Binary(bytes.to_vec())
-    }
-}
-
-impl From<Vec<u8>> for Message {
-    fn from(bytes: Vec<u8>) -> Message {
-        Message::Binary(bytes)
+        Message::Binary(bytes.into())
     }
 }
 
