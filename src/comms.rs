@@ -13,6 +13,6 @@ pub(crate) mod dispatch;
 pub(crate) mod inbound;
 pub(crate) mod global;
 pub(crate) mod receiver;
-pub(crate) mod topic;
 pub(crate) mod websocket;
+pub(crate) mod topic;
 pub(crate) mod broadcast;

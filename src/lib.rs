@@ -58,7 +58,7 @@
 //! net/        stream reader timer queue outbox waits batch
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
-//!             topic websocket broadcast
+//!             websocket topic broadcast
 //! server/     connections request pace conversation upgrade controller route connection acceptor launch
 //! ```
 //!

@@ -213,9 +213,23 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
     assert_eq!(Comms::topic("room/7").send("two").expect("always Ok"), 2);
     assert_eq!(Comms::topic("nobody/here").send("three").expect("always Ok"), 0);
     assert_eq!(Comms::notify().send("four").expect("always Ok"), 3);
+    let others = Comms::topic("nobody/here").send_others("five").expect("always Ok");
+    let closed = Comms::topic("nobody/here").close(CloseCode(4000), "six").expect("a good code");
+    assert_eq!((others, closed), (0, 0));
     let published = relay.take();
     let channels: Vec<&str> = published.iter().map(|(channel, _)| channel.as_str()).collect();
-    assert_eq!(channels, ["u.7", "u.1000", "t.room%2F7", "t.nobody%2Fhere", "all"]);
+    assert_eq!(
+        channels,
+        [
+            "u.7",
+            "u.1000",
+            "t.room%2F7",
+            "t.nobody%2Fhere",
+            "all",
+            "t.nobody%2Fhere",
+            "t.nobody%2Fhere"
+        ]
+    );
     let said: Vec<Envelope> =
         published.iter().map(|(_, bytes)| Envelope::parse(bytes).expect("an envelope")).collect();
     let node = said[0].node;
@@ -225,6 +239,11 @@ fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_ar
         (Target::Topic { name: "room/7", except: None }, Content::Text("two")),
         (Target::Topic { name: "nobody/here", except: None }, Content::Text("three")),
         (Target::Everybody { except: None }, Content::Text("four")),
+        (Target::Topic { name: "nobody/here", except: None }, Content::Text("five")),
+        (
+            Target::Topic { name: "nobody/here", except: None },
+            Content::Close { code: CloseCode(4000), reason: "six" },
+        ),
     ];
     for (envelope, (target, content)) in said.iter().zip(expected) {
         assert_eq!(*envelope, Envelope { node, target, content });

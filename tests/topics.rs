@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Does as a message says: `join room`, `leave room`, `here room`, `away room`, `say room text`,
-/// `others room text`, `me text`; answers what the call returned, where it returns something.
+/// `others room text`, `tabs room text`, `me text`; answers what the call returned, where it returns
+/// something.
 struct Rooms(Mutex<Sender<String>>);
 
 impl WebsocketController for Rooms {
@@ -31,6 +32,7 @@ impl WebsocketController for Rooms {
             "away" => topic.leave_here().to_string(),
             "say" => topic.send(text)?.to_string(),
             "others" => topic.send_except(client, text)?.to_string(),
+            "tabs" => topic.send_others(text)?.to_string(),
             "me" => room.to_string(),
             "close" => {
                 here.close(CloseCode(4001), "as told")?;
@@ -59,7 +61,20 @@ impl Controller for Rooms {
 fn start() -> (Running, Receiver<String>) {
     let (sender, ends) = channel();
     let id = |request: &Request| Ok(Response::new().text(format!("{}", request.session_id())));
-    let routes = vec![Handler::new("/ws", Rooms(Mutex::new(sender))), Handler::new("/id", id)];
+    // The same in straight lines, in one room.
+    let straight = |request: &Request| {
+        request.upgrade(&[], |client| {
+            let room = Comms::topic("straight");
+            assert!(room.join_here());
+            while let Some(message) = client.receive()? {
+                let sent = room.send_others(message)?;
+                client.send(sent.to_string())?;
+            }
+            Ok(())
+        })
+    };
+    let mut routes = vec![Handler::new("/ws", Rooms(Mutex::new(sender)))];
+    routes.extend([Handler::new("/id", id), Handler::new("/straight", straight)]);
     (Running::start(Server::new(routes)), ends)
 }
 
@@ -254,6 +269,113 @@ fn an_answer_to_the_one_who_speaks_does_not_go_to_its_other_tabs() {
     let mut told: Vec<String> = (0..2).map(|_| ends.recv().expect("an end")).collect();
     told.sort();
     assert_eq!(told, ["last: false, here: false", "last: true, here: false"]);
+}
+
+#[test]
+fn what_a_tab_sends_to_others_comes_to_the_other_tabs_of_its_session_and_not_to_itself() {
+    let (running, _ends) = start();
+    let (mut one, cookie) = browser(&running);
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    let (mut other, _) = browser(&running);
+    for client in [&mut one, &mut tab, &mut other] {
+        assert_eq!(ask(client, "here i/1#5"), "true");
+    }
+    assert_eq!(ask(&mut one, "tabs i/1 hello"), "2");
+    assert_eq!((tab.next_text(), other.next_text()), ("hello".into(), "hello".into()));
+    assert_eq!(ask(&mut one, "me only the answer"), "only");
+    // A thread that serves no tab has none to leave out.
+    assert_eq!(Comms::topic("i/1").send_others("to all").expect("always Ok"), 3);
+    for client in [&mut one, &mut tab, &mut other] {
+        assert_eq!(client.next_text(), "to all");
+    }
+    // It is kept for all, as its documentation says.
+    assert_eq!(ask(&mut one, "away i/1"), "true");
+    one.text("here i/1");
+    let got = [(); 3].map(|()| one.next_text());
+    assert_eq!(got, ["hello", "to all", "true"]);
+}
+
+#[test]
+fn a_conversation_in_straight_lines_sends_to_all_but_its_own_tab() {
+    let (running, _ends) = start();
+    let (mut one, reply) = Client::upgrade(running.address, "/straight", "");
+    let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a first contact"));
+    assert_eq!(ask(&mut one, "alone"), "0");
+    let mut tab = Client::websocket(running.address, "/straight", &cookie);
+    assert_eq!(ask(&mut tab, "hello"), "1");
+    assert_eq!(one.next_text(), "hello");
+    assert_eq!(ask(&mut one, "hello to you"), "1");
+    assert_eq!(tab.next_text(), "hello to you");
+}
+
+#[test]
+fn a_topic_closes_what_is_in_it_and_nothing_else() {
+    let (running, _ends) = start();
+    let (mut one, cookie) = browser(&running);
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    let (mut other, _) = browser(&running);
+    assert_eq!(ask(&mut one, "here j/1"), "true");
+    assert_eq!(ask(&mut other, "join j/1"), "true");
+    assert_eq!(ask(&mut tab, "me too"), "too");
+    let topic = Comms::topic("j/1");
+    assert!(matches!(topic.close(CloseCode::ABNORMAL, ""), Err(Error::Close(_))));
+    let long = Comms::topic("x".repeat(10_000)).close(CloseCode::NORMAL, "");
+    assert!(matches!(long, Err(Error::TopicName { .. })));
+    assert_eq!(topic.send("last words").expect("always Ok"), 2);
+    assert_eq!(topic.close(CloseCode(4002), "the poll is over").expect("a good code"), 2);
+    for mut client in [one, other] {
+        assert_eq!(client.next_text(), "last words");
+        assert_eq!(client.next_close(), (4002, "the poll is over".to_string()));
+    }
+    assert_eq!(ask(&mut tab, "me still here"), "still");
+    wait_until("the topic has gone", || topic.is_empty());
+    assert_eq!(topic.close(CloseCode::NORMAL, "").expect("a good code"), 0);
+}
+
+#[test]
+fn another_thread_puts_a_tab_into_a_topic_by_its_handle() {
+    let (give, given) = channel();
+    let give = Mutex::new(give);
+    let handler = move |request: &Request| {
+        request.upgrade(&[], |client| {
+            let give = give.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+            give.send((client.websocket(), Comms::here())).map_err(Error::other)?;
+            while client.receive()?.is_some() {}
+            Ok(())
+        })
+    };
+    let running = Running::start(Server::new(vec![Handler::new("/ws", handler)]));
+    let (mut one, reply) = Client::upgrade(running.address, "/ws", "");
+    let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a first contact"));
+    let (handle, here) = given.recv().expect("it has connected");
+    let mut tab = Client::websocket(running.address, "/ws", &cookie);
+    let (other, _) = given.recv().expect("it has connected");
+
+    let topic = Comms::topic("k/1").keep(5);
+    assert!(topic.join(&handle) && topic.join(&handle), "again changes nothing");
+    let id = topic.members()[0];
+    assert_eq!((topic.send("to one tab").expect("always Ok"), topic.len()), (1, 1));
+    assert_eq!(one.next_text(), "to one tab");
+    // A handle to the session is all of it, and a tab that comes gets what is kept.
+    let session = Comms::websocket(id);
+    assert!(topic.join(&session));
+    assert_eq!(tab.next_text(), "to one tab");
+    assert_eq!(topic.send("to both").expect("always Ok"), 2);
+    assert_eq!((one.next_text(), tab.next_text()), ("to both".into(), "to both".into()));
+    assert!(topic.leave(&session) && !topic.leave(&session) && !topic.leave(&handle));
+
+    // What a handle means is what it is equal by, in a map too.
+    assert_eq!(Some(&handle), here.as_ref());
+    assert!(handle != other && handle != session && session == Comms::websocket(id));
+    let mut names: std::collections::HashMap<_, _> = [(handle.clone(), "one")].into();
+    names.extend([(other, "tab"), (session, "session")]);
+    assert_eq!((names.len(), names.get(&here.expect("a handler"))), (3, Some(&"one")));
+
+    drop(one);
+    wait_until("it has gone", || !handle.is_connected());
+    assert!(!topic.join(&handle) && topic.is_empty() && !topic.leave(&handle));
+    assert_eq!(names.get(&handle), Some(&"one"), "it is nobody else");
+    assert!(!topic.join(&Comms::websocket(Request::get("/").session_id())), "nobody is there");
 }
 
 #[test]

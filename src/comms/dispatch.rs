@@ -17,7 +17,7 @@ use crate::comms::registry::{
 };
 use crate::comms::topics::Outboxes;
 use crate::error::Error;
-use crate::net::batch::{close_all, deliver_all, deliver_patiently};
+use crate::net::batch::{close_all, deliver_all, deliver_patiently, own};
 use crate::net::outbox::{Full, Outbox};
 use crate::relay::channel::Bits;
 use crate::relay::envelope::{Content, Target};
@@ -41,6 +41,8 @@ pub(crate) enum To<'a> {
     Local(Target<'a>),
     /// To a target in all processes, if there is a relay.
     Everywhere(Target<'a>),
+    /// Likewise, but not to the WebSocket that this thread serves.
+    Others(Target<'a>),
 }
 
 /// The WebSockets of this process that are meant.
@@ -49,15 +51,16 @@ pub(crate) struct Found {
     one: Option<Arc<Outbox>>,
     many: Option<Outboxes>,
     except: Option<SessionId>,
+    but: Option<Arc<Outbox>>,
 }
 
 impl Found {
     pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
         let one = self.one.as_ref().map_or(&[][..], from_ref);
         let all = self.many.as_deref().unwrap_or(one).iter();
-        all.filter(|outbox| match &self.except {
-            None => true,
-            Some(except) => *except != outbox.session.id,
+        all.filter(|outbox| {
+            self.except.map_or(true, |except| except != outbox.session.id)
+                && self.but.as_ref().map_or(true, |but| !Arc::ptr_eq(but, outbox))
         })
     }
 }
@@ -123,7 +126,7 @@ fn publish(to: &To, content: &Content) {
     if let Some(relay) = is_relayed().then(relay).flatten() {
         match *to {
             To::Session(id) => relay.publish(Target::Session(id.into()), *content),
-            To::Everywhere(target) => relay.publish(target, *content),
+            To::Everywhere(target) | To::Others(target) => relay.publish(target, *content),
             To::Connection(_) | To::Local(_) => {}
         }
     }
@@ -170,6 +173,10 @@ pub(crate) fn find(to: &To, content: Option<&Content>) -> (Found, Vec<Mailbox>) 
         }
         To::Session(id) => return find_session(id, content),
         To::Local(target) | To::Everywhere(target) => target,
+        To::Others(target) => {
+            found.but = own();
+            target
+        }
     };
     match *target {
         Target::Session(name) => return find_session(&name.into(), content),

@@ -4,11 +4,13 @@ use crate::comms::dispatch::{send, To};
 use crate::comms::global::Comms;
 use crate::comms::process::bounds;
 use crate::comms::registry::{join_topic, with_topics};
+use crate::comms::websocket::Websocket;
 use crate::error::Error;
 use crate::net::batch;
 use crate::net::outbox::Outbox;
 use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
+use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
 use std::sync::Arc;
 
@@ -24,10 +26,10 @@ use std::sync::Arc;
 /// struct Chat;
 ///
 /// impl WebsocketController for Chat {
-///     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+///     fn handle_connection(&self, _: &SessionId) -> Result<(), Error> {
 ///         let room = Comms::topic("room/7").keep(20);
-///         room.subscribe(client); // the last 20 messages come first
-///         room.send_except(client, "somebody came in")?;
+///         room.join_here(); // this tab; the last 20 messages come first
+///         room.send_others("somebody came in")?;
 ///         Ok(())
 ///     }
 ///
@@ -51,7 +53,10 @@ use std::sync::Arc;
 /// assert_eq!((room.members(), room.len()), (vec![ada], 1));
 /// room.send("hey")?;
 /// assert_eq!(receiver.try_recv(), Some("hey".into()));
+/// room.send_except(&ada, "Ada is here")?; // to all tabs of all other members
 /// assert!(room.unsubscribe(&ada));
+/// assert!(room.join(&Comms::websocket(ada)) && room.leave(&Comms::websocket(ada)));
+/// assert_eq!(room.close(CloseCode::NORMAL, "closing time")?, 0); // of no WebSocket
 /// assert!(!room.join_here() && !room.leave_here()); // this thread serves no WebSocket
 /// assert!(Comms::topic("a name without an end ".repeat(100)).send("hey").is_err());
 /// # Ok::<(), Error>(())
@@ -119,56 +124,129 @@ impl Topic {
     /// `false`.
     #[must_use = "the WebSocket is no member if this is false"]
     pub fn join_here(&self) -> bool {
-        match batch::own() {
-            Some(own) => self.write(join_topic(&self.name, &own.session.id, Some(&own), self.keep)),
-            None => false,
-        }
+        Comms::here().map_or(false, |here| self.join(&here))
     }
 
     /// Ends the membership that [`join_here`](Topic::join_here) began. Returns whether there was
     /// one. A message that is being sent at the same time may still arrive.
     pub fn leave_here(&self) -> bool {
-        match batch::own() {
-            Some(own) => {
-                with_topics(|topics, _| topics.leave(&self.name, &own.session.id, Some(&own)))
-            }
+        Comms::here().map_or(false, |here| self.leave(&here))
+    }
+
+    /// Makes the one WebSocket of a handle a member, like [`join_here`](Topic::join_here), but from
+    /// any thread. With a handle to a session, does what [`subscribe`](Topic::subscribe) does.
+    ///
+    /// Returns whether the WebSocket, or the session, is a member now: `false` for a handle to a
+    /// WebSocket that has ended, and where `subscribe` would return `false`.
+    ///
+    /// ```
+    /// use sockling::controller::Websocket;
+    /// use sockling::prelude::*;
+    /// use std::sync::mpsc::Receiver;
+    ///
+    /// /// Puts two players into each game; a handler sends the handle of `Comms::here()`.
+    /// fn pair(waiting: Receiver<Websocket>) -> Result<(), Error> {
+    ///     let mut games = (1..).map(|number| Comms::topic(format!("game/{}", number)));
+    ///     while let (Ok(one), Ok(other)) = (waiting.recv(), waiting.recv()) {
+    ///         let game = games.next().ok_or("no more games")?;
+    ///         if game.join(&one) && game.join(&other) {
+    ///             game.send("begin")?;
+    ///         } else {
+    ///             game.close(CloseCode::NORMAL, "the other player has gone")?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn join(&self, websocket: &Websocket) -> bool {
+        match websocket.member() {
+            Some((id, one)) => self.write(join_topic(&self.name, &id, one.as_ref(), self.keep)),
             None => false,
         }
     }
 
+    /// Ends the membership that [`join`](Topic::join) of such a handle began. Returns whether there
+    /// was one. A message that is being sent at the same time may still arrive.
+    pub fn leave(&self, websocket: &Websocket) -> bool {
+        websocket.member().map_or(false, |(id, one)| {
+            with_topics(|topics, _| topics.leave(&self.name, &id, one.as_ref()))
+        })
+    }
+
     /// Sends a message to each WebSocket of each member, once, and returns how many in this process
-    /// accepted it. A client that does not read is cut off or misses the message, and is not
-    /// counted; it never makes this fail. May block like
-    /// [`Websocket::send`](crate::controller::Websocket::send).
+    /// accepted it. Waits for no client, not even that of the handler that sends: a client that has
+    /// just stopped reading delays it by 8 ms, once for all receivers, and too much that waits for
+    /// all clients together by 20 ms. So it may be called with a lock of the application held.
+    ///
+    /// A client that does not read misses the message, which is counted in [`Stats::dropped`], or is
+    /// cut off, as [`Limits::overflow`] says. It is not counted here, and never makes this fail.
+    ///
+    /// [`Limits::overflow`]: crate::limits::Limits::overflow
+    /// [`Stats::dropped`]: crate::Stats::dropped
     ///
     /// Errors: [`Error::TopicName`] when the name is longer than [`Limits::topic_name`].
     ///
     /// [`Limits::topic_name`]: crate::limits::Limits::topic_name
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        self.send_to(None, message.into())
+        self.send_to(To::Everywhere, None, message.into())
     }
 
-    /// Sends a message like [`send`](Topic::send), but to all members except one session.
+    /// Sends a message like [`send`](Topic::send), which waits for no client, but not to the one
+    /// WebSocket whose handler or conversation runs on this thread: the session's other tabs get it,
+    /// if they are members. On any other thread, all members get it.
+    ///
+    /// What a topic keeps, it keeps for all: a tab that leaves and joins again gets its own message.
+    pub fn send_others(&self, message: impl Into<Message>) -> Result<usize, Error> {
+        self.send_to(To::Others, None, message.into())
+    }
+
+    /// Sends a message like [`send`](Topic::send), which waits for no client, but to all members
+    /// except one session, with all its tabs.
     pub fn send_except(
         &self,
         except: &SessionId,
         message: impl Into<Message>,
     ) -> Result<usize, Error> {
-        self.send_to(Some(except), message.into())
+        self.send_to(To::Everywhere, Some(except), message.into())
+    }
+
+    /// Closes each WebSocket of each member with a Close frame, behind what was sent before, and
+    /// returns how many in this process. A session that subscribed remains a member with what it
+    /// opens later, while it has another WebSocket or a receiver.
+    ///
+    /// Errors: [`Error::Close`] for a code that must not be sent (RFC 6455, 7.4.1), and that of
+    /// [`send`](Topic::send).
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
+        let CloseFrame { code, reason } = CloseFrame::new(code, reason)?;
+        self.send_content(To::Everywhere, None, Content::Close { code, reason: &reason })
     }
 
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
-    fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
+    fn send_to<'a>(
+        &'a self,
+        to: fn(Target<'a>) -> To<'a>,
+        except: Option<&SessionId>,
+        message: Message,
+    ) -> Result<usize, Error> {
+        if self.keep.is_some() {
+            with_topics(|topics, _| topics.set_keep(&self.name, self.keep));
+        }
+        self.send_content(to, except, Content::from(&message))
+    }
+
+    fn send_content<'a>(
+        &'a self,
+        to: fn(Target<'a>) -> To<'a>,
+        except: Option<&SessionId>,
+        content: Content,
+    ) -> Result<usize, Error> {
         let (bytes, most) = (self.name.len(), bounds().name);
         if bytes > most {
             return Err(Error::TopicName { bytes, most });
         }
-        if self.keep.is_some() {
-            with_topics(|topics, _| topics.set_keep(&self.name, self.keep));
-        }
         let target = Target::Topic { name: &self.name, except: except.map(Into::into) };
-        send(To::Everywhere(target), Content::from(&message), None)
+        send(to(target), content, None)
     }
 
     /// Returns the sessions that are members in this process, with all or some of their WebSockets,

@@ -10,6 +10,7 @@ use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::message::Message;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,23 @@ use std::time::{Duration, Instant};
 /// assert!(user.close(CloseCode::ABNORMAL, "").is_err()); // must not be sent
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone)]
+///
+/// Handles are equal if they are to the same session, or to the same one WebSocket, which also after
+/// its end equals no other. So a tab may have something of its own in a map, until its
+/// `handle_disconnection`:
+///
+/// ```
+/// use sockling::controller::Websocket;
+/// use sockling::prelude::*;
+/// use std::collections::HashMap;
+///
+/// let mut names: HashMap<Websocket, String> = HashMap::new();
+/// if let Some(tab) = Comms::here() {
+///     names.insert(tab, "Ada".to_string()); // in a handler
+/// }
+/// assert!(Comms::websocket(7) == Comms::websocket(7) && Comms::websocket(7) != Comms::websocket(8));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Websocket {
     recipient: Recipient,
 }
@@ -105,6 +122,15 @@ impl Websocket {
         Websocket { recipient: Recipient::Connection(Arc::downgrade(outbox)) }
     }
 
+    /// Returns the session and, if this is a handle to one WebSocket, that; or `None` once that has
+    /// gone.
+    pub(crate) fn member(&self) -> Option<(SessionId, Option<Arc<Outbox>>)> {
+        match &self.recipient {
+            Recipient::Session(id) => Some((*id, None)),
+            Recipient::Connection(one) => one.upgrade().map(|one| (one.session.id, Some(one))),
+        }
+    }
+
     fn to(&self) -> To<'_> {
         match &self.recipient {
             Recipient::Session(id) => To::Session(id),
@@ -178,6 +204,28 @@ impl Websocket {
     /// counted.
     pub fn backlog(&self) -> usize {
         find(&self.to(), None).0.outboxes().map(|outbox| outbox.backlog()).sum()
+    }
+}
+
+impl PartialEq for Recipient {
+    fn eq(&self, other: &Recipient) -> bool {
+        match (self, other) {
+            (Recipient::Session(one), Recipient::Session(other)) => one == other,
+            (Recipient::Connection(one), Recipient::Connection(other)) => one.ptr_eq(other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Recipient {}
+
+impl Hash for Recipient {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Recipient::Session(id) => id.hash(state),
+            // No other WebSocket gets this address while there is a handle to this one.
+            Recipient::Connection(one) => one.as_ptr().hash(state),
+        }
     }
 }
 

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Numbers are big-endian, texts are UTF-8, a reason has at most 123 bytes, and times are
-//! milliseconds since 1970. Ended logins go to a session, and a Close frame never to a topic.
-//! Everything else is refused: half an envelope must not look like a whole one.
+//! milliseconds since 1970. Ended logins go to a session. Everything else is refused: half an
+//! envelope must not look like a whole one.
 
 use crate::ground::limits::ENVELOPE;
 use crate::relay::channel::{Bits, Channel, SessionName};
@@ -229,7 +229,7 @@ fn parse_content<'a>(
     Ok(match (kind, target) {
         (1, _) => Content::Text(text(rest)?),
         (2, _) => Content::Binary(rest),
-        (3, Target::Session(_) | Target::Everybody { .. }) => {
+        (3, _) => {
             let code = CloseCode(u16::from_be_bytes(take(&mut rest)?));
             let reason = reason(rest)?;
             if !code.is_sendable() {
