@@ -3,8 +3,8 @@
 
 mod loopback;
 
-use loopback::{wait_until, Client, Frame, Running};
-use sockling::limits::Limits;
+use loopback::{masked, wait_until, Client, Frame, Running};
+use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -745,4 +745,120 @@ fn a_relay_comes_before_the_servers() {
     loopback::bind(Server::new(Vec::new()));
     let refused = Comms::relay(Nowhere).unwrap_err().to_string();
     assert_eq!(refused, "a relay is set before a server is bound");
+}
+
+/// Limits under which a client that does not read is borne for as long as the test lasts.
+fn patient() -> Limits {
+    let write_timeout = Duration::from_secs(3600);
+    Limits { write_timeout, overflow: Overflow::Drop, ..Limits::default() }
+}
+
+/// Counts votes and tells all of the count, under one lock: so all hear the counts in order.
+#[derive(Clone, Default)]
+struct Poll(Arc<Mutex<u64>>);
+
+impl Poll {
+    fn vote(&self, bytes: usize) -> Result<u64, Error> {
+        let mut votes = self.0.lock().map_err(|_| "poisoned")?;
+        *votes += 1;
+        // More than may wait for a client, if the test says so.
+        for piece in vec![7; bytes].chunks(64 * 1024) {
+            Comms::topic("poll").send(piece)?;
+            Comms::broadcast(1).send(votes.to_string())?;
+        }
+        Ok(*votes)
+    }
+}
+
+impl WebsocketController for Poll {
+    fn handle_connection(&self, _: &SessionId) -> Result<(), Error> {
+        assert!(Comms::topic("poll").join_here());
+        Ok(())
+    }
+
+    fn handle_message(&self, _: &SessionId, message: Message) -> Result<(), Error> {
+        let bytes = message.as_text().and_then(|text| text.parse().ok()).ok_or("no number")?;
+        self.vote(bytes).map(drop)
+    }
+}
+
+impl Controller for Poll {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn a_voter_that_floods_and_does_not_read_holds_up_nobody_that_needs_the_applications_lock() {
+    let _alone = alone();
+    let poll = Poll::default();
+    let by_http = poll.clone();
+    let vote = move |_: &Request| Ok(Response::new().text(by_http.vote(1)?.to_string()));
+    let routes = vec![Handler::new("/poll", poll), Handler::new("/vote", vote)];
+    let running = Running::start(Server::new(routes).limits(patient()));
+    let mut voter = Client::websocket(running.address, "/poll", "");
+    voter.stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a socket option");
+    let votes = masked(0x81, b"2000000").repeat(1000);
+    // Until the server reads no more. Its thread would hold the lock until the voter reads.
+    while voter.stream.write_all(&votes).is_ok() {}
+    let mut last = 0;
+    for _ in 0..20 {
+        let votes = Client::connect(running.address).get("/vote", "");
+        let now = votes.text().parse().expect("a number");
+        assert!(now > last, "each is counted");
+        last = now;
+    }
+    assert_eq!(Comms::topic("poll").len(), 1, "it is still there, and misses messages");
+}
+
+#[test]
+fn a_client_that_sends_much_at_once_and_reads_late_gets_what_a_topic_answers_to_each() {
+    let _alone = alone();
+    const VOTES: usize = 3000;
+    let running = Running::start(Server::new(vec![Handler::new("/poll", Poll::default())]));
+    let mut voter = Client::websocket(running.address, "/poll", "");
+    voter.stream.write_all(&masked(0x81, b"10000").repeat(VOTES)).expect("a small batch");
+    wait_until("it is behind", || Comms::stats().waiting > 64 * 1024);
+    // For longer than a client may be behind before it is cut off for what is sent to it.
+    std::thread::sleep(Duration::from_millis(300));
+    let mut answers = 0;
+    while answers < VOTES {
+        answers += usize::from(voter.next().payload.len() == 10_000);
+    }
+    assert_eq!(Comms::connections(), 1);
+}
+
+#[test]
+fn a_handler_that_waits_for_its_own_client_holds_no_lock_of_the_library() {
+    let _alone = alone();
+    let stream = |request: &Request| {
+        request.upgrade(&[], |client| {
+            assert!(Comms::topic("slow/stream").join_here());
+            while client.receive()?.is_some() {
+                (0..1024).try_for_each(|_| client.send(vec![7; 64 * 1024]))?;
+            }
+            Ok(())
+        })
+    };
+    let (tell, told) = channel();
+    let desk = Handler::new("/ws", Desk(Mutex::new(tell)));
+    let routes = vec![desk, Handler::new("/stream", stream)];
+    let running = Running::start(Server::new(routes).limits(patient()));
+    let mut slow = Client::websocket(running.address, "/stream", "");
+    wait_until("it has joined", || !Comms::topic("slow/stream").is_empty());
+    let id = Comms::topic("slow/stream").members()[0];
+    slow.text("begin");
+    wait_until("its handler waits", || Comms::websocket(id).backlog() > 512 * 1024);
+    // Who comes, goes, joins, is sent to or sends needs each lock of the library.
+    let mut other = Client::websocket(running.address, "/ws", "");
+    let other_id = told.recv().expect("it is there");
+    let topic = Comms::topic("slow/stream").keep(3);
+    assert!(topic.subscribe(&other_id));
+    wait_until("all are told", || topic.send("x").map_or(false, |sent| sent >= 1));
+    assert_eq!(other.next_text(), "x");
+    assert!(Comms::notify().send("y").is_ok() && Comms::stats().waiting > 512 * 1024);
+    assert_eq!(other.next_text(), "y");
+    drop(other);
+    wait_until("it has gone", || topic.len() == 1);
+    assert_eq!(topic.close(CloseCode(4000), "over").expect("a good code"), 1);
 }

@@ -56,10 +56,12 @@ impl Broadcast {
         self
     }
 
-    /// Sends a message to each WebSocket and returns how many in this process accepted it. A client
-    /// that does not read is cut off or misses the message, and is not counted; it never makes the
-    /// broadcast fail, so the result is always `Ok`. May block like
-    /// [`Websocket::send`](crate::controller::Websocket::send).
+    /// Sends a message to each WebSocket and returns how many in this process accepted it. Waits for
+    /// no client, not even that of the handler that sends: a client that has just stopped reading
+    /// delays it by 8 ms, once for all, and too much that waits for all clients together by 20 ms.
+    ///
+    /// A client that does not read is cut off or misses the message, and is not counted; it never
+    /// makes the broadcast fail, so the result is always `Ok`.
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
         self.send_content(Content::from(&message.into()))
     }

@@ -25,6 +25,7 @@ use crate::session::id::SessionId;
 use crate::session::revoked::{self, Ended};
 use crate::websocket::close::{CloseCode, CloseFrame};
 use crate::websocket::frame::{Frame, OpCode};
+use crate::websocket::message::Message;
 use std::slice::from_ref;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -41,8 +42,6 @@ pub(crate) enum To<'a> {
     Local(Target<'a>),
     /// To a target in all processes, if there is a relay.
     Everywhere(Target<'a>),
-    /// Likewise, but not to the WebSocket that this thread serves.
-    Others(Target<'a>),
 }
 
 /// The WebSockets of this process that are meant.
@@ -51,22 +50,22 @@ pub(crate) struct Found {
     one: Option<Arc<Outbox>>,
     many: Option<Outboxes>,
     except: Option<SessionId>,
-    but: Option<Arc<Outbox>>,
 }
 
 impl Found {
     pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
         let one = self.one.as_ref().map_or(&[][..], from_ref);
         let all = self.many.as_deref().unwrap_or(one).iter();
-        all.filter(|outbox| {
-            self.except.map_or(true, |except| except != outbox.session.id)
-                && self.but.as_ref().map_or(true, |but| !Arc::ptr_eq(but, outbox))
+        all.filter(|outbox| match &self.except {
+            None => true,
+            Some(except) => *except != outbox.session.id,
         })
     }
 }
 
 /// Sends, and returns how many WebSockets of this process accepted it. Until the deadline, if there
-/// is one, the sender waits for room. Error: [`Error::Full`] when the message is for a session or a
+/// is one, the sender waits for room; otherwise only at its own WebSocket, for what is sent to that
+/// or to its session. Error: [`Error::Full`] when the message is for a session or a
 /// connection, no WebSocket accepted it, and a client does not read.
 ///
 /// Not inlined, nor are the steps before a frame is written: what they need would lie beneath the
@@ -86,10 +85,6 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
             return Ok(closed);
         }
     };
-    let (taken, full) = match until {
-        None => deliver_all(found.outboxes(), &frame),
-        Some(deadline) => deliver_patiently(found.outboxes(), &frame, deadline),
-    };
     let to_session = matches!(
         to,
         To::Connection(_)
@@ -97,10 +92,25 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
             | To::Local(Target::Session(_))
             | To::Everywhere(Target::Session(_))
     );
+    let (taken, full) = match until {
+        None => deliver_all(found.outboxes(), &frame, to_session),
+        Some(deadline) => deliver_patiently(found.outboxes(), &frame, deadline),
+    };
     match full.filter(|_| to_session && taken == 0) {
         Some(Full { peer, waiting, closed }) => Err(Error::Full { peer, waiting, closed }),
         None => Ok(taken),
     }
+}
+
+/// Sends a message to a target in all processes, but not to the WebSocket that this thread serves.
+/// Returns how many WebSockets of this process accepted it.
+#[inline(never)]
+pub(crate) fn send_to_others(target: Target, message: &Message) -> usize {
+    let (own, content) = (own(), Content::from(message));
+    let found = announce(&To::Everywhere(target), &content);
+    let is_other =
+        |outbox: &&Arc<Outbox>| own.as_ref().map_or(true, |own| !Arc::ptr_eq(own, outbox));
+    deliver_all(found.outboxes().filter(is_other), &message.frame(), false).0
 }
 
 /// Finds the WebSockets, and gives the content to other processes and to receivers. This comes
@@ -126,7 +136,7 @@ fn publish(to: &To, content: &Content) {
     if let Some(relay) = is_relayed().then(relay).flatten() {
         match *to {
             To::Session(id) => relay.publish(Target::Session(id.into()), *content),
-            To::Everywhere(target) | To::Others(target) => relay.publish(target, *content),
+            To::Everywhere(target) => relay.publish(target, *content),
             To::Connection(_) | To::Local(_) => {}
         }
     }
@@ -173,10 +183,6 @@ pub(crate) fn find(to: &To, content: Option<&Content>) -> (Found, Vec<Mailbox>) 
         }
         To::Session(id) => return find_session(id, content),
         To::Local(target) | To::Everywhere(target) => target,
-        To::Others(target) => {
-            found.but = own();
-            target
-        }
     };
     match *target {
         Target::Session(name) => return find_session(&name.into(), content),

@@ -1,6 +1,6 @@
 //! The handle to a topic: to join it, to leave it, and to send to its members.
 
-use crate::comms::dispatch::{send, To};
+use crate::comms::dispatch::{send, send_to_others, To};
 use crate::comms::global::Comms;
 use crate::comms::process::bounds;
 use crate::comms::registry::{join_topic, with_topics};
@@ -188,7 +188,7 @@ impl Topic {
     ///
     /// [`Limits::topic_name`]: crate::limits::Limits::topic_name
     pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        self.send_to(To::Everywhere, None, message.into())
+        self.send_to(None, message.into())
     }
 
     /// Sends a message like [`send`](Topic::send), which waits for no client, but not to the one
@@ -197,7 +197,7 @@ impl Topic {
     ///
     /// What a topic keeps, it keeps for all: a tab that leaves and joins again gets its own message.
     pub fn send_others(&self, message: impl Into<Message>) -> Result<usize, Error> {
-        self.send_to(To::Others, None, message.into())
+        Ok(send_to_others(self.target(None)?, &message.into()))
     }
 
     /// Sends a message like [`send`](Topic::send), which waits for no client, but to all members
@@ -207,7 +207,7 @@ impl Topic {
         except: &SessionId,
         message: impl Into<Message>,
     ) -> Result<usize, Error> {
-        self.send_to(To::Everywhere, Some(except), message.into())
+        self.send_to(Some(except), message.into())
     }
 
     /// Closes each WebSocket of each member with a Close frame, behind what was sent before, and
@@ -218,35 +218,25 @@ impl Topic {
     /// [`send`](Topic::send).
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<usize, Error> {
         let CloseFrame { code, reason } = CloseFrame::new(code, reason)?;
-        self.send_content(To::Everywhere, None, Content::Close { code, reason: &reason })
+        send(To::Everywhere(self.target(None)?), Content::Close { code, reason: &reason }, None)
     }
 
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
-    fn send_to<'a>(
-        &'a self,
-        to: fn(Target<'a>) -> To<'a>,
-        except: Option<&SessionId>,
-        message: Message,
-    ) -> Result<usize, Error> {
-        if self.keep.is_some() {
-            with_topics(|topics, _| topics.set_keep(&self.name, self.keep));
-        }
-        self.send_content(to, except, Content::from(&message))
+    fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
+        send(To::Everywhere(self.target(except)?), Content::from(&message), None)
     }
 
-    fn send_content<'a>(
-        &'a self,
-        to: fn(Target<'a>) -> To<'a>,
-        except: Option<&SessionId>,
-        content: Content,
-    ) -> Result<usize, Error> {
+    /// Returns the members to send to, and has the topic keep as many messages as this handle says.
+    fn target(&self, except: Option<&SessionId>) -> Result<Target<'_>, Error> {
         let (bytes, most) = (self.name.len(), bounds().name);
         if bytes > most {
             return Err(Error::TopicName { bytes, most });
         }
-        let target = Target::Topic { name: &self.name, except: except.map(Into::into) };
-        send(to(target), content, None)
+        if self.keep.is_some() {
+            with_topics(|topics, _| topics.set_keep(&self.name, self.keep));
+        }
+        Ok(Target::Topic { name: &self.name, except: except.map(Into::into) })
     }
 
     /// Returns the sessions that are members in this process, with all or some of their WebSockets,

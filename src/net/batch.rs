@@ -13,8 +13,10 @@
 //!            of its list whenever a client delays it
 //! ```
 //!
-//! A handler's thread that sends to its own connection waits for room until the client has read or
-//! is cut off. For every other client, a send waits no longer than the table in `outbox` says.
+//! A handler's thread that sends to its own connection or session waits for room there until the
+//! client has read or is cut off. For every other client, and for all clients of a topic or a
+//! broadcast, a send waits no longer than the table in `outbox` says: the handler may hold a lock of
+//! the application, for which others would wait with it.
 
 use crate::ground::system::start_thread;
 use crate::net::outbox::{Corked, Full, List, Outbox, Patience, Refused, Sent, Shared};
@@ -133,45 +135,53 @@ impl Tally {
     }
 }
 
-/// Sends a whole frame to connections. Returns how many accepted it, and the last that refused it
-/// because its client does not read.
+/// Sends a whole frame to connections, and `waits` for room at the thread's own if it is one of
+/// them. Returns how many accepted it, and the last that refused it because its client does not
+/// read.
 pub(crate) fn deliver_all<'a>(
     to: impl Iterator<Item = &'a Arc<Outbox>>,
     frame: &Frame,
+    waits: bool,
 ) -> (usize, Option<Full>) {
     let (mut tally, mut own) = (Tally::default(), None);
     let (mut patience, mut left) = (Patience::default(), Vec::new());
     for outbox in to {
-        if is_own(outbox) {
+        if waits && is_own(outbox) {
             own = Some(outbox);
         } else if patience.is_spent() {
             // After one client has delayed this thread, the others are left to a courier.
             tally.count(leave_to_courier(outbox, frame, &mut patience, &mut left));
         } else {
-            tally.count(deliver_within(outbox, frame, &mut patience));
+            tally.count(deliver_within(outbox, frame, &mut patience, false));
         }
     }
     send_courier(left);
     // Last, because no other client must wait for this thread's own.
     if let Some(own) = own {
-        tally.count(deliver_within(own, frame, &mut patience));
+        tally.count(deliver_within(own, frame, &mut patience, true));
     }
     (tally.taken, tally.full)
 }
 
-/// Sends a whole frame to one connection.
-pub(crate) fn deliver(to: &Arc<Outbox>, frame: &Frame) -> Result<(), Refused> {
-    deliver_within(to, frame, &mut Patience::default())
+/// Sends a whole frame to the connection that this thread serves, and waits for room. Error: it has
+/// ended.
+pub(crate) fn deliver_to_own(own: &Arc<Outbox>, frame: &Frame) -> Result<(), Refused> {
+    deliver_within(own, frame, &mut Patience::default(), true)
 }
 
-/// Sends a whole frame to one connection. A handler's thread waits for room at its own connection.
-/// What another connection refuses is counted, and its client is cut off if it is to be.
+/// Sends a whole frame to one connection, and `waits` for room if it is the thread's own. What
+/// another connection refuses is counted, and its client is cut off if it is to be.
 #[inline]
-fn deliver_within(to: &Arc<Outbox>, frame: &Frame, patience: &mut Patience) -> Result<(), Refused> {
+fn deliver_within(
+    to: &Arc<Outbox>,
+    frame: &Frame,
+    patience: &mut Patience,
+    waits: bool,
+) -> Result<(), Refused> {
     loop {
         match append_or_send(to, frame, patience) {
-            Err(Refused::Full(_)) if is_own(to) => wait_for_own(to, frame.len()),
-            Ok(Sent::Crowded) if is_own(to) => {
+            Err(Refused::Full(_)) if waits => wait_for_own(to, frame.len()),
+            Ok(Sent::Crowded) if waits => {
                 wait_for_own(to, 0);
                 return Ok(());
             }

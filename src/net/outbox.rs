@@ -49,7 +49,8 @@
 //! Whoever is refused for the total is cut off, too, if it has been behind for longer than the
 //! grace.
 //!
-//! A handler's thread that sends to its own connection waits for room instead (see `batch`).
+//! A handler's thread that sends to its own connection or session waits for room there instead (see
+//! `batch`).
 
 use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;

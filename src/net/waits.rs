@@ -26,14 +26,17 @@ impl Outbox {
         }
     }
 
-    /// Waits while the client is behind and more than a buffer is pending, until a Close frame is
-    /// appended.
-    pub fn wait_for_reader(&self) {
-        let most = self.shared.limits.buffer;
-        let crowded = |queue: &Queue| {
-            queue.is_behind() && queue.pending() > most && queue.life() == Life::Open
+    /// Waits while the client is behind, and more than a buffer is pending or half of what makes the
+    /// queue full, or until the deadline. Returns false if that came first.
+    pub fn wait_for_reader(&self, deadline: Option<Instant>) -> bool {
+        let limits = &self.shared.limits;
+        let much = |queue: &Queue| {
+            queue.life() == Life::Open
+                && queue.is_behind()
+                && (queue.pending() > limits.buffer || queue.is_crowded(limits))
         };
-        drop(self.wait_while(crowded, None));
+        let queue = self.wait_while(much, deadline);
+        !much(&queue)
     }
 
     /// Waits until everything is written, for which the thread that writes has a deadline. Returns

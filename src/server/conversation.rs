@@ -35,8 +35,8 @@
 //! time at `min_rate`. Silence is summed up over reads that time out, so a loop over
 //! `receive_timeout` pings like one over `receive`.
 //!
-//! The first row slows down a client that sends and does not read; whichever thread writes to that
-//! client keeps its deadline. Between two calls the application may take as long as it likes: the
+//! The first row slows down a client that sends and does not read, also between two messages of a
+//! batch; whichever thread writes to that client keeps its deadline. Between two calls the application may take as long as it likes: the
 //! client's bytes wait in the system, and the clock of a message that has begun stands still.
 //!
 //! *Ending.* The registration goes first: from there on no sender finds the client. The Close frame
@@ -62,7 +62,7 @@ use crate::error::Error;
 use crate::ground::limits::LINGER;
 use crate::ground::logger::{log_line, Level};
 use crate::ground::peer::Peer;
-use crate::net::batch::{deliver, BatchGuard};
+use crate::net::batch::{deliver_to_own, BatchGuard};
 use crate::net::outbox::Outbox;
 use crate::net::reader::Socket;
 use crate::net::stream::after;
@@ -353,7 +353,7 @@ impl Connection {
 
     fn send_message(&self, message: &Message) -> Result<(), Error> {
         // The own connection is waited for, so it is never full.
-        deliver(&self.outbox, &message.frame()).map_err(|_| Error::Gone)
+        deliver_to_own(&self.outbox, &message.frame()).map_err(|_| Error::Gone)
     }
 
     /// Closes the connection: sends a Close frame behind everything that was sent before, and waits
@@ -412,22 +412,31 @@ impl Connection {
         Next::Closed
     }
 
-    /// Returns the next whole message that has been read, or `None` if there is none, or at the
-    /// end.
+    /// Returns the next whole message that has been read, or `None` if there is none, at the end,
+    /// and while too much waits for the client.
     #[inline(never)]
     fn next_in_buffer(&mut self) -> Option<Message> {
+        if self.is_owed_much() {
+            return None;
+        }
         self.decode().unwrap_or_else(|end| {
             self.finish(end);
             None
         })
     }
 
-    /// Ends the batch, and waits until bytes have come or the conversation has ended, or until the
-    /// time has passed: then it returns false.
+    /// Ends the batch, and waits until bytes have come, a client that did not read has, or the
+    /// conversation has ended; or until the time has passed: then it returns false.
     #[inline(never)]
     fn wait(&mut self, until: Option<Instant>) -> bool {
         if self.over.is_none() {
-            self.end_batch();
+            self.write_batch();
+            if self.is_owed_much() {
+                self.slot.set_handling(false);
+                let reads = self.outbox.wait_for_reader(until);
+                self.slot.set_handling(true);
+                return reads;
+            }
             match self.read(until) {
                 Ok(come) => return come,
                 Err(end) => self.finish(end),
@@ -498,16 +507,7 @@ impl Connection {
             self.in_batch = true;
             self.batch.cork(true);
             // An error means that the connection has ended; the next read finds that.
-            drop(deliver(&self.outbox, &pong));
-        }
-    }
-
-    /// Writes what was sent in this batch, and waits for a client that is behind.
-    #[inline]
-    fn end_batch(&mut self) {
-        self.write_batch();
-        if self.outbox.is_behind() {
-            self.wait_for_reader();
+            drop(deliver_to_own(&self.outbox, &pong));
         }
     }
 
@@ -520,13 +520,11 @@ impl Connection {
         self.batch.end();
     }
 
-    /// A client that does not read is not read from. The message that it is sending gets the time
-    /// back, like the time that the application takes.
-    #[inline(never)]
-    fn wait_for_reader(&mut self) {
-        self.slot.set_handling(false);
-        self.outbox.wait_for_reader();
-        self.slot.set_handling(true);
+    /// Returns whether much waits for the client, which does not read. Then nothing is read from it,
+    /// and its next message is not handled: the answers to a batch could be more than may wait. So
+    /// it is waited for between two messages, when the application holds no lock.
+    fn is_owed_much(&self) -> bool {
+        self.outbox.is_behind() && !self.outbox.wait_for_reader(Some(Instant::now()))
     }
 
     /// Waits until bytes have come, and returns true, or until the time has passed. Sends a ping

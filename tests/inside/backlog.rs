@@ -1,9 +1,8 @@
 //! What waits for a client that does not read is bounded, in bytes and in messages.
 
-use super::{guest, wait_until, Script, Stub};
+use super::{deliver, guest, wait_until, Script, Stub};
 use crate::ground::limits::Limits;
 use crate::ground::peer::Peer;
-use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Patience, Refused, Sent, Shared};
 use crate::net::queue::Owner;
 use crate::websocket::close::{CloseCode, CloseFrame};

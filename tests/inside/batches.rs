@@ -2,10 +2,10 @@
 
 use super::client::Client;
 use super::pauses::{self, Alone};
-use super::wait_until;
+use super::{deliver, wait_until};
 use crate::ground::limits::{Limits, TOTAL_WAIT};
 use crate::net::batch::{
-    close_all, deliver, deliver_all, deliver_patiently, flush, own, tick, write_list, BatchGuard,
+    close_all, deliver_all, deliver_patiently, flush, own, tick, write_list, BatchGuard,
 };
 use crate::net::outbox::{Patience, Shared};
 use crate::net::queue::Owner;
@@ -112,7 +112,7 @@ fn a_client_that_delays_the_write_of_what_was_corked_is_the_only_one_that_delays
     let clients = [(); 3].map(|()| Client::stalled(&shared, b""));
     let _batch = corking(&served);
     let frame = Frame::new(OpCode::Text, b"one");
-    assert_eq!(deliver_all(clients.iter().map(|client| &client.outbox), &frame).0, 3);
+    assert_eq!(deliver_all(clients.iter().map(|client| &client.outbox), &frame, true).0, 3);
     let own = thread::current().id();
     let gave_up = |client: &&Client| client.stub.script().gave_up.contains(&own);
     assert_eq!(clients.iter().filter(gave_up).count(), 1);
@@ -137,7 +137,7 @@ fn beyond_the_total_a_courier_begins_before_the_send_goes_on_and_is_waited_for()
         }
         &client.outbox
     });
-    assert_eq!(deliver_all(to, &Frame::new(OpCode::Text, b"one")).0, 3);
+    assert_eq!(deliver_all(to, &Frame::new(OpCode::Text, b"one"), true).0, 3);
     wait_until("all have it", || last.got() == 1);
     stalled.outbox.close();
 }
@@ -252,7 +252,7 @@ fn after_a_client_that_holds_a_send_up_the_others_get_it_from_a_courier() {
     let shared = Shared::new(Limits::default());
     let (stalled, other) = (Client::stalled(&shared, b""), Client::open(&shared, b""));
     let to = [&stalled.outbox, &other.outbox];
-    assert_eq!(deliver_all(to.into_iter(), &Frame::new(OpCode::Text, b"one")).0, 2);
+    assert_eq!(deliver_all(to.into_iter(), &Frame::new(OpCode::Text, b"one"), true).0, 2);
     wait_until("the other has it", || other.got() == 1);
     assert_ne!(other.stub.script().wrote.last(), Some(&thread::current().id()));
     stalled.outbox.close();
@@ -264,7 +264,7 @@ fn without_a_courier_the_others_are_written_on_the_thread_that_sends() {
     let (stalled, other) = (Client::stalled(&shared, b""), Client::open(&shared, b""));
     let _alone = Alone::from_here();
     let to = [&stalled.outbox, &other.outbox];
-    assert_eq!(deliver_all(to.into_iter(), &Frame::new(OpCode::Text, b"one")).0, 2);
+    assert_eq!(deliver_all(to.into_iter(), &Frame::new(OpCode::Text, b"one"), true).0, 2);
     assert_eq!(other.got(), 1);
     assert!(stalled.stub.script().shut, "no flusher can wait for it");
 }

@@ -79,6 +79,20 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Sends a frame to one connection, as a handle to it does.
+#[cfg(test)]
+fn deliver(
+    to: &Arc<crate::net::outbox::Outbox>,
+    frame: &crate::websocket::frame::Frame,
+) -> Result<(), crate::net::outbox::Refused> {
+    let (taken, full) = crate::net::batch::deliver_all([to].into_iter(), frame, true);
+    match (taken, full) {
+        (1, _) => Ok(()),
+        (_, Some(full)) => Err(crate::net::outbox::Refused::Full(full)),
+        (_, None) => Err(crate::net::outbox::Refused::Gone),
+    }
+}
+
 /// Returns the login of a guest.
 #[cfg(test)]
 fn guest() -> crate::session::cookie::Session {

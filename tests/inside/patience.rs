@@ -1,9 +1,9 @@
 //! How long a send may wait for clients that do not read, and what becomes of those.
 
 use super::client::Client;
-use super::wait_until;
+use super::{deliver, wait_until};
 use crate::ground::limits::{Limits, DIRECT_WRITE, TOTAL_WAIT};
-use crate::net::batch::{deliver, deliver_all, BatchGuard};
+use crate::net::batch::{deliver_all, BatchGuard};
 use crate::net::outbox::{Outbox, Refused, Sent, Shared};
 use crate::net::queue::{Admission, Next, Owner, Queue};
 use crate::websocket::frame::{Frame, OpCode};
@@ -21,7 +21,7 @@ fn of_many_clients_that_stall_at_once_one_holds_a_broadcast_up() {
         let shared = Shared::new(Limits { total_backlog, ..Limits::default() });
         let clients: Vec<Client> = (0..30).map(|_| Client::stalled(&shared, b"101")).collect();
         let frame = Frame::new(OpCode::Text, b"to all");
-        let (taken, full) = deliver_all(outboxes(&clients), &frame);
+        let (taken, full) = deliver_all(outboxes(&clients), &frame, false);
         assert_eq!((taken, full.is_some()), (30, false), "nothing waited for any of them");
         let own = thread::current().id();
         let gave_up = |client: &Client| client.stub.script().gave_up.contains(&own);
@@ -46,7 +46,7 @@ fn a_broadcast_beyond_the_total_waits_once_for_all_and_is_missed_by_those_for_wh
     let one = begun.elapsed();
     assert!(one >= TOTAL_WAIT, "{:?}", one);
     let begun = Instant::now();
-    let (taken, full) = deliver_all(outboxes(&busy).chain(outboxes(&idle)), &frame);
+    let (taken, full) = deliver_all(outboxes(&busy).chain(outboxes(&idle)), &frame, false);
     let all = begun.elapsed();
     // Three hundred waits would take three hundred times as long.
     assert!(all >= TOTAL_WAIT && all < one * 100, "{:?}, and {:?} for one", all, one);
@@ -98,7 +98,7 @@ fn a_handler_that_waits_for_its_own_client_holds_up_no_message_to_another() {
         let sender = scope.spawn(|| {
             let _batch = BatchGuard::take(&own.outbox);
             let to = [&own.outbox, &stalled.outbox, &other.outbox];
-            deliver_all(to.into_iter(), &frame).0
+            deliver_all(to.into_iter(), &frame, true).0
         });
         wait_until("the other has it", || other.stub.script().output.len() == 3 + 4 + 200);
         assert!(own.stub.script().output.is_empty(), "its own client is waited for");
@@ -151,4 +151,23 @@ fn what_a_batch_sends_on_after_its_list_went_to_a_courier_is_on_its_list_again()
     queue.leave_to_courier();
     assert_eq!(queue.publish().0, 6, "now it waits");
     assert!(queue.append(&frame, batch));
+}
+
+#[test]
+fn a_topic_waits_for_the_handlers_own_client_no_longer_than_for_any_other() {
+    let shared = Shared::new(Limits { backlog: 300, ..Limits::default() });
+    let (own, other) = (Client::opening(&shared, b"101"), Client::open(&shared, b"101"));
+    let message = [7; 200];
+    let frame = Frame::new(OpCode::Binary, &message);
+    assert!(!own.append(&frame), "its writer has it");
+    let batch = BatchGuard::take(&own.outbox);
+    // Its writer does not come back meanwhile: a wait for it would never end.
+    for corked in [false, true] {
+        batch.cork(corked);
+        let to = [&own.outbox, &other.outbox];
+        let (taken, full) = deliver_all(to.into_iter(), &frame, false);
+        assert!((taken, full.is_none()) == (2, true), "after its moment it is taken");
+    }
+    drop(batch);
+    wait_until("the other has both", || other.stub.script().output.len() == 3 + 2 * (4 + 200));
 }

@@ -213,7 +213,7 @@ fn a_handlers_own_client_is_waited_for_also_behind_one_that_has_stalled() {
         let sender = scope.spawn(|| {
             let _seat = BatchGuard::take(&own.outbox);
             let frame = Frame::new(OpCode::Binary, &message);
-            deliver_all([&other.outbox, &own.outbox].into_iter(), &frame).0
+            deliver_all([&other.outbox, &own.outbox].into_iter(), &frame, true).0
         });
         wait_until("the other has stalled", || other.outbox.is_behind());
         own.read_again();
@@ -232,7 +232,7 @@ fn a_client_that_is_too_slow_is_noted_also_behind_one_that_has_just_stalled() {
     stalled.stub.script().pace = Some((0, Duration::MAX));
     let message = [0; 100];
     let frame = Frame::new(OpCode::Binary, &message);
-    let (taken, full) = deliver_all([&stalled.outbox, &slow.outbox].into_iter(), &frame);
+    let (taken, full) = deliver_all([&stalled.outbox, &slow.outbox].into_iter(), &frame, false);
     assert_eq!(taken, 1);
     assert!(full.expect("the slow one").closed);
     assert_eq!((slow.outbox.counts().dropped, slow.outbox.counts().cut_off), (1, 1));
@@ -280,4 +280,25 @@ fn what_was_not_written_is_not_counted_as_written() {
     wait_until("the flusher has seen it", || !client.outbox.is_behind());
     assert_eq!(client.outbox.counts().bytes_out, 0);
     assert_eq!(client.outbox.counts().messages_out, 2);
+}
+
+#[test]
+fn what_a_handlers_own_client_misses_of_a_topic_is_counted_and_overflow_decides() {
+    for overflow in [Overflow::Drop, Overflow::Close] {
+        let shared = Shared::new(Limits { backlog: 300, overflow, ..Limits::default() });
+        let (own, other) = (Tab::new(&shared), Tab::new(&shared));
+        let topic = Comms::topic(format!("own/{:?}", overflow));
+        let guard = BatchGuard::take(&own.outbox);
+        assert!(topic.join_here() && topic.subscribe(&other.session.id));
+        own.stop_reading(290);
+        // It is never read again: a wait for it would not end.
+        assert_eq!(topic.send([0; 100].to_vec()).expect("always Ok"), 1);
+        let cut_off = overflow == Overflow::Close;
+        let counts = own.outbox.counts();
+        assert_eq!((counts.dropped, counts.cut_off), (1, u64::from(cut_off)), "{:?}", overflow);
+        assert_eq!(own.outbox.is_shut(), cut_off);
+        assert_eq!(other.got(), [[0; 100].to_vec()]);
+        own.outbox.close();
+        drop(guard);
+    }
 }

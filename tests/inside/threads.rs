@@ -1,11 +1,10 @@
 //! Many threads on one outbox and on the map, which yield at random.
 
 use super::random::Random;
-use super::{guest, Script, Stub};
+use super::{deliver, guest, Script, Stub};
 use crate::comms::registry::{everyone, join, outboxes, NotJoined};
 use crate::ground::limits::Limits;
 use crate::ground::peer::Peer;
-use crate::net::batch::deliver;
 use crate::net::outbox::{Outbox, Patience, Refused, Shared};
 use crate::net::queue::Owner;
 use crate::session::cookie::{Session, SessionCookie};
