@@ -6,7 +6,8 @@
 use sockling::{limits::Limits, prelude::*, Topic};
 use std::sync::{Mutex, PoisonError};
 
-/// Who is where, and by which name. Locked while others are told, so that all are told in one order.
+/// Who is where, and by which name. Locked while all are told, so that they are told in one order: a
+/// topic waits for no client, and so nobody waits for this lock.
 static HERE: Mutex<Vec<(Topic, SessionId, String)>> = Mutex::new(Vec::new());
 
 /// A tab in a room: made for its connection, whose state it is. A line is words with tabs between.
@@ -20,31 +21,24 @@ struct Visit {
 }
 
 impl Visit {
-    /// Tells who came or went, and a new tab who is here. The tabs of one browser are one person.
+    /// Tells everybody in the room who is here. The tabs of one browser are one person.
     fn tell(&self, client: &SessionId) -> Result<(), Error> {
         let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
         let known = here.iter().position(|(room, id, _)| *room == self.people && id == client);
         match (known, self.people.members().contains(client)) {
-            (None, true) => {
-                here.push((self.people.clone(), *client, self.name.clone()));
-                self.people.send_except(client, format!("join\t{}\t{}", client, self.name))?;
-            }
-            (Some(at), false) => {
-                here.swap_remove(at);
-                self.people.send(format!("leave\t{}\t{}", client, self.name))?;
-            }
+            (None, true) => here.push((self.people.clone(), *client, self.name.clone())),
+            (Some(at), false) => drop(here.swap_remove(at)),
             _ => {}
         }
         let all = here.iter().filter(|(room, ..)| *room == self.people);
         let all: String = all.map(|(_, id, name)| format!("\t{}\t{}", id, name)).collect();
-        // A handler waits for its own client, if that does not read: others shall not wait with it.
-        drop(here);
-        Comms::here().map_or(Ok(0), |tab| tab.send(format!("here\t{}{}", client, all))).map(drop)
+        self.people.send(format!("here{}", all)).map(drop)
     }
 }
 
 impl WebsocketController for Visit {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
+        Comms::here().ok_or("no tab")?.send(format!("you\t{}", client))?;
         let _ = (self.talk.join_here(), self.people.join_here());
         self.tell(client)
     }

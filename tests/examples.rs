@@ -259,35 +259,39 @@ mod running {
         assert_page(address, "/tea?name=Ada", "Chat");
         let (mut ada, reply) = Client::upgrade(address, "/tea?name=Ada", "");
         let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a cookie"));
-        let here = ada.next_text();
-        let id = here.split('\t').nth(1).expect("who").to_string();
-        assert_eq!(here, format!("here\t{}\t{}\tAda", id, id));
+        let id = ada.next_text().strip_prefix("you\t").expect("who").to_string();
+        assert_eq!(ada.next_text(), format!("here\t{}\tAda", id));
         ada.text("anybody?");
         let said = ada.next_text();
         assert_eq!(said, format!("say\t{}\tAda\tanybody?", id));
         assert_eq!(Client::upgrade(address, "/tea", "").1.status, 400);
 
         let mut bob = Client::websocket(address, "/tea?name=Bob", "");
+        let bobs = bob.next_text().strip_prefix("you\t").expect("who").to_string();
         assert_eq!(bob.next_text(), said, "what was said before comes first");
-        let here = bob.next_text();
-        assert!(here.contains(&format!("\t{}\tAda", id)) && here.contains("\tBob"), "{}", here);
-        assert!(ada.next_text().ends_with("\tBob"));
+        let both = format!("here\t{}\tAda\t{}\tBob", id, bobs);
+        assert_eq!((bob.next_text(), ada.next_text()), (both.clone(), both.clone()));
         let mut elsewhere = Client::websocket(address, "/tv?name=Eve", "");
-        assert!(elsewhere.next_text().starts_with("here\t"));
+        assert!(elsewhere.next_text().starts_with("you\t"));
+        assert!(elsewhere.next_text().ends_with("\tEve"));
 
         // A second tab of the same browser is nobody new.
         let mut tab = Client::websocket(address, "/tea?name=Ada", &cookie);
-        assert_eq!(tab.next_text(), said);
-        assert!(tab.next_text().starts_with("here\t"));
+        assert_eq!(tab.next_text(), format!("you\t{}", id));
+        assert_eq!((tab.next_text(), tab.next_text()), (said, both.clone()));
         tab.frame(0x88, b"\x03\xe8");
         assert_eq!(tab.next_close().0, 1000);
+        // All are told whenever a tab comes or goes.
+        for client in [&mut ada, &mut bob] {
+            assert_eq!([client.next_text(), client.next_text()], [both.clone(), both.clone()]);
+        }
 
         ada.text("milk?\tyes");
         for client in [&mut ada, &mut bob] {
             assert_eq!(client.next_text(), format!("say\t{}\tAda\tmilk?\tyes", id));
         }
         drop(ada);
-        assert_eq!(bob.next_text(), format!("leave\t{}\tAda", id));
+        assert_eq!(bob.next_text(), format!("here\t{}\tBob", bobs));
         bob.text(&"x".repeat(1001));
         assert_eq!(bob.next_close().0, 1009);
     }

@@ -94,6 +94,29 @@ where
 /// }
 /// ```
 ///
+/// The `client` of each method is a session: all tabs of a browser, or all browsers of a user. What
+/// is sent to [`Comms::websocket(client)`](crate::Comms::websocket) goes to each of them, and a close
+/// closes them all. [`Comms::here()`](crate::Comms::here) is the one WebSocket whose handler runs, and
+/// mostly what an answer, or the end after a bad message, is meant for:
+///
+/// ```
+/// use sockling::prelude::*;
+///
+/// #[derive(Default, macros::WebsocketController)]
+/// struct Sum;
+///
+/// impl WebsocketController for Sum {
+///     fn handle_message(&self, client: &SessionId, message: Message) -> Result<(), Error> {
+///         let tab = Comms::here().ok_or("no connection")?;
+///         match message.as_text().and_then(|text| text.parse::<u32>().ok()) {
+///             Some(number) => Comms::websocket(client).send(format!("one tab has {}", number))?,
+///             None => tab.close(CloseCode::UNSUPPORTED_DATA, "a number, please")?, // not its other tabs
+///         };
+///         Ok(())
+///     }
+/// }
+/// ```
+///
 /// An error of `handle_connection` or `handle_message` is logged and closes that connection with
 /// the error's [`close_code`](Error::close_code), which is 1011 unless the client caused it. A
 /// panic closes it with 1011.

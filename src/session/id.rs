@@ -7,7 +7,7 @@ use base64::Engine;
 use std::fmt;
 
 /// The id of a session, to which messages are sent. A browser has one session, which all its tabs
-/// share.
+/// share; for one tab, see [`Comms::here`](crate::Comms::here).
 ///
 /// `Debug` and `Display` show a guest as six digits of a hash of the id: enough to tell two guests
 /// apart in a log, but not enough to send to one.
