@@ -50,7 +50,7 @@
 //! before it, which a test enforces. So the source can be read from top to bottom.
 //!
 //! ```text
-//! ground/     limits log system logger peer
+//! ground/     limits system log logger peer
 //! http/       headers target head origin chunked cookie response forwarded
 //! websocket/  close frame message handshake
 //!             error

@@ -10,7 +10,7 @@ use tree::{root, source_files};
 /// The rooms, lowest first, each with its files in reading order. A file may name files of lower
 /// rooms, and of its own room those before it.
 const ROOMS: [(&str, &[&str]); 9] = [
-    ("ground", &["limits", "log", "system", "logger", "peer"]),
+    ("ground", &["limits", "system", "log", "logger", "peer"]),
     (
         "http",
         &["headers", "target", "head", "origin", "chunked", "cookie", "response", "forwarded"],

@@ -3,7 +3,7 @@
 mod loopback;
 
 use loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
-use sockling::limits::Limits;
+use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -460,7 +460,7 @@ fn no_line_about_who_is_too_slow_has_a_secret() {
     for line in [
         "request head took too",
         "request body took too",
-        "the message took too",
+        "a message that took too",
         "answer to a ping",
     ] {
         wait_for_line(line);
@@ -493,6 +493,67 @@ fn no_line_about_who_outlasts_a_shutdown_has_a_secret() {
         wait_for_line(line);
     }
     test.assert_kept();
+}
+
+#[test]
+fn a_client_that_misses_a_message_or_is_cut_off_is_named_with_its_session() {
+    listen();
+    let lines_with = |what: &str| {
+        let lines = LINES.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains(what)).count()
+    };
+    let login = |request: &Request| {
+        let user: i64 = request.parameter("user")?.parse().map_err(Error::other)?;
+        Ok(request.login(user))
+    };
+    let drain_timeout = Duration::from_millis(300);
+    for (user, overflow) in [(8801, Overflow::Drop), (8802, Overflow::Close)] {
+        let limits = Limits { overflow, backlog: 64 * 1024, drain_timeout, ..Limits::default() };
+        let routes = vec![Handler::new("/ws", Greeter), Handler::new("/login/:user", login)];
+        let running = Running::start(Server::new(routes).limits(limits));
+        let reply = Client::connect(running.address).get(&format!("/login/{}", user), "");
+        let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a login"));
+        let deaf = Client::websocket(running.address, "/ws", &cookie);
+        let peer = deaf.stream.local_addr().expect("an address");
+        let client = format!("{} ({})", SessionId::from(user), peer);
+        let much = vec![7; 64 * 1024];
+        wait_until("it has missed one", || Comms::websocket(user).send(&*much).is_err());
+        match overflow {
+            Overflow::Drop => {
+                let line = format!("INFO {} misses messages: it does not read", client);
+                wait_for_line(&line);
+                assert!(Comms::websocket(user).send(&*much).is_err());
+                // The server's own Close frame waits too, until it is cut off.
+                running.handle.shutdown();
+                wait_for_line(&format!("INFO shutdown: cut off {}; it did not end", client));
+                assert_eq!(lines_with(&line), 1, "only the first is a line");
+            }
+            Overflow::Close => {
+                wait_for_line(&format!("INFO cut off {}: it does not read", client));
+                assert_eq!(lines_with(&format!("{} misses", client)), 0);
+            }
+        }
+        drop(deaf);
+    }
+}
+
+#[test]
+fn an_error_of_a_websocket_handler_names_its_path_its_session_and_its_peer() {
+    listen();
+    let straight = |request: &Request| request.upgrade(&[], |_| Err("no luck in lines".into()));
+    let routes = vec![Handler::new("/clumsy", Clumsy), Handler::new("/straight", straight)];
+    let running = Running::start(Server::new(routes));
+    for (path, end) in [("/clumsy", "failed: \"no luck\""), ("/straight", "failed: \"no luck in")] {
+        let (mut client, reply) = Client::upgrade(running.address, path, "");
+        let peer = client.stream.local_addr().expect("an address");
+        client.text("fail");
+        assert_eq!(client.next_close().0, 1011);
+        assert!(reply.cookie().is_some());
+        wait_for_line(&format!(" ({}, {:?}) {}", peer, path, end));
+        let lines = LINES.lock().expect("no panic");
+        let start = "ERROR the handler of guest-";
+        assert!(lines.iter().any(|line| line.starts_with(start) && line.contains(end)));
+    }
 }
 
 #[test]

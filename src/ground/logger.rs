@@ -13,7 +13,7 @@
 //! here.
 
 use crate::ground::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
-use crate::ground::system::start_thread;
+use crate::ground::system::{start_thread, unix_millis};
 use std::fmt::{Arguments, Write};
 use std::mem::take;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -114,7 +114,8 @@ pub(crate) struct Queue {
 
 pub(crate) struct State {
     writer: Option<Writer>,
-    pub lines: Vec<(Level, String)>,
+    /// Each with the time at which it was logged, in milliseconds since 1970.
+    pub lines: Vec<(u64, Level, String)>,
     /// The bytes of those lines, and of the lines that the writer thread has taken and not yet
     /// written.
     pub bytes: usize,
@@ -195,7 +196,7 @@ impl Queue {
         let mut state = self.lock();
         if state.writer.is_none() {
             drop(state);
-            return write(level, &line);
+            return write(unix_millis(), level, &line);
         }
         state.ensure_writer();
         state.append(level, line);
@@ -207,19 +208,19 @@ impl Queue {
     fn write_lines(&self) {
         loop {
             let (lines, dropped) = self.wait_for_lines();
-            lines.iter().for_each(|(level, line)| write(*level, line));
+            lines.iter().for_each(|(millis, level, line)| write(*millis, *level, line));
             if dropped > 0 {
                 let line = format!("dropped {} log lines, which the log did not take", dropped);
-                write(Level::Warn, &line);
+                write(unix_millis(), Level::Warn, &line);
             }
-            self.lock().bytes -= lines.iter().map(|(_, line)| weight(line)).sum::<usize>();
+            self.lock().bytes -= lines.iter().map(|(.., line)| weight(line)).sum::<usize>();
             self.changed.notify_all();
         }
     }
 
     /// Waits for lines, including those that report what was left out. Returns them with the number
     /// of lines for which there was no room.
-    fn wait_for_lines(&self) -> (Vec<(Level, String)>, u64) {
+    fn wait_for_lines(&self) -> (Vec<(u64, Level, String)>, u64) {
         let mut state = self.lock();
         loop {
             let next = state.report(Instant::now());
@@ -258,7 +259,7 @@ impl State {
         let bytes = self.bytes + weight(&line);
         if started && bytes <= LOG_QUEUE {
             self.bytes = bytes;
-            self.lines.push((level, line));
+            self.lines.push((unix_millis(), level, line));
         } else {
             self.dropped += 1;
         }
@@ -303,7 +304,7 @@ const STACK: usize = 128 * 1024;
 
 /// Returns the bytes that a line takes in the queue.
 fn weight(line: &str) -> usize {
-    line.len() + std::mem::size_of::<(Level, String)>()
+    line.len() + std::mem::size_of::<(u64, Level, String)>()
 }
 
 #[cfg(feature = "log")]
@@ -313,7 +314,7 @@ fn is_on(level: Level) -> bool {
 
 /// Writes a line. The application's logger may panic, which must not end the writer thread.
 #[cfg(feature = "log")]
-fn write(level: Level, line: &str) {
+fn write(_: u64, level: Level, line: &str) {
     let log = || ::log::log!(target: "sockling", level, "{}", line);
     let _ = crate::ground::system::contained(log);
 }
@@ -322,6 +323,6 @@ fn write(level: Level, line: &str) {
 use crate::ground::log::is_on;
 
 #[cfg(not(feature = "log"))]
-fn write(level: Level, line: &str) {
-    crate::ground::log::line(level, format_args!("{}", line));
+fn write(millis: u64, level: Level, line: &str) {
+    crate::ground::log::line_of(millis, level, format_args!("{}", line));
 }

@@ -6,6 +6,7 @@
 
 use super::headers::{is_field_value, is_token, trim, Headers};
 use crate::ground::limits::JOINED;
+use crate::ground::system::civil;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
@@ -500,17 +501,4 @@ pub(crate) fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
         second / 60 % 60,
         second % 60
     )
-}
-
-/// Returns the year, the month (from 0), and the day of the month of a day that is counted from
-/// 1970. The calculation lets years begin in March, so that a leap day is the last day of its year.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let since = days + 719_468; // 1 March of the year 0
-    let (era, day) = (since / 146_097, since % 146_097); // 400 years
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153; // 0 is March
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = (era * 400 + year, (month + 2) % 12);
-    (if month < 2 { year + 1 } else { year }, month, day)
 }

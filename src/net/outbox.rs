@@ -143,6 +143,8 @@ pub(crate) struct Outbox {
     served: AtomicBool,
     /// It has left its session, as the last that was served.
     last: AtomicBool,
+    /// It has missed a message, which was logged.
+    missed: AtomicBool,
 }
 
 /// What became of a frame that was accepted.
@@ -222,8 +224,18 @@ impl Outbox {
         first: Vec<u8>,
     ) -> Arc<Outbox> {
         let queue = Mutex::new(Queue::opening(first));
-        let (changed, behind, closing, written, written_when_heard, wakes, woken, served, last) =
-            Default::default();
+        let (
+            changed,
+            behind,
+            closing,
+            written,
+            written_when_heard,
+            wakes,
+            woken,
+            served,
+            last,
+            missed,
+        ) = Default::default();
         Arc::new(Outbox {
             session,
             stream,
@@ -239,6 +251,7 @@ impl Outbox {
             woken,
             served,
             last,
+            missed,
         })
     }
 
@@ -600,15 +613,19 @@ impl Outbox {
     pub fn overflow(&self, full: &Full) {
         let cut_off = self.change(|queue| {
             if queue.is_shut() {
-                return false; // Another thread was faster, and the counts may have been summed up.
+                return None; // Another thread was faster, and the counts may have been summed up.
             }
             queue.counts.dropped += 1;
             queue.counts.cut_off += u64::from(full.closed);
-            full.closed && queue.shut()
+            Some(full.closed && queue.shut())
         });
-        if cut_off {
-            self.shut_down();
-            self.log_cut_off("it does not read what is sent to it");
+        match cut_off {
+            Some(true) => {
+                self.shut_down();
+                self.log_cut_off("it does not read what is sent to it");
+            }
+            Some(false) if !self.missed.swap(true, Ordering::Relaxed) => self.log_missed(),
+            _ => {}
         }
     }
 
@@ -637,6 +654,12 @@ impl Outbox {
     #[inline(never)]
     fn log_cut_off(&self, why: &str) {
         log_line!(Info, "cut off {} ({}): {}", self.session.id, self.peer, why);
+    }
+
+    #[inline(never)]
+    fn log_missed(&self) {
+        let (id, peer) = (self.session.id, &self.peer);
+        log_line!(Info, "{} ({}) misses messages: it does not read what is sent to it", id, peer);
     }
 
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread

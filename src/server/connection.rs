@@ -102,8 +102,9 @@ pub(crate) fn serve(
             Some(request) => request,
             None => return,
         };
+        let begun = Instant::now();
         let answer = connection.call_handler(&mut request);
-        match connection.answer(request, answer, last) {
+        match connection.answer(request, answer, last, begun) {
             Some(open) => socket = open,
             None => return,
         }
@@ -338,13 +339,15 @@ impl Connection<'_> {
         Ok(&*handler.controller)
     }
 
-    /// Writes the answer. Returns the socket when the connection goes on.
+    /// Writes the answer, and logs it with the time since the request was whole. Returns the socket
+    /// when the connection goes on.
     #[inline(never)]
     fn answer(
         &self,
         request: Box<Request>,
         answer: Option<Result<Response, Error>>,
         last: bool,
+        begun: Instant,
     ) -> Option<Box<Socket>> {
         let head = &request.head;
         // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
@@ -355,7 +358,9 @@ impl Connection<'_> {
         // Without a socket the controller made it a WebSocket, which is over.
         let mut socket = request.lock_socket().take()?;
         let close = close || response.asks_close() || self.slot.is_closing();
-        self.write(&socket, &response, head.method == Method::Head, close).ok()?;
+        let status = self.write(&socket, &response, head.method == Method::Head, close).ok()?;
+        let millis = begun.elapsed().as_millis() as u64;
+        log_line!(Debug, "answered {:?} with {} in {} ms", request, status, millis);
         if close {
             self.linger(&mut socket);
             return None;
@@ -369,18 +374,20 @@ impl Connection<'_> {
         response: &Response,
         head_only: bool,
         close: bool,
-    ) -> Result<(), End> {
+    ) -> Result<u16, End> {
         let failed;
         let keep_alive = (!close).then_some(self.limits.idle_timeout.as_secs());
-        let parts = match response.encode(head_only, keep_alive, unix_seconds()) {
-            Ok(parts) => parts,
+        let (status, parts) = match response.encode(head_only, keep_alive, unix_seconds()) {
+            Ok(parts) => (response.status(), parts),
             Err(error) => {
                 log_line!(Error, "answered {} with 500: {}", self.slot.peer, error);
                 failed = Response::internal_error();
-                failed.encode(head_only, keep_alive, unix_seconds()).map_err(Error::Response)?
+                let parts = failed.encode(head_only, keep_alive, unix_seconds());
+                (500, parts.map_err(Error::Response)?)
             }
         };
-        self.write_bytes(socket, [&parts.0, parts.1])
+        self.write_bytes(socket, [&parts.0, parts.1])?;
+        Ok(status)
     }
 
     fn write_bytes(&self, socket: &Socket, parts: [&[u8]; 2]) -> Result<(), End> {

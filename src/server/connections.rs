@@ -42,6 +42,7 @@ use crate::ground::peer::Peer;
 use crate::net::batch::close_all;
 use crate::net::outbox::Outbox;
 use crate::net::stream::{after, Stream};
+use crate::session::id::SessionId;
 use crate::websocket::close::CloseFrame;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -218,6 +219,9 @@ struct Activity {
     websocket: Option<Arc<Outbox>>,
 }
 
+/// A connection that has not ended in time.
+pub(crate) type Rest = (Peer, Option<String>, Option<SessionId>);
+
 /// Holds a connection's slot. Dropping it frees the slot.
 pub(crate) struct SlotGuard {
     connections: Arc<Connections>,
@@ -371,8 +375,8 @@ impl Connections {
 
     /// Waits until every connection has ended, for so long at most, but not for those whose
     /// handlers wait here too nor for those that were abandoned. Returns the client of each that
-    /// has not ended, with the path if its handler is running.
-    pub fn wait_until_empty(&self, longest: Duration) -> Vec<(Peer, Option<String>)> {
+    /// has not ended, with the path if its handler is running, and the session if it is a WebSocket.
+    pub fn wait_until_empty(&self, longest: Duration) -> Vec<Rest> {
         let own = thread::current().id();
         self.lock().ending.push(own);
         self.changed.notify_all();
@@ -381,7 +385,7 @@ impl Connections {
         let others: Vec<_> = state.others().cloned().collect();
         state.ending.retain(|thread| *thread != own);
         drop(state);
-        others.iter().map(|slot| slot.client_and_path()).collect()
+        others.iter().map(|slot| slot.rest()).collect()
     }
 
     /// Marks every connection that has not ended, but for those whose handlers wait in a shutdown:
@@ -479,10 +483,11 @@ impl Slot {
         self.handling.store(handling, Ordering::Relaxed);
     }
 
-    fn client_and_path(&self) -> (Peer, Option<String>) {
+    fn rest(&self) -> Rest {
         let activity = self.activity();
         let handling = self.handling.load(Ordering::Relaxed);
-        (activity.client.clone(), activity.path.clone().filter(|_| handling))
+        let session = activity.websocket.as_ref().map(|outbox| outbox.session.id);
+        (activity.client.clone(), activity.path.clone().filter(|_| handling), session)
     }
 
     /// Makes the connection a WebSocket. Returns whether the server is closing: then the caller

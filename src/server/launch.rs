@@ -363,14 +363,17 @@ impl ServerHandle {
         let connections = &self.acceptor.connections;
         connections.close(&going_away());
         let stuck = connections.wait_until_empty(self.acceptor.service.shared.limits.drain_timeout);
-        let stuck: Vec<Stuck> =
-            stuck.into_iter().map(|(peer, path)| Stuck { peer, path }).collect();
-        for Stuck { peer, path } in &stuck {
+        for (peer, path, session) in &stuck {
+            let client = session.map_or(peer.to_string(), |id| format!("{} ({})", id, peer));
             match path {
-                Some(path) => log_line!(Warn, "shutdown: cut off {}; {:?} still runs", peer, path),
-                None => log_line!(Info, "shutdown: cut off {}; it did not end in time", peer),
+                Some(path) => {
+                    log_line!(Warn, "shutdown: cut off {}; {:?} still runs", client, path)
+                }
+                None => log_line!(Info, "shutdown: cut off {}; it did not end in time", client),
             }
         }
+        let stuck: Vec<Stuck> =
+            stuck.into_iter().map(|(peer, path, _)| Stuck { peer, path }).collect();
         if !stuck.is_empty() {
             connections.cut_off();
             connections.wait_until_empty(AFTER_CUT);

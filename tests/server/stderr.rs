@@ -66,6 +66,10 @@ fn child() {
         Handler::new("/speak", speak),
         Handler::new("/shout", shout),
         Handler::new("/end", shut_down),
+        Handler::new("/change", |request: &Request| {
+            request.check_origin()?;
+            Ok(Response::new())
+        }),
         Handler::new("/clumsy", Clumsy),
         Handler::new("/quiet", Quiet),
     ];
@@ -142,7 +146,7 @@ fn lines_that_a_full_stderr_did_not_take_are_counted_once_it_takes_some() {
 #[test]
 fn no_client_floods_the_log_or_writes_an_error_of_its_own() {
     let mut command = limited("-c 0", "stderr::child");
-    command.env("SOCKLING_LOG", "info");
+    command.env("SOCKLING_LOG", "info,notime");
     let mut server = Child::start(command.stderr(Stdio::piped()));
     let mut stderr = server.stderr();
     let reader = std::thread::spawn(move || {
@@ -186,20 +190,32 @@ const AT_EACH_LEVEL: &[(&str, &str)] = &[
     ("error", "[ERROR] an error"),
     ("error", "[ERROR] the handler of GET \"/fail/\" from 127.0.0.1:_ failed: \
                \"nothing at /fail/\"; answered 500"),
+    ("error", "[ERROR] the handler of guest-_ (127.0.0.1:_, \"/clumsy\") failed: \"no text\""),
     ("warn", "[WARN] a warning"),
     ("info", "[INFO] sessions end with this process; Server::session_keys makes them last"),
     ("info", "[INFO] listening on http://localhost:_/"),
     ("info", "[INFO] some news"),
     ("info", "[INFO] refused a WebSocket (GET \"/quiet\" from 127.0.0.1:_) with 426: \
               opening a WebSocket requires Upgrade: websocket and Connection: Upgrade"),
+    ("info", "[INFO] the handler of POST \"/change\" from 127.0.0.1:_ failed: \
+              \"the request comes from an origin that is not allowed\"; answered 403"),
+    ("info", "[INFO] refused a request (\"?\" from 127.0.0.1:_) with 400: \
+              a header field line is invalid"),
     ("debug", "[DEBUG] a detail"),
+    ("debug", "[DEBUG] answered GET \"/speak\" from 127.0.0.1:_ with 200 in _ ms"),
+    ("debug", "[DEBUG] answered GET \"/quiet\" from 127.0.0.1:_ with 426 in _ ms"),
+    ("debug", "[DEBUG] answered GET \"/fail/\" from 127.0.0.1:_ with 500 in _ ms"),
+    ("debug", "[DEBUG] answered POST \"/change\" from 127.0.0.1:_ with 403 in _ ms"),
+    ("debug", "[DEBUG] answered GET \"/end\" from 127.0.0.1:_ with 200 in _ ms"),
+    ("debug", "[DEBUG] guest-_ connected to \"/clumsy\" from 127.0.0.1:_"),
+    ("debug", "[DEBUG] guest-_ (127.0.0.1:_, \"/clumsy\") disconnected"),
     ("debug", "[DEBUG] guest-_ connected to \"/quiet\" from 127.0.0.1:_"),
     ("debug", "[DEBUG] guest-_ (127.0.0.1:_, \"/quiet\") disconnected"),
 ];
 
-/// Returns a line without the ports and the session in it.
+/// Returns a line without the ports, the session, and the time taken in it.
 fn without_numbers(mut line: String) -> String {
-    for before in ["127.0.0.1:", "localhost:", "guest-"] {
+    for before in [" in ", "127.0.0.1:", "localhost:", "guest-"] {
         if let Some((start, rest)) = line.split_once(before) {
             let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
             line = format!("{}{}_{}", start, before, rest);
@@ -208,9 +224,24 @@ fn without_numbers(mut line: String) -> String {
     line
 }
 
+/// Returns a line without the time in front of it, such as `2026-05-01T12:00:00.250Z`.
+fn without_time(line: String, timed: bool) -> String {
+    if !timed {
+        return line;
+    }
+    let (time, rest) = line.split_once(' ').expect("a time");
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{}", line);
+    let parts: Vec<u32> = time[..19].split(&['-', 'T', ':'][..]).flat_map(str::parse).collect();
+    assert!(parts[0] >= 2024 && (1..=12).contains(&parts[1]) && (1..=31).contains(&parts[2]));
+    assert!(parts[3] < 24 && parts[4] < 60 && parts[5] < 60, "{}", time);
+    rest.to_string()
+}
+
 #[test]
 fn the_log_has_the_lines_of_the_level_that_is_asked_for_and_of_those_above() {
-    let loud = "[WARN] SOCKLING_LOG is \"loud\"; it must be off, error, warn, info, or debug";
+    let loud = "[WARN] SOCKLING_LOG is \"loud\"; it must be off, error, warn, info, or debug, \
+                and \",notime\" may follow";
     let levels = ["error", "warn", "info", "debug"];
     for (value, levels, warning) in [
         (Some("off"), &levels[..0], None),
@@ -218,6 +249,7 @@ fn the_log_has_the_lines_of_the_level_that_is_asked_for_and_of_those_above() {
         (Some("warn"), &levels[..2], None),
         (Some("info"), &levels[..3], None),
         (Some("DEBUG"), &levels[..4], None),
+        (Some("debug,notime"), &levels[..4], None),
         (None, &levels[..3], None),
         (Some("loud"), &levels[..3], Some(loud)),
     ] {
@@ -228,21 +260,35 @@ fn the_log_has_the_lines_of_the_level_that_is_asked_for_and_of_those_above() {
             Some(value) => command.env("SOCKLING_LOG", value),
             None => command.env_remove("SOCKLING_LOG"),
         };
+        // As systemd sets it; without it, or `,notime`, lines have a time.
+        let journal = value != Some("debug,notime") && value.is_some();
+        match journal {
+            true => command.env("JOURNAL_STREAM", "8:1234"),
+            false => command.env_remove("JOURNAL_STREAM"),
+        };
         let mut server = Child::start(command.stderr(Stdio::piped()));
         let (tell, told) = channel();
         let lines = BufReader::new(server.stderr()).lines().map(|line| line.expect("text"));
+        let lines = lines.map(move |line| without_time(line, value.is_none()));
         std::thread::spawn(move || lines.map(without_numbers).try_for_each(|line| tell.send(line)));
 
         let mut client = Client::connect(server.address);
         assert_eq!(client.get("/speak", "").status, 200);
         assert_eq!(client.get("/quiet", "").status, 426);
         assert_eq!(client.get("/fail/", "").status, 500);
+        assert_eq!(client.post("/change", "Origin: http://a.example\r\n", "").status, 403);
+        assert_eq!(client.get("/quiet", "Bad : field\r\n").status, 400);
+        let mut client = Client::websocket(server.address, "/clumsy", "");
+        client.frame(0x82, b"");
+        client.frame(0x88, b"\x03\xf3");
+        client.read_to_end();
         let mut client = Client::websocket(server.address, "/quiet", "");
         client.frame(0x88, &[]);
         client.read_to_end();
         // The library's own lines have time until they are written: the server may not end before.
         let line = |_: &&str| told.recv_timeout(PATIENCE).expect("another line");
-        let mut lines: Vec<String> = expected.iter().map(line).collect();
+        let before_end = expected.iter().filter(|line| !line.contains("/end"));
+        let mut lines: Vec<String> = before_end.map(line).collect();
         assert_eq!(Client::connect(server.address).get("/end", "").text(), "soon");
         server.wait();
         lines.extend(told);
