@@ -154,6 +154,7 @@ fn all_topics_together_keep_so_much_and_the_oldest_message_of_any_goes_first() {
 fn joins_and_leaves_of_a_client_that_does_not_read_take_no_more_than_its_backlog() {
     let (_turn, running) = (turn(), start());
     let first = Client::websocket(running.address, "/ws", "");
+    let before = Comms::stats().dropped;
     let user = Comms::receiver(9);
     let topic = Comms::topic("kept").keep(1000);
     assert!(topic.subscribe(&9.into()));
@@ -166,10 +167,20 @@ fn joins_and_leaves_of_a_client_that_does_not_read_take_no_more_than_its_backlog
         deaf.text("away kept");
     }
     deaf.text("here last");
-    wait_until("all are handled", || Comms::topic("last").len() == 1);
+    deaf.frame(0x89, b"the end");
+    // Half of its backlog is full, so the server does not read from it any more.
+    wait_until("much waits for it", || Comms::stats().waiting > 8 * 1024);
     let stats = Comms::stats();
     assert!(stats.waiting <= 32 * 1024, "{} bytes wait", stats.waiting);
-    assert!(stats.dropped > 0, "what did not fit is counted");
+    assert_eq!(Comms::topic("last").len(), 0, "it is not read from");
+    // As it reads, the rest is handled; what did not fit is counted.
+    assert_eq!(deaf.reply().status, 101);
+    let mut got = 0;
+    while deaf.any_frame().opcode != 10 {
+        got += 1;
+    }
+    assert_eq!(Comms::topic("last").len(), 1, "all are handled");
+    assert_eq!(got + Comms::stats().dropped - before, 5000);
     drop((first, user, deaf));
     wait_until("everybody has left", || Comms::stats().topics == 0);
 }
