@@ -300,6 +300,9 @@ pub mod guide {
     #[doc = include_str!("guide/small_host.md")]
     pub mod small_host {}
 
+    #[doc = include_str!("guide/where_is_my_message.md")]
+    pub mod where_is_my_message {}
+
     #[doc = include_str!("guide/writing.md")]
     pub mod writing {}
 }

@@ -146,6 +146,29 @@ fn every_function_that_the_tour_the_guide_and_the_lessons_name_is_in_its_file() 
 }
 
 #[test]
+fn every_row_about_a_lost_message_names_a_line_of_the_log_and_a_test_that_exist() {
+    let page = read("src/guide/where_is_my_message.md");
+    let source: String =
+        source_files().iter().map(|file| read(&format!("src/{}.rs", file))).collect();
+    let mut rows = 0;
+    for line in page.lines().filter(|line| line.ends_with("` |")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+        assert_eq!(cells.len(), 5, "{}", line);
+        let quoted = |cell: &str| -> Vec<String> {
+            cell.split('`').skip(1).step_by(2).map(str::to_string).collect()
+        };
+        let test = read(&format!("tests/{}", quoted(cells[3])[0]));
+        assert!(test.contains(&format!("fn {}()", quoted(cells[4])[0])), "{}", line);
+        for text in quoted(cells[2]) {
+            assert!(source.contains(&text), "nothing logs {:?}", text);
+            assert!(test.contains(&text) || cells[3].contains("inside/"), "{:?}: {}", text, line);
+        }
+        rows += 1;
+    }
+    assert!(rows > 15, "only {} rows were found", rows);
+}
+
+#[test]
 fn every_row_of_the_map_names_a_function_and_a_test_that_exist() {
     let map = read("src/guide/map.md");
     let mut rows = 0;

@@ -538,6 +538,15 @@ fn a_client_that_misses_a_message_or_is_cut_off_is_named_with_its_session() {
 }
 
 #[test]
+fn a_topic_that_cannot_be_joined_makes_a_line() {
+    listen();
+    let ada = SessionId::from(8803);
+    let _receiver = Comms::receiver(ada);
+    assert!(!Comms::topic("t".repeat(300)).subscribe(&ada));
+    wait_for_line(&format!("INFO {} cannot join the topic \"ttt", ada));
+}
+
+#[test]
 fn an_error_of_a_websocket_handler_names_its_path_its_session_and_its_peer() {
     listen();
     let straight = |request: &Request| request.upgrade(&[], |_| Err("no luck in lines".into()));

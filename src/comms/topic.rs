@@ -158,6 +158,7 @@ impl Topic {
     ///     Ok(())
     /// }
     /// ```
+    #[must_use = "the WebSocket is no member if this is false"]
     pub fn join(&self, websocket: &Websocket) -> bool {
         match websocket.member() {
             Some((id, one)) => self.write(join_topic(&self.name, &id, one.as_ref(), self.keep)),
