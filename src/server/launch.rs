@@ -19,6 +19,7 @@ use crate::http::origin::Origins;
 use crate::http::target::Authority;
 use crate::net::outbox::Shared;
 use crate::server::acceptor::Acceptor;
+use crate::server::connections::Connections;
 use crate::server::request::Service;
 use crate::server::route::{Handler, Router};
 use crate::server::upgrade::going_away;
@@ -203,15 +204,21 @@ impl Server {
     /// without session keys; [`Error::Entropy`] if no keys can be made; [`Error::Io`] if the system
     /// has no descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
+        let listener = listen(address)?;
+        // `::ffff:127.0.0.1` is a loopback address too, though std does not say so.
+        let address = canonical_socket(listener.local_addr()?);
+        let (router, service) = self.prepare(address)?;
+        logger::start();
+        Ok(Listening { acceptor: Acceptor::new(listener, address, router, service)? })
+    }
+
+    /// Returns the routes of a server at this address, and what it answers requests with.
+    pub(crate) fn prepare(self, address: SocketAddr) -> Result<(Router, Arc<Service>), Error> {
         let router = Router::new(self.routes)?;
         if !is_token(self.cookie_name.as_bytes()) {
             return Err(Error::Setting(format!("{:?} is not a cookie name", self.cookie_name)));
         }
-        let listener = listen(address)?;
         process::bind(self.keys.is_some(), &self.limits)?;
-        logger::start();
-        // `::ffff:127.0.0.1` is a loopback address too, though std does not say so.
-        let address = canonical_socket(listener.local_addr()?);
         let loopback = address.ip().is_loopback();
         let bound = match address.ip() {
             IpAddr::V4(ip) => ip.to_string(),
@@ -229,8 +236,7 @@ impl Server {
         let cookie = SessionCookie { name: self.cookie_name, secure: self.secure, keys };
         let origins = Origins { allowed: self.origins, loopback, https_only: self.secure };
         let (shared, proxies) = (Shared::new(self.limits), self.proxies);
-        let service = Arc::new(Service { shared, cookie, origins, hosts, proxies });
-        Ok(Listening { acceptor: Acceptor::new(listener, address, router, service)? })
+        Ok((router, Arc::new(Service { shared, cookie, origins, hosts, proxies })))
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000 by default, and serves until the process
@@ -360,28 +366,30 @@ impl ServerHandle {
     /// A handler may call this. It does not wait for that handler's own connection.
     pub fn shutdown(&self) -> Vec<Stuck> {
         self.acceptor.close();
-        let connections = &self.acceptor.connections;
-        connections.close(&going_away());
-        let stuck = connections.wait_until_empty(self.acceptor.service.shared.limits.drain_timeout);
-        for (peer, path, session) in &stuck {
-            let client = session.map_or(peer.to_string(), |id| format!("{} ({})", id, peer));
-            match path {
-                Some(path) => {
-                    log_line!(Warn, "shutdown: cut off {}; {:?} still runs", client, path)
-                }
-                None => log_line!(Info, "shutdown: cut off {}; it did not end in time", client),
-            }
-        }
-        let stuck: Vec<Stuck> =
-            stuck.into_iter().map(|(peer, path, _)| Stuck { peer, path }).collect();
-        if !stuck.is_empty() {
-            connections.cut_off();
-            connections.wait_until_empty(AFTER_CUT);
-            connections.abandon();
-        }
+        let stuck = end_all(&self.acceptor.connections, &self.acceptor.service.shared.limits);
         self.acceptor.wait_for_threads(AFTER_CUT);
         self.acceptor.service.shared.clock.stop();
         logger::flush(LOG_FLUSH);
         stuck
     }
+}
+
+/// Ends all connections, and returns those that had to be cut off.
+pub(crate) fn end_all(connections: &Connections, limits: &Limits) -> Vec<Stuck> {
+    connections.close(&going_away());
+    let stuck = connections.wait_until_empty(limits.drain_timeout);
+    for (peer, path, session) in &stuck {
+        let client = session.map_or(peer.to_string(), |id| format!("{} ({})", id, peer));
+        match path {
+            Some(path) => log_line!(Warn, "shutdown: cut off {}; {:?} still runs", client, path),
+            None => log_line!(Info, "shutdown: cut off {}; it did not end in time", client),
+        }
+    }
+    let stuck: Vec<Stuck> = stuck.into_iter().map(|(peer, path, _)| Stuck { peer, path }).collect();
+    if !stuck.is_empty() {
+        connections.cut_off();
+        connections.wait_until_empty(AFTER_CUT);
+        connections.abandon();
+    }
+    stuck
 }
