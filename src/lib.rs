@@ -35,6 +35,7 @@
 //! - [`prelude`] exports what most files of an application need.
 //! - [`controller`] holds the two traits that an application implements.
 //! - [`http::Server`] has the settings, and [`limits::Limits`] every bound with its reason.
+//! - [`testing`] is a browser without sockets, for the tests of an application.
 //! - [`guide::sending`] explains topics, presence, and slow clients.
 //! - [`guide::beyond_one_host`] connects several processes.
 //! - [`guide::writing`] follows a message to the socket, with the states of the write path.
@@ -55,11 +56,12 @@
 //! websocket/  close frame message handshake
 //!             error
 //! session/    keys id cookie revoked
-//! net/        stream reader timer queue outbox waits batch
+//! net/        stream memory reader timer queue outbox waits batch
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             websocket topic broadcast
 //! server/     connections request pace conversation upgrade controller route connection acceptor launch
+//!             jar testing
 //! ```
 //!
 //! The tour follows one client that connects, opens a WebSocket, sends `Hello`, and gets it back.
@@ -280,6 +282,7 @@ pub use comms::websocket::Websocket;
 pub use error::Error;
 pub use server::controller;
 pub use server::conversation::{Connection, Next};
+pub use server::testing;
 pub use session::id::{GuestId, SessionId};
 pub use session::keys::SessionKeys;
 

@@ -5,6 +5,7 @@
 //! which every room names.
 
 pub(crate) mod stream;
+pub(crate) mod memory;
 pub(crate) mod reader;
 pub(crate) mod timer;
 pub(crate) mod queue;

@@ -16,3 +16,5 @@ pub(crate) mod route;
 pub(crate) mod connection;
 pub(crate) mod acceptor;
 pub(crate) mod launch;
+pub(crate) mod jar;
+pub mod testing;

@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("websocket", &["close", "frame", "message", "handshake"]),
     ("", &["error"]),
     ("session", &["keys", "id", "cookie", "revoked"]),
-    ("net", &["stream", "reader", "timer", "queue", "outbox", "waits", "batch"]),
+    ("net", &["stream", "memory", "reader", "timer", "queue", "outbox", "waits", "batch"]),
     ("relay", &["channel", "envelope", "adapter"]),
     (
         "comms",
@@ -51,6 +51,8 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "connection",
             "acceptor",
             "launch",
+            "jar",
+            "testing",
         ],
     ),
 ];

@@ -76,6 +76,13 @@ fn shown() -> u8 {
     }
 }
 
+/// Turns the log off unless the environment sets its level.
+pub(crate) fn off_by_default() {
+    if std::env::var_os("SOCKLING_LOG").is_none() {
+        SHOWN.store(0, Ordering::Relaxed);
+    }
+}
+
 #[cold]
 fn read_shown() -> u8 {
     let value = std::env::var("SOCKLING_LOG").unwrap_or_else(|_| "info".to_string());

@@ -13,7 +13,7 @@
 //! here.
 
 use crate::ground::limits::{LOG_BURST, LOG_LINE, LOG_PACE, LOG_QUEUE, LOG_REPORT};
-use crate::ground::system::{start_thread, unix_millis};
+use crate::ground::system::{report, start_thread, unix_millis, Failure};
 use std::fmt::{Arguments, Write};
 use std::mem::take;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,9 @@ pub(crate) use ::log::Level;
 /// the log.
 #[inline(never)]
 pub(crate) fn log(level: Level, place: Place, text: Arguments) {
+    if level == Level::Error {
+        report(Failure::Logged(text));
+    }
     if !is_on(level) {
         return;
     }

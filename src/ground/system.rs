@@ -2,11 +2,13 @@
 //! start of a thread. No other file asks which system it runs on.
 
 use std::any::Any;
+use std::fmt::Arguments;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -139,10 +141,38 @@ pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).map_err(discard).ok()
 }
 
+/// What is told of failures; only [`testing`](crate::testing) sets it.
+static WATCHER: Mutex<Option<Watcher>> = Mutex::new(None);
+
+pub(crate) type Watcher = fn(Failure);
+
+/// What goes wrong by the fault of the application, or of the system.
+pub(crate) enum Failure<'a> {
+    /// What it panicked with. A line in the log follows.
+    Panic(&'a (dyn Any + Send)),
+    /// An error in the library's log.
+    Logged(Arguments<'a>),
+}
+
+/// Sets what is told of failures, on the thread of each.
+pub(crate) fn watch_failures(watcher: Watcher) {
+    *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
+}
+
+/// Tells the watcher, if there is one.
+#[inline(never)]
+pub(crate) fn report(failure: Failure) {
+    let watcher = *WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(watcher) = watcher {
+        watcher(failure);
+    }
+}
+
 /// Drops what the application panicked with, whose own `Drop` may panic. What that panics with is
 /// leaked, because the next `Drop` might panic, too.
 #[inline(never)]
 fn discard(payload: Box<dyn Any + Send>) {
+    report(Failure::Panic(&*payload));
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(another);
     }

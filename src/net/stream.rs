@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// A connected socket. One thread reads it, and one thread at a time writes; they share one
 /// descriptor.
 pub(crate) trait Stream: Send + Sync {
-    /// Reads once, and returns the number of bytes: 0 at the end of the input.
+    /// Reads once, and returns the number of bytes: 0 at the end of the input, and once the receiving
+    /// side was shut and all that had come is read.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes, and returns the number of bytes that the system took. One thread at a time may call
     /// it, while another one reads or shuts the socket down.
@@ -28,7 +29,8 @@ pub(crate) trait Stream: Send + Sync {
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
     /// Makes writes give up after this time. What was taken until then is taken.
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
-    /// Shuts down one direction or both, and wakes a thread that is blocked there.
+    /// Shuts down one direction or both, and wakes a thread that is blocked there. What came before
+    /// can still be read.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
     /// Returns whether nothing may be written after a write that gave up, because the system does
     /// not say how much of it was taken.

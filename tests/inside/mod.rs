@@ -33,6 +33,8 @@ mod joining;
 #[cfg(test)]
 mod logger;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod names;
