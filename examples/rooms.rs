@@ -4,6 +4,8 @@
 //! Try it: `cargo run --example rooms`, open the address that it prints in two tabs and `/rooms/tv` in a
 //! third, and look at `/metrics`. `cargo test --example rooms` runs the test.
 
+#[cfg(test)]
+use sockling::testing;
 use sockling::{prelude::*, Topic};
 
 /// Made for each connection, so it can hold what this one is about.
@@ -14,7 +16,7 @@ struct Visit {
 
 impl WebsocketController for Visit {
     fn handle_connection(&self, client: &SessionId) -> Result<(), Error> {
-        let _ = self.room.join_here(); // false in the test below, which has no WebSocket
+        let _ = self.room.join_here(); // false only without a WebSocket
         self.room.send(format!("{} is here, {} in the room", client, self.room.len()))?;
         Ok(())
     }
@@ -43,18 +45,32 @@ fn metrics(_: &Request) -> Result<Response, Error> {
     Ok(Response::new().text(page + &format!("dropped {}\ncut_off {}\n", s.dropped, s.cut_off)))
 }
 
-fn main() -> Result<(), Error> {
+fn routes() -> Vec<Handler> {
     let begin = |_: &Request| Ok(Response::new().redirect("/rooms/tea"));
     let rooms = Handler::new("/rooms/:room", visit);
-    Server::new(vec![rooms, Handler::new("/metrics", metrics), Handler::new("/", begin)]).launch()
+    vec![rooms, Handler::new("/metrics", metrics), Handler::new("/", begin)]
+}
+
+fn main() -> Result<(), Error> {
+    Server::new(routes()).launch()
 }
 
 #[test]
 fn what_is_said_in_a_room_reaches_its_members() {
-    let id = Request::get("/").session_id();
-    let heard = Comms::receiver(id);
-    let visit = Visit { room: Comms::topic("room/test") };
-    visit.room.subscribe(&id);
-    visit.handle_message(&id, "hello".into()).expect("a topic does not fail");
-    assert_eq!(heard.try_recv(), Some(format!("{}: hello", id).into()));
+    let server = testing::Server::new(routes());
+    let visitor = server.browser();
+    let (tea, tv) = (visitor.websocket("/rooms/tea"), visitor.websocket("/rooms/tv"));
+    let greetings = [tea.receive(), tv.receive()];
+    assert!(greetings
+        .iter()
+        .all(|greeting| greeting.as_text().unwrap().contains(" is here, 1 in")));
+    tea.send("hello");
+    assert!(tea.receive().as_text().unwrap().ends_with(": hello"));
+    tv.receive_nothing();
+    // Who comes later gets what the room keeps.
+    let late = server.browser().websocket("/rooms/tea");
+    let kept = [late.receive(), late.receive(), late.receive()];
+    assert!(kept[1].as_text().unwrap().ends_with(": hello"));
+    assert_eq!(visitor.get("/").header("location"), Some("/rooms/tea"));
+    assert!(visitor.get("/metrics").text().contains("connections 3"));
 }
