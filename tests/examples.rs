@@ -203,8 +203,8 @@ mod running {
     }
 
     #[test]
-    fn by_hand_counts_for_each_connection_and_refuses_who_does_not_say_from_where() {
-        let mut example = start("by_hand");
+    fn counter_counts_for_each_connection_and_refuses_a_client_that_does_not_say_from_where() {
+        let mut example = start("counter");
         let address = example.address();
         assert_eq!(Client::upgrade(address, "/count", "").1.status, 400);
         let mut clients = [7, 40]
