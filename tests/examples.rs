@@ -4,7 +4,10 @@
 
 mod loopback;
 
-/// Its own test: cargo builds the program and not the test of an example.
+/// Their own tests: cargo builds the program and not the tests of an example.
+#[allow(dead_code)]
+#[path = "../examples/poll.rs"]
+mod poll;
 #[allow(dead_code)]
 #[path = "../examples/rooms.rs"]
 mod rooms;
@@ -33,7 +36,7 @@ fn source(name: &str) -> String {
 
 #[test]
 fn each_is_short_and_opens_with_its_lesson_and_how_to_try_it() {
-    assert!(names().len() >= 14, "{:?}", names());
+    assert!(names().len() >= 15, "{:?}", names());
     for name in names() {
         let source = source(&name);
         let is_code = |line: &&str| !line.is_empty() && !line.trim_start().starts_with("//");
@@ -373,6 +376,28 @@ mod running {
         assert_eq!(bob.next_text(), format!("here\t{}\tBob", bobs));
         bob.text(&"x".repeat(1001));
         assert_eq!(bob.next_close().0, 1009);
+    }
+
+    #[test]
+    fn poll_takes_a_form_and_shows_the_votes_to_all_tabs() {
+        let mut example = start("poll");
+        let address = example.address();
+        assert_page(address, "/login", "Poll");
+        let log_in = |form| {
+            let fields = "Content-Type: application/x-www-form-urlencoded\r\n";
+            let reply = Client::connect(address).post("/login", fields, form);
+            assert_eq!((reply.status, reply.header("location")), (303, Some("/")));
+            let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a cookie"));
+            Client::websocket(address, "/votes", &cookie)
+        };
+        let mut tabs = [log_in("name=Ada&password=engine"), log_in("name=admin&password=sesame")];
+        for (at, message, state) in
+            [(0, "tea", "open\n1 tea"), (1, "tea", "open\n2 tea"), (1, "close", "closed\n2 tea")]
+        {
+            tabs[at].text(message);
+            let state = format!("{}\n0 coffee\n0 water\nhere admin\nhere Ada", state);
+            tabs.iter_mut().for_each(|tab| while tab.next_text() != state {});
+        }
     }
 
     #[test]

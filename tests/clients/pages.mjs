@@ -1,7 +1,7 @@
 // A browser opens the pages of examples and does what a user would. A part of browser.mjs.
 
 import { connect, createServer } from 'node:net';
-import { checkIn, log, open, picture, pictures, ports, withContext, withPage } from './driver.mjs';
+import { checkIn, log, name, open, picture, pictures, ports, withContext, withPage } from './driver.mjs';
 import { equal, until } from './report.mjs';
 
 // What is between a page and the server, and can be cut.
@@ -178,3 +178,57 @@ await withPage('ask lets a question pass', `http://localhost:${ports.ask}/?secon
   await log(page, 'closed: 4000 no answer in time');
   equal(page.complaints, []);
 });
+
+const poll = `http://localhost:${ports[`poll-${name}`]}`;
+const logIn = async (context, who, password, to = '/') => {
+  const page = await open(context, `${poll}/`);
+  equal(new URL(page.url()).pathname, '/login');
+  await page.keyboard.type(who);
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(password);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(poll + to);
+  return page;
+};
+// What the buttons say, such as "tea1".
+const votes = (page, wanted) => until(JSON.stringify(wanted), async () =>
+  JSON.stringify(await page.locator('#choices button').allTextContents()));
+
+await checkIn('poll shows all tabs how all vote and who is here, until the admin closes it', () =>
+  withContext((adas) => withContext(async (admins) => {
+    const ada = await logIn(adas, 'Ada', 'engin', '/login?wrong');
+    await state(ada, 'That is not the password.');
+    await pictures(ada, 'poll-login');
+    await ada.close();
+    const first = await logIn(adas, 'Ada', 'engine');
+    await votes(first, ['tea0', 'coffee0', 'water0']);
+    const tab = await open(adas, `${poll}/`);
+    const admin = await logIn(admins, 'admin', 'sesame');
+    const all = [first, tab, admin];
+    for (const page of all) await until('admin, Ada', () => page.locator('#here').textContent());
+
+    // By keyboard: the second choice.
+    await first.bringToFront();
+    await first.locator('button[name=tea]').focus();
+    await first.keyboard.press('Tab');
+    await first.keyboard.press('Enter');
+    for (const page of all) await votes(page, ['tea0', 'coffee1', 'water0']);
+    await tab.locator('button[name=tea]').click();
+    await admin.locator('button[name=water]').click();
+    for (const page of all) await votes(page, ['tea1', 'coffee0', 'water1']);
+    const width = (choice) => first.locator(`button[name=${choice}]`)
+      .evaluate((button) => button.style.getPropertyValue('--part'));
+    equal([await width('tea'), await width('coffee')], ['50%', '0%']);
+    await pictures(admin, 'poll');
+
+    await tab.close();
+    equal(await first.locator('#close').isVisible(), false);
+    await admin.locator('#close').click();
+    for (const page of [first, admin]) {
+      await state(page, 'The poll is closed.');
+      equal(await page.locator('#choices button:enabled').count(), 0);
+    }
+    await admin.close();
+    await until('Ada', () => first.locator('#here').textContent());
+    equal([first.complaints, admin.complaints], [[], []]);
+  })));
