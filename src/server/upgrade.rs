@@ -47,6 +47,27 @@ impl Request {
     /// the error's [`close_code`](Error::close_code); after a panic, with 1011. A connection that
     /// has ended before stays as it ended.
     ///
+    /// Code behind the call runs however the conversation has ended, after an error or a panic too,
+    /// and the WebSocket has left its session and topics by then. Code at the end of the closure
+    /// does not: a `?` passes it by. Where nothing was opened, the status of the answer is not 101.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// fn visit(request: &Request) -> Result<Response, Error> {
+    ///     let answer = request.upgrade(&[], |client| {
+    ///         if !Comms::topic("room").join_here() {
+    ///             return Err("the session is in too many topics".into());
+    ///         }
+    ///         while client.receive()?.is_some() {}
+    ///         Ok(())
+    ///     });
+    ///     Comms::topic("room").send(format!("{} here", Comms::topic("room").len()))?;
+    ///     answer
+    /// }
+    /// let handler = Handler::get("/room", visit);
+    /// ```
+    ///
     /// A closure that is written in place needs no types. One that is kept in a variable does:
     /// `|client: &mut Connection| ..`. The state of one connection is local variables of the
     /// closure; what all connections share is captured by the handler around it.

@@ -135,6 +135,44 @@ fn what_the_closure_returns_decides_the_close_code() {
 }
 
 #[test]
+fn code_behind_the_call_runs_however_the_conversation_has_ended() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let handler = move |request: &Request| {
+        let room = Comms::topic("behind the call");
+        let answer = request.upgrade(&[], |client| {
+            assert!(room.join_here());
+            match client.receive()?.as_ref().and_then(Message::as_text) {
+                Some("panic") => panic!("on purpose"),
+                Some("error") => Err("on purpose".into()),
+                _ => Ok(()),
+            }
+        });
+        let seen = format!("{:?} {}", answer.as_ref().map(Response::status).ok(), room.len());
+        let tell = tell.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        tell.send(seen).expect("the test waits");
+        answer
+    };
+    let routes = vec![Handler::new("/ws", handler)];
+    let running = Running::start(Server::new(routes).limits(patient()));
+    for (message, code) in [("error", 1011), ("panic", 1011), ("leave", 1000)] {
+        let mut client = Client::websocket(running.address, "/ws", "");
+        client.text(message);
+        assert_eq!(client.next_close().0, code);
+        drop(client);
+        assert_eq!(next(&told), "Some(101) 0");
+    }
+    // A frame without a mask is an error of `receive`.
+    let mut client = Client::websocket(running.address, "/ws", "");
+    client.send(b"\x81\x00");
+    assert_eq!(client.next_close().0, 1002);
+    drop(client);
+    assert_eq!(next(&told), "Some(101) 0");
+    assert_eq!(Client::connect(running.address).get("/ws", "").status, 426);
+    assert_eq!(next(&told), "Some(426) 0");
+}
+
+#[test]
 fn the_first_end_counts_and_is_told_again_whatever_the_closure_returns() {
     let talk: Talk = |client, told| {
         let first = client.receive();
