@@ -207,8 +207,9 @@ impl Server {
         let listener = listen(address)?;
         // `::ffff:127.0.0.1` is a loopback address too, though std does not say so.
         let address = canonical_socket(listener.local_addr()?);
-        let (router, service) = self.prepare(address)?;
+        // Before anything is logged: a stderr that nobody reads must not hold this thread.
         logger::start();
+        let (router, service) = self.prepare(address)?;
         Ok(Listening { acceptor: Acceptor::new(listener, address, router, service)? })
     }
 
