@@ -1,8 +1,9 @@
 //! A poll: people log in by a form, vote, and see at once how all vote and who is here, until the
-//! admin closes it.
+//! admin closes it. Its tests use the whole server, without a socket.
 //!
 //! Try it: `cargo run --example poll`, open the address that it prints in two browsers, and log in
-//! as `Ada` with `engine` in one and as `admin` with `sesame` in the other.
+//! as `Ada` with `engine` in one and as `admin` with `sesame` in the other. `cargo test --example
+//! poll` runs the tests, `examples/poll/tests.rs`.
 
 use sockling::{limits::Limits, prelude::*, Topic};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,3 +97,7 @@ fn server(first: i64) -> Server {
 fn main() -> Result<(), Error> {
     server(1).launch()
 }
+
+#[cfg(test)]
+#[path = "poll/tests.rs"]
+mod tests;

@@ -4,10 +4,7 @@
 
 mod loopback;
 
-/// Their own tests: cargo builds the program and not the tests of an example.
-#[allow(dead_code)]
-#[path = "../examples/poll.rs"]
-mod poll;
+/// Its own test: cargo builds the program and not the test of an example.
 #[allow(dead_code)]
 #[path = "../examples/rooms.rs"]
 mod rooms;
