@@ -475,11 +475,16 @@ fn a_refusal_by_a_question_mark_is_the_answer_and_keeps_the_cookie() {
 #[test]
 fn a_dropped_client_is_an_end_without_a_close_frame() {
     let talk: Talk = |client, told| {
+        while client.poll()? {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        tell(told, (client.poll()?, client.poll()?));
         tell(told, (client.receive(), client.receive(), client.close_frame().is_some()));
         Ok(())
     };
     let (running, told) = start(Limits::default(), talk);
     drop(Client::websocket(running.address, "/ws", ""));
+    assert_eq!(next(&told), "(false, false)");
     assert_eq!(next(&told), "(Ok(None), Ok(None), false)");
     wait_until("it is over", || {
         Comms::stats().connections == 0 || running.handle.shutdown().is_empty()
