@@ -520,7 +520,10 @@ fn a_client_that_misses_a_message_or_is_cut_off_is_named_with_its_session() {
         wait_until("it has missed one", || Comms::websocket(user).send(&*much).is_err());
         match overflow {
             Overflow::Drop => {
-                let line = format!("INFO {} misses messages: it does not read", client);
+                let line = format!(
+                    "INFO dropped a message to {}: it does not read what is sent to it",
+                    client
+                );
                 wait_for_line(&line);
                 assert!(Comms::websocket(user).send(&*much).is_err());
                 // The server's own Close frame waits too, until it is cut off.
@@ -530,7 +533,7 @@ fn a_client_that_misses_a_message_or_is_cut_off_is_named_with_its_session() {
             }
             Overflow::Close => {
                 wait_for_line(&format!("INFO cut off {}: it does not read", client));
-                assert_eq!(lines_with(&format!("{} misses", client)), 0);
+                assert_eq!(lines_with(&format!("dropped a message to {}", client)), 0);
             }
         }
         drop(deaf);

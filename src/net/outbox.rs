@@ -78,6 +78,9 @@ const FLUSHER_STACK: usize = 128 * 1024;
 /// How long a flusher stays after its client has caught up.
 const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
+/// Why a message is dropped, or its client cut off.
+const UNREAD: &str = "it does not read what is sent to it";
+
 /// What all outboxes of a server share.
 #[derive(Default)]
 pub(crate) struct Shared {
@@ -622,9 +625,11 @@ impl Outbox {
         match cut_off {
             Some(true) => {
                 self.shut_down();
-                self.log_cut_off("it does not read what is sent to it");
+                self.log("cut off", UNREAD);
             }
-            Some(false) if !self.missed.swap(true, Ordering::Relaxed) => self.log_missed(),
+            Some(false) if !self.missed.swap(true, Ordering::Relaxed) => {
+                self.log("dropped a message to", UNREAD);
+            }
             _ => {}
         }
     }
@@ -647,19 +652,13 @@ impl Outbox {
     /// Ends the connection at once, and logs why.
     pub fn cut_off(&self, why: &str) {
         if self.close() {
-            self.log_cut_off(why);
+            self.log("cut off", why);
         }
     }
 
     #[inline(never)]
-    fn log_cut_off(&self, why: &str) {
-        log_line!(Info, "cut off {} ({}): {}", self.session.id, self.peer, why);
-    }
-
-    #[inline(never)]
-    fn log_missed(&self) {
-        let (id, peer) = (self.session.id, &self.peer);
-        log_line!(Info, "{} ({}) misses messages: it does not read what is sent to it", id, peer);
+    fn log(&self, what: &str, why: &str) {
+        log_line!(Info, "{} {} ({}): {}", what, self.session.id, self.peer, why);
     }
 
     /// Ends the connection at once: drops what is pending and shuts the socket, so that the thread
