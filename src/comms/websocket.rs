@@ -89,8 +89,10 @@ impl Comms {
         batch::own().filter(|own| own.is_served()).map(|own| Websocket::of(&own))
     }
 
-    /// Returns whether the WebSocket whose `handle_disconnection` runs on this thread was the last
-    /// of its session. When several end at once, exactly one is the last.
+    /// Returns whether the WebSocket that has just ended on this thread was the last of its session:
+    /// in `handle_disconnection`, and in a handler behind its call of
+    /// [`Request::upgrade`](crate::http::Request::upgrade). When several end at once, exactly one is
+    /// the last.
     ///
     /// ```
     /// use sockling::prelude::*;
@@ -113,7 +115,7 @@ impl Comms {
     /// # }
     /// ```
     pub fn was_last() -> bool {
-        batch::own().map_or(false, |own| own.was_last())
+        batch::was_last()
     }
 }
 

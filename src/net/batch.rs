@@ -24,7 +24,7 @@ use crate::net::queue::{Owner, Queue};
 use crate::net::stream::after;
 use crate::websocket::close::CloseFrame;
 use crate::websocket::frame::Frame;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::mem::{replace, take};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
@@ -38,6 +38,8 @@ const COURIER_STACK: usize = 128 * 1024;
 
 thread_local! {
     static BATCH: RefCell<Option<Batch>> = const { RefCell::new(None) };
+    /// Whether the WebSocket that this thread has served left its session as the last.
+    static LAST: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The WebSocket that this thread serves, and the outboxes to which the thread has appended.
@@ -98,6 +100,7 @@ impl BatchGuard {
 impl Drop for BatchGuard {
     fn drop(&mut self) {
         flush();
+        note_last(was_last());
         BATCH.with(|slot| slot.borrow_mut().take());
     }
 }
@@ -111,6 +114,19 @@ fn with_batch<T>(look: impl FnOnce(&mut Batch) -> T) -> Option<T> {
 /// Returns the WebSocket that this thread serves, until its conversation is over.
 pub(crate) fn own() -> Option<Arc<Outbox>> {
     with_batch(|batch| Arc::clone(&batch.own))
+}
+
+/// Returns whether the WebSocket that this thread serves, or has served in the handler that still
+/// runs, has left its session as the last.
+pub(crate) fn was_last() -> bool {
+    let now = with_batch(|batch| batch.own.was_last());
+    now.unwrap_or_else(|| LAST.try_with(Cell::get).unwrap_or(false))
+}
+
+/// Notes the answer for the rest of the handler; `false` when that has ended.
+pub(crate) fn note_last(last: bool) {
+    // An error is the end of the thread.
+    let _ = LAST.try_with(|slot| slot.set(last));
 }
 
 fn is_own(to: &Arc<Outbox>) -> bool {

@@ -53,6 +53,7 @@ use crate::http::forwarded;
 use crate::http::head::{skip_empty_lines, BodyLength, Head, HeadParser, Method};
 use crate::http::response::Response;
 use crate::http::target::Authority;
+use crate::net::batch::note_last;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all};
 use crate::server::connections::SlotGuard;
@@ -356,7 +357,11 @@ impl Connection<'_> {
         let close = last || ambiguous || !head.keep_alive() || answer.is_none();
         let response = answered(&request, answer);
         // Without a socket the controller made it a WebSocket, which is over.
-        let mut socket = request.lock_socket().take()?;
+        let socket = request.lock_socket().take();
+        if socket.is_none() {
+            note_last(false);
+        }
+        let mut socket = socket?;
         let close = close || response.asks_close() || self.slot.is_closing();
         let status = self.write(&socket, &response, head.method == Method::Head, close).ok()?;
         let millis = begun.elapsed().as_millis() as u64;

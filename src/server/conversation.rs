@@ -654,17 +654,17 @@ impl Connection {
         self.looked = None;
         if self.socket.unread().len() < self.outbox.shared.limits.buffer {
             match self.socket.fill_within(Duration::ZERO) {
-                Ok(1..) => {
-                    self.silence = Duration::ZERO;
-                    self.pinged = false;
-                    self.outbox.hear();
-                }
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     self.silence += since.unwrap_or_default();
                     self.break_silence(self.patience())?;
                 }
                 // What came before is still to be received.
                 Ok(0) | Err(_) => return Ok(false),
+                Ok(_) => {
+                    self.silence = Duration::ZERO;
+                    self.pinged = false;
+                    self.outbox.hear();
+                }
             }
         }
         let there = self.handle_controls()?;

@@ -73,7 +73,8 @@ impl Request {
     /// closure; what all connections share is captured by the handler around it.
     ///
     /// A request that came over no connection, as in a test of one handler, gets the 101 and no
-    /// conversation.
+    /// conversation. The origin is checked by this call, so code in front of it also runs for a
+    /// page that is refused.
     ///
     /// ```
     /// use sockling::prelude::*;

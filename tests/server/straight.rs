@@ -562,3 +562,35 @@ fn a_client_that_does_not_read_holds_up_neither_poll_nor_the_end_of_receive() {
         drop(client);
     });
 }
+
+#[test]
+fn a_handler_knows_behind_its_upgrade_whether_its_client_was_the_last_tab() {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let tabs = move |request: &Request| {
+        assert!(!Comms::was_last(), "nothing has ended here");
+        let answer = request.upgrade(&[], |client| {
+            client.send("here")?;
+            while client.receive()?.is_some() {}
+            Ok(())
+        });
+        let tell = tell.lock().map_err(|_| "poisoned")?.clone();
+        tell.send(format!("{}", Comms::was_last())).map_err(Error::other)?;
+        answer
+    };
+    let other = |_: &Request| Ok(Response::new().text(format!("{}", Comms::was_last())));
+    let routes = vec![Handler::new("/ws", tabs), Handler::new("/", other)];
+    let running = Running::start(Server::new(routes));
+    let (mut first, reply) = Client::upgrade(running.address, "/ws", "");
+    let cookie = format!("Cookie: {}\r\n", reply.cookie().expect("a first contact"));
+    let mut second = Client::websocket(running.address, "/ws", &cookie);
+    assert_eq!((first.next_text(), second.next_text()), ("here".into(), "here".into()));
+    drop(first);
+    assert_eq!(next(&told), "false");
+    drop(second);
+    assert_eq!(next(&told), "true");
+    // The threads serve others now, for which nothing has ended.
+    for _ in 0..20 {
+        assert_eq!(Client::connect(running.address).get("/", "").text(), "false");
+    }
+}
