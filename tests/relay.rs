@@ -162,6 +162,7 @@ fn setting(result: Result<(), Error>) -> String {
 
 #[test]
 fn a_message_goes_to_other_processes_once_and_what_they_say_goes_to_those_who_are_here() {
+    loopback::quiet();
     // Who is listened to before there is a relay is asked for by it.
     let early = Comms::receiver(77);
     assert!(matches!(Comms::relay(Broken), Err(Error::Other(_))));
