@@ -345,8 +345,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`] if the connection has ended. Returned from the closure, it closes nothing
-    /// and is not logged.
+    /// [`Error::Gone`] if the connection has ended, or the client has left. Returned from the
+    /// closure, it closes nothing and is not logged. What the client had sent before it left can
+    /// still be received: a closure for which that counts does not leave with `?` here.
     pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         self.send_message(&message.into())
     }

@@ -137,6 +137,31 @@ fn what_was_received_before_a_write_failed_is_handled_and_the_clients_close_is_t
 }
 
 #[test]
+fn a_closure_that_goes_on_after_a_send_that_failed_gets_what_was_received_before() {
+    let names = ["1", "2", "3", "4"];
+    let stub = Stub::new(client(&[names.map(text).concat(), CLOSE.to_vec()].concat()));
+    stub.script().writes.push_back(Err(ErrorKind::BrokenPipe));
+    let seen = Arc::new(Mutex::new((0, 0, None)));
+    let noted = Arc::clone(&seen);
+    let handler = move |request: &Request| {
+        request.upgrade(&[], |client| {
+            let mut seen = noted.lock().map_err(|_| "poisoned")?;
+            while client.receive()?.is_some() {
+                seen.0 += 1;
+                seen.1 += usize::from(matches!(client.send("an answer"), Err(Error::Gone)));
+            }
+            seen.2 = client.close_frame().map(|close| close.code.0);
+            Ok(())
+        })
+    };
+    let router = Router::new(vec![Handler::new("/ws", handler)]).expect("a good pattern");
+    serve_with(&stub, router, Limits { buffer: 1, ..Limits::default() });
+    let (messages, gone, close) = *seen.lock().expect("no panic");
+    assert_eq!((messages, close), (4, Some(1000)));
+    assert!(gone >= 3, "{} sends were told that the client has left", gone);
+}
+
+#[test]
 fn what_was_received_after_the_servers_own_close_or_after_a_cut_off_is_not_handled() {
     // A Close frame, and then a failed write; a write that is given up at its deadline.
     for (first, limits) in [
