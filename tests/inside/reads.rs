@@ -42,8 +42,11 @@ fn the_last_wait_for_a_client_ends_with_its_end_or_at_its_deadline_and_not_when_
         stub.script().input.extend([b'x'; 100_000]);
         super::wait_until("it is read", || stub.script().input.is_empty());
     }
-    assert!(stub.script().unread_at_end.is_some() && !stub.script().shut);
-    stub.script().stays = false;
+    {
+        let mut script = stub.script();
+        assert!(script.unread_at_end.is_some() && !script.shut);
+        script.stays = false;
+    }
     linger.join().expect("no panic");
 
     let stub = Stub::new(Script { stays: true, ..Script::default() });
