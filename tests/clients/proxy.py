@@ -76,12 +76,14 @@ def through(name, port):
                 ws.send(message)
                 equal(ws.recv(timeout=BOUND), message)
     with check(f"{name}: a page on a port other than 443 is of the same origin"):
-        opened(port, f"https://{HOST}:8443", f"{HOST}:8443").close()
+        with opened(port, f"https://{HOST}:8443", f"{HOST}:8443"):
+            pass
     with check(f"{name}: a message of 3 MB is told 1009, each of eight times"):
         equal([end_of(port, 3 * 1000 * 1000) for _ in range(8)], [1009] * 8)
     with check(f"{name}: the page of another origin is refused"):
         try:
-            opened(port, "https://elsewhere.example").close()
+            with opened(port, "https://elsewhere.example"):
+                pass
         except InvalidStatus as refusal:
             equal(refusal.response.status_code, 403)
         else:
