@@ -311,7 +311,7 @@ fn weight(line: &str) -> usize {
 }
 
 #[cfg(feature = "log")]
-fn is_on(level: Level) -> bool {
+pub(crate) fn is_on(level: Level) -> bool {
     level <= ::log::max_level()
 }
 
@@ -323,7 +323,7 @@ fn write(_: u64, level: Level, line: &str) {
 }
 
 #[cfg(not(feature = "log"))]
-use crate::ground::log::is_on;
+pub(crate) use crate::ground::log::is_on;
 
 #[cfg(not(feature = "log"))]
 fn write(millis: u64, level: Level, line: &str) {

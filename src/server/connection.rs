@@ -45,7 +45,7 @@
 
 use crate::error::Error;
 use crate::ground::limits::{Limits, CROSSING, LINGER, REST_CROSSING};
-use crate::ground::logger::{log_line, Level};
+use crate::ground::logger::{is_on, log_line, Level};
 use crate::ground::peer::Peer;
 use crate::ground::system::{contained, unix_seconds};
 use crate::http::chunked::Chunked;
@@ -103,7 +103,8 @@ pub(crate) fn serve(
             Some(request) => request,
             None => return,
         };
-        let begun = Instant::now();
+        // The clock is read only for the line that tells the time.
+        let begun = is_on(Level::Debug).then(Instant::now);
         let answer = connection.call_handler(&mut request);
         match connection.answer(request, answer, last, begun) {
             Some(open) => socket = open,
@@ -348,7 +349,7 @@ impl Connection<'_> {
         request: Box<Request>,
         answer: Option<Result<Response, Error>>,
         last: bool,
-        begun: Instant,
+        begun: Option<Instant>,
     ) -> Option<Box<Socket>> {
         let head = &request.head;
         // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
@@ -364,8 +365,10 @@ impl Connection<'_> {
         let mut socket = socket?;
         let close = close || response.asks_close() || self.slot.is_closing();
         let status = self.write(&socket, &response, head.method == Method::Head, close).ok()?;
-        let millis = begun.elapsed().as_millis() as u64;
-        log_line!(Debug, "answered {:?} with {} in {} ms", request, status, millis);
+        if let Some(begun) = begun {
+            let millis = begun.elapsed().as_millis() as u64;
+            log_line!(Debug, "answered {:?} with {} in {} ms", request, status, millis);
+        }
         if close {
             self.linger(&mut socket);
             return None;
