@@ -32,12 +32,10 @@
 use crate::ground::limits::SPARE_THREADS;
 use crate::ground::logger::{log_line, Level};
 use crate::ground::peer::Peer;
-use crate::ground::system::{contained, start_thread, unix_seconds, waker};
-use crate::http::forwarded::is_proxy;
-use crate::http::response::Response;
+use crate::ground::system::{contained, start_thread, waker};
 use crate::net::reader::Socket;
-use crate::net::stream::{write_all, Stream};
-use crate::server::connection::serve;
+use crate::net::stream::Stream;
+use crate::server::connection::{serve_client, write_refusal};
 use crate::server::connections::Connections;
 use crate::server::request::Service;
 use crate::server::route::Router;
@@ -210,13 +208,8 @@ impl Acceptor {
             return;
         }
         let stream: Arc<dyn Stream> = Arc::new(stream);
-        let proxy = is_proxy(peer, &self.service.proxies);
-        match self.connections.admit(Arc::clone(&stream), peer, proxy) {
-            Some(slot) => {
-                let socket = Socket::new(stream, self.service.shared.limits.buffer);
-                serve(&self.router, &self.service, socket, &slot)
-            }
-            None => self.refuse(stream, peer, Level::Info, "full (Limits::connections)"),
+        if !serve_client(&self.router, &self.service, &self.connections, &stream, peer) {
+            self.refuse(stream, peer, Level::Info, "full (Limits::connections)");
         }
     }
 
@@ -232,18 +225,9 @@ impl Acceptor {
             threads.refusing += 1;
         }
         log_line!(level, "refused {} with 503: {}", peer, why);
-        self.write_refusal(&*stream);
+        write_refusal(&*stream, REFUSAL, &self.service.shared.limits);
         Socket::new(stream, 0).linger(PARTING);
         self.threads().refusing -= 1;
-    }
-
-    #[inline(never)]
-    fn write_refusal(&self, stream: &dyn Stream) {
-        if let Ok((bytes, _)) = Response::of_status(503).encode(false, None, unix_seconds()) {
-            // An error means that the client has gone.
-            let limits = &self.service.shared.limits;
-            let _ = write_all(stream, &[&bytes], REFUSAL, limits);
-        }
     }
 
     /// Stops accepting, and wakes the threads in `accept`, which then end.

@@ -55,8 +55,8 @@ use crate::http::response::Response;
 use crate::http::target::Authority;
 use crate::net::batch::note_last;
 use crate::net::reader::Socket;
-use crate::net::stream::{after, write_all};
-use crate::server::connections::SlotGuard;
+use crate::net::stream::{after, write_all, Stream};
+use crate::server::connections::{Connections, SlotGuard};
 use crate::server::controller::Controller;
 use crate::server::request::{Request, Service};
 use crate::server::route::Router;
@@ -86,6 +86,34 @@ impl End {
 impl From<Error> for End {
     fn from(error: Error) -> End {
         End::answer(error.status(), error.to_string())
+    }
+}
+
+/// Serves a client to the end of its connection. Returns false, and has sent nothing, where there
+/// is no place for it.
+#[inline]
+pub(crate) fn serve_client(
+    router: &Router,
+    service: &Arc<Service>,
+    connections: &Arc<Connections>,
+    stream: &Arc<dyn Stream>,
+    peer: &Peer,
+) -> bool {
+    let proxy = forwarded::is_proxy(peer, &service.proxies);
+    let slot = match connections.admit(Arc::clone(stream), peer, proxy) {
+        Some(slot) => slot,
+        None => return false,
+    };
+    let socket = Socket::new(Arc::clone(stream), service.shared.limits.buffer);
+    serve(router, service, socket, &slot);
+    true
+}
+
+/// Answers a client for which there is no place with 503. An error means that it has gone.
+#[inline(never)]
+pub(crate) fn write_refusal(stream: &dyn Stream, timeout: Duration, limits: &Limits) {
+    if let Ok((bytes, _)) = Response::of_status(503).encode(false, None, unix_seconds()) {
+        let _ = write_all(stream, &[&bytes], timeout, limits);
     }
 }
 

@@ -100,16 +100,14 @@
 
 use crate::ground::limits::Limits;
 use crate::ground::peer::Peer;
-use crate::ground::system::{contained, start_thread, unix_seconds, watch_failures, Failure};
+use crate::ground::system::{contained, start_thread, watch_failures, Failure};
 use crate::http::chunked::Chunked;
-use crate::http::forwarded::is_proxy;
 use crate::http::head::Method;
 use crate::http::headers::Headers;
-use crate::http::response::Response;
 use crate::net::memory::Memory;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, is_timeout, write_all, Stream};
-use crate::server::connection::serve;
+use crate::server::connection::{serve_client, write_refusal};
 use crate::server::connections::Connections;
 use crate::server::conversation::Next;
 use crate::server::jar::Jar;
@@ -331,15 +329,8 @@ impl Harness {
     }
 
     fn serve(&self, stream: Arc<dyn Stream>, peer: &Peer) {
-        let limits = &self.service.shared.limits;
-        let proxy = is_proxy(peer, &self.service.proxies);
-        if let Some(slot) = self.connections.admit(Arc::clone(&stream), peer, proxy) {
-            let socket = Socket::new(stream, limits.buffer);
-            serve(&self.router, &self.service, socket, &slot);
-        } else if let Ok((bytes, _)) = Response::of_status(503).encode(false, None, unix_seconds())
-        {
-            // An error means that the client has gone.
-            let _ = write_all(&*stream, &[&bytes], PATIENCE, limits);
+        if !serve_client(&self.router, &self.service, &self.connections, &stream, peer) {
+            write_refusal(&*stream, PATIENCE, &self.service.shared.limits);
         }
     }
 
