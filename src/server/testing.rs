@@ -566,9 +566,8 @@ impl RequestBuilder {
         }
     }
 
-    /// Connects, sends the request, and reads the answer, which for an `upgrade` may be a 101.
-    #[track_caller]
-    fn exchange(&mut self, upgrade: bool) -> (Arc<Memory>, Box<Socket>, Answer) {
+    /// Adds what the browser would send, and returns the bytes of the request.
+    fn encode(&mut self) -> Vec<u8> {
         let browser = self.browser.clone();
         let host = browser.origin.split_once("://").map_or("", |(_, host)| host);
         self.default("Host", host);
@@ -589,6 +588,14 @@ impl RequestBuilder {
         }
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// Connects, sends the request, and reads the answer, which for an `upgrade` may be a 101.
+    #[track_caller]
+    fn exchange(&mut self, upgrade: bool) -> (Arc<Memory>, Box<Socket>, Answer) {
+        let bytes = self.encode();
+        let browser = &self.browser;
         let stream = browser.harness.connect(browser.peer.clone());
         // A server that ends the connection may have answered before. Whether it has is seen next.
         let _ = write_all(&*stream, &[&bytes], browser.patience, &Limits::default());
