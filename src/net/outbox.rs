@@ -226,35 +226,22 @@ impl Outbox {
         shared: Arc<Shared>,
         first: Vec<u8>,
     ) -> Arc<Outbox> {
-        let queue = Mutex::new(Queue::opening(first));
-        let (
-            changed,
-            behind,
-            closing,
-            written,
-            written_when_heard,
-            wakes,
-            woken,
-            served,
-            last,
-            missed,
-        ) = Default::default();
         Arc::new(Outbox {
             session,
             stream,
             peer,
             shared,
-            queue,
-            changed,
-            behind,
-            closing,
-            written,
-            written_when_heard,
-            wakes,
-            woken,
-            served,
-            last,
-            missed,
+            queue: Mutex::new(Queue::opening(first)),
+            changed: Condvar::new(),
+            behind: false.into(),
+            closing: false.into(),
+            written: 0.into(),
+            written_when_heard: 0.into(),
+            wakes: false.into(),
+            woken: false.into(),
+            served: false.into(),
+            last: false.into(),
+            missed: false.into(),
         })
     }
 
