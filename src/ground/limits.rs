@@ -342,9 +342,7 @@ impl Limits {
         let all = sum(&[connections, self.total_backlog, self.topics_keep, LOG_QUEUE]);
         (self.connections > 0).then_some(all)
     }
-}
 
-impl Limits {
     /// Returns the time that so many bytes of progress earn.
     pub(crate) fn earned(&self, bytes: usize) -> Duration {
         Duration::from_millis((bytes as u64).saturating_mul(1000) / self.min_rate.max(1) as u64)

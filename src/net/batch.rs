@@ -72,8 +72,8 @@ impl Corked {
 }
 
 /// While this guard exists, which is for a whole conversation, its thread serves a WebSocket. It
-/// cannot be sent to another thread. When
-/// it is dropped, what was corked is written, even after a handler has panicked.
+/// cannot be sent to another thread. When it is dropped, what was corked is written, even after a
+/// handler has panicked.
 pub(crate) struct BatchGuard(PhantomData<*const ()>);
 
 impl BatchGuard {

@@ -36,8 +36,9 @@
 //! `receive_timeout` pings like one over `receive`.
 //!
 //! The first row slows down a client that sends and does not read, also between two messages of a
-//! batch; whichever thread writes to that client keeps its deadline. Between two calls the application may take as long as it likes: the
-//! client's bytes wait in the system, and the clock of a message that has begun stands still.
+//! batch; whichever thread writes to that client keeps its deadline. Between two calls the
+//! application may take as long as it likes: the client's bytes wait in the system, and the clock of
+//! a message that has begun stands still.
 //!
 //! *Ending.* The registration goes first: from there on no sender finds the client. The Close frame
 //! follows everything that was accepted before it, which the thread that writes still writes within
@@ -591,9 +592,7 @@ impl Connection {
             Ok(0) if self.outbox.is_closing() => Err(End::Closed),
             Ok(0) => Err(End::Left),
             Ok(_) => {
-                self.silence = Duration::ZERO;
-                self.pinged = false;
-                self.outbox.hear();
+                self.hear();
                 Ok(Some(true))
             }
             Err(error) if error.kind() != ErrorKind::TimedOut => Err(End::Lost),
@@ -605,6 +604,13 @@ impl Connection {
                 Ok(if passed(until) { Some(false) } else { None })
             }
         }
+    }
+
+    /// Notes that bytes have come, which ends the silence.
+    fn hear(&mut self) {
+        self.silence = Duration::ZERO;
+        self.pinged = false;
+        self.outbox.hear();
     }
 
     /// Sends a ping to a client that has been silent for long, or gives it up.
@@ -661,11 +667,7 @@ impl Connection {
                 }
                 // What came before is still to be received.
                 Ok(0) | Err(_) => return Ok(false),
-                Ok(_) => {
-                    self.silence = Duration::ZERO;
-                    self.pinged = false;
-                    self.outbox.hear();
-                }
+                Ok(_) => self.hear(),
             }
         }
         let there = self.handle_controls()?;
