@@ -186,24 +186,13 @@ const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 /// crosses, a piece for each time that it finds the end.
 fn crossing(asks: Asks, crosses: &[&'static [u8]]) -> String {
     let limits = Limits { connections: 1, ..Limits::default() };
-    let (connections, service) = (Connections::new(&limits), service(limits));
-    let crosses = crosses.iter().copied().collect();
-    let script =
-        Script { input: GET.iter().copied().collect(), stays: true, crosses, ..Script::default() };
-    let stub = Stub::new(script);
-    let peer = Peer::from(IpAddr::from([192, 0, 2, 1]));
-    let slot = connections.admit(stub.clone(), &peer, false).expect("room");
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // Moved, so that it ends with the connection.
-            let slot = slot;
-            serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &slot);
-        });
+    let script = Script { crosses: crosses.iter().copied().collect(), ..staying(GET) };
+    let stub = while_served(script, limits, |stub, connections| {
         wait_until(|| stub.script().output.ends_with(b"\r\n\r\n"));
         match asks {
             // A newcomer that gives up before the connection has ended is followed by another one.
             Asks::Newcomer => {
-                wait_until(|| guard(&connections, "192.0.2.2", false).slot.is_some());
+                wait_until(|| guard(connections, "192.0.2.2", false).slot.is_some());
             }
             Asks::Shutdown => {
                 let reason = String::new();
@@ -224,21 +213,38 @@ fn a_connection_that_is_asked_to_end_and_to_which_nothing_crosses_ends_silently(
     }
 }
 
-/// Serves a connection whose client sends this and stays, with these limits and room for one, until
-/// what follows has been done with its stub.
-fn while_served(input: &[u8], limits: Limits, then: impl FnOnce(&Stub, &Arc<Connections>)) {
+/// Returns a client that sends this and stays.
+fn staying(input: &[u8]) -> Script {
+    Script { input: input.iter().copied().collect(), stays: true, ..Script::default() }
+}
+
+/// Serves a client until its connection is over, while `then` runs. Returns its stub.
+fn while_served(
+    client: Script,
+    limits: Limits,
+    then: impl FnOnce(&Stub, &Arc<Connections>),
+) -> Arc<Stub> {
     let (connections, service) = (Connections::new(&limits), service(limits));
-    let input = input.iter().copied().collect();
-    let stub = Stub::new(Script { input, stays: true, ..Script::default() });
+    let stub = Stub::new(client);
     let peer = Peer::from(IpAddr::from([192, 0, 2, 1]));
     let slot = connections.admit(stub.clone(), &peer, false).expect("room");
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            // Moved, so that it ends with the connection.
             let slot = slot;
             serve(&routes().0, &service, Socket::new(stub.clone(), 4096), &slot);
         });
-        wait_until(|| stub.script().unread_at_end.is_some());
         then(&stub, &connections);
+    });
+    stub
+}
+
+/// Serves a client that sends this and stays, until what follows the server's end of the connection
+/// has been done with its stub.
+fn while_parting(input: &[u8], limits: Limits, then: impl FnOnce(&Stub, &Arc<Connections>)) {
+    while_served(staying(input), limits, |stub, connections| {
+        wait_until(|| stub.script().unread_at_end.is_some());
+        then(stub, connections);
         stub.script().stays = false;
     });
 }
@@ -251,7 +257,7 @@ fn a_connection_that_waits_for_its_client_to_read_the_last_answer_makes_room() {
     for input in [&b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"[..], GET, b"GET\r\n"]
     {
         let begun = Instant::now();
-        while_served(input, limits.clone(), |stub, connections| {
+        while_parting(input, limits.clone(), |stub, connections| {
             wait_until(|| guard(connections, "192.0.2.2", false).slot.is_some());
             // It was asked, and has not ended by itself.
             assert!(stub.script().receives_no_more && begun.elapsed() >= SILENT);
@@ -263,7 +269,7 @@ fn a_connection_that_waits_for_its_client_to_read_the_last_answer_makes_room() {
 fn a_request_that_comes_after_the_idle_timeout_is_read_so_that_no_reset_takes_the_last_answer() {
     let idle_timeout = Duration::from_millis(50);
     let limits = Limits { idle_timeout, ..Limits::default() };
-    while_served(GET, limits, |stub, _| {
+    while_parting(GET, limits, |stub, _| {
         stub.script().input.extend(GET);
         wait_until(|| stub.script().input.is_empty());
         let answers = stub.script().output.windows(5).filter(|five| five == b"HTTP/").count();
