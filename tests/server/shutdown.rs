@@ -43,15 +43,19 @@ fn every_websocket_is_closed_with_1001_and_serve_returns() {
 #[test]
 fn a_request_that_is_being_answered_is_finished() {
     let (slow, wait_for_entry, release) = held();
-    let running = Running::start(Server::new(vec![Handler::new("/", slow)]));
+    let (told, _events) = Told::new();
+    let routes = vec![Handler::new("/", slow), Handler::new("/ws", told)];
+    let running = Running::start(Server::new(routes));
     let mut client = Client::connect(running.address);
     client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wait_for_entry.recv().expect("the handler runs");
+    let mut websocket = Client::websocket(running.address, "/ws", "");
     let handle = running.handle.clone();
     let ending = std::thread::spawn(move || handle.shutdown());
-    super::loopback::wait_until("nobody is let in", || {
-        TcpStream::connect(running.address).is_err()
-    });
+    // The Close frames follow once every connection has been asked to end.
+    assert_eq!(websocket.next_close().0, 1001);
+    drop(websocket);
+    assert!(TcpStream::connect(running.address).is_err(), "nobody is let in");
     release.send(()).expect("the handler waits");
     let reply = client.reply();
     assert_eq!((reply.text(), reply.header("connection")), ("finished", Some("close")));
