@@ -6,6 +6,7 @@
 
 use crate::ground::peer::Peer;
 use crate::ground::system::contained;
+use crate::http::body::BodyError;
 use crate::http::chunked::ChunkedError;
 use crate::http::head::HeadError;
 use crate::http::response::{Response, ResponseError};
@@ -36,6 +37,9 @@ pub enum Error {
     Head(HeadError),
     /// The client sent an invalid chunked body.
     Chunked(ChunkedError),
+    /// The body of the request cannot be read. In a handler, `?` makes it of the I/O errors of a
+    /// [`BodyReader`](crate::http::BodyReader).
+    Body(BodyError),
     /// The client asked for a WebSocket, and the server refused it.
     Refusal(Refusal),
     /// The client violated the WebSocket protocol or a limit.
@@ -108,6 +112,7 @@ impl Error {
         match self {
             Error::Head(error) => error.status(),
             Error::Chunked(error) => error.status(),
+            Error::Body(error) => error.status(),
             Error::Refusal(refusal) => refusal.status(),
             Error::Answer(response) => response.status(),
             Error::Token | Error::TopicName { .. } => 400,
@@ -156,6 +161,7 @@ impl fmt::Display for Error {
         match self {
             Error::Head(error) => error.fmt(out),
             Error::Chunked(error) => error.fmt(out),
+            Error::Body(error) => error.fmt(out),
             Error::Refusal(refusal) => refusal.fmt(out),
             Error::Violation(violation) => write!(out, "the client sent {}", violation),
             Error::Close(error) => write!(out, "cannot send {}", error),
@@ -222,12 +228,20 @@ macro_rules! wraps {
 wraps! {
     Head(HeadError),
     Chunked(ChunkedError),
+    Body(BodyError),
     Refusal(Refusal),
     Violation(Violation),
     Close(CloseError),
     Response(ResponseError),
-    Io(io::Error),
     Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An error of reading a request's body becomes [`Error::Body`], and keeps its status.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<BodyError>());
+        inner.copied().map_or_else(|| Error::Io(error), Error::Body)
+    }
 }
 
 /// So that `?` can answer: see [`Error::Answer`].

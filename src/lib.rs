@@ -52,7 +52,7 @@
 //!
 //! ```text
 //! ground/     limits system log logger peer
-//! http/       headers target head origin chunked cookie response forwarded
+//! http/       headers target head origin chunked body cookie response forwarded
 //! websocket/  close frame message handshake
 //!             error
 //! session/    keys id cookie revoked
@@ -60,8 +60,8 @@
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             websocket topic broadcast
-//! server/     connections request pace conversation upgrade controller route connection acceptor launch
-//!             jar testing
+//! server/     connections incoming request body_reader body_writer pace conversation upgrade
+//!             controller route connection acceptor launch jar testing
 //! ```
 //!
 //! The tour follows one client that connects, opens a WebSocket, sends `Hello`, and gets it back.
@@ -212,17 +212,19 @@ pub use ground::log;
 ///
 /// The files of this room are functions over bytes, without a socket, a thread, or a clock. They
 /// refuse everything that two recipients could read differently. In reading order: `headers`,
-/// `target`, `head`, `origin`, `chunked`, `cookie`, `response`, `forwarded`.
+/// `target`, `head`, `origin`, `chunked`, `body`, `cookie`, `response`, `forwarded`.
 pub mod http {
     pub(crate) mod headers;
     pub(crate) mod target;
     pub(crate) mod head;
     pub(crate) mod origin;
     pub(crate) mod chunked;
+    pub(crate) mod body;
     pub(crate) mod cookie;
     pub(crate) mod response;
     pub(crate) mod forwarded;
 
+    pub use self::body::BodyError;
     pub use self::chunked::{Chunked, ChunkedError};
     pub use self::cookie::cookies;
     pub use self::head::{BodyLength, Head, HeadError, Method};
@@ -230,6 +232,8 @@ pub mod http {
     pub use self::response::{Response, ResponseError};
     pub use self::target::Pairs;
     pub use crate::error::Error;
+    pub use crate::server::body_reader::BodyReader;
+    pub use crate::server::body_writer::BodyWriter;
     pub use crate::server::launch::{Listening, Server, ServerHandle, Stuck};
     pub use crate::server::request::Request;
     pub use crate::server::route::Handler;

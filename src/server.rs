@@ -2,12 +2,17 @@
 //! routes, which may turn a connection into a WebSocket's conversation.
 //!
 //! A thread comes in through `launch` and `acceptor`, asks `connections` for a slot, and reads
-//! requests in `connection`. `route` finds the `controller`, which gets a `request`; an upgrade
-//! is opened by `upgrade` and runs in `conversation`, at the client's `pace`. Parsing and framing are the work of the rooms
-//! `http` and `websocket`, and sending is that of `comms` and `net`.
+//! requests in `connection`, with a body that is `incoming`. `route` finds the `controller`, which
+//! gets a `request`; it may read a body that streams with a `body_reader`, and write an answer with a
+//! `body_writer`. An upgrade is opened by `upgrade` and runs in `conversation`, at the client's
+//! `pace`. Parsing and framing are the work of the rooms `http` and `websocket`, and sending is that
+//! of `comms` and `net`.
 
 pub(crate) mod connections;
+pub(crate) mod incoming;
 pub(crate) mod request;
+pub(crate) mod body_reader;
+pub(crate) mod body_writer;
 pub(crate) mod pace;
 pub(crate) mod conversation;
 pub(crate) mod upgrade;

@@ -1,8 +1,9 @@
 //! The queue behind a receiver: it holds the messages for which there is room, and counts the
-//! others.
+//! others. A handler that waits for one is woken when its server shuts down.
 
 use crate::ground::limits::{MESSAGE_OVERHEAD, RECEIVER, RECEIVER_BYTES};
 use crate::websocket::message::Message;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,23 @@ struct Held {
     missed: usize,
 }
 
+/// The connection that a thread serves, which its server asks to end.
+pub(crate) trait Place: Send + Sync {
+    /// Notes what the thread waits for, so that the server can wake it.
+    fn set_waiting(&self, mailbox: Option<Mailbox>);
+    /// Returns whether the connection was asked to end.
+    fn is_closing(&self) -> bool;
+}
+
+thread_local! {
+    static PLACE: RefCell<Option<Arc<dyn Place>>> = const { RefCell::new(None) };
+}
+
+/// Sets the connection that this thread serves, and whose end ends its waits.
+pub(crate) fn set_place(place: Option<Arc<dyn Place>>) {
+    PLACE.with(|known| *known.borrow_mut() = place);
+}
+
 impl Mailbox {
     /// Appends a message, or counts it as missed when there is no room. One message always fits.
     pub fn give(&self, message: &Message) {
@@ -38,21 +56,34 @@ impl Mailbox {
         }
     }
 
-    /// Takes the next message; waits up to `longest` for it, or without end.
+    /// Takes the next message. Waits up to `longest` for it, or without end, but no longer than until
+    /// the server of this thread's connection shuts down.
     pub fn take(&self, longest: Option<Duration>) -> Option<Message> {
-        let none = |held: &mut Held| held.messages.is_empty();
+        let place = PLACE.with(|place| place.borrow().clone());
+        let closing = || place.as_ref().map_or(false, |place| place.is_closing());
+        let none = |held: &mut Held| held.messages.is_empty() && !closing();
+        // Whoever asks the connection to end says so first, and then wakes what is noted here, for
+        // which it locks the queue. So this thread sees the one, or is woken by the other.
+        let held = self.held();
+        let note = |mailbox| place.as_ref().map_or((), |place| place.set_waiting(mailbox));
+        note(Some(self.clone()));
         let mut held = match longest {
-            None => {
-                self.0.arrived.wait_while(self.held(), none).unwrap_or_else(PoisonError::into_inner)
-            }
+            None => self.0.arrived.wait_while(held, none).unwrap_or_else(PoisonError::into_inner),
             Some(longest) => {
-                let waited = self.0.arrived.wait_timeout_while(self.held(), longest, none);
+                let waited = self.0.arrived.wait_timeout_while(held, longest, none);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
+        note(None);
         let message = held.messages.pop_front()?;
         held.bytes -= weight(&message);
         Some(message)
+    }
+
+    /// Wakes the thread that waits, to look at its place.
+    pub fn wake(&self) {
+        drop(self.held());
+        self.0.arrived.notify_all();
     }
 
     /// Returns how many messages were missed.

@@ -8,8 +8,10 @@ use crate::websocket::message::Message;
 use std::time::Duration;
 
 /// Receives what is sent to a session, from its creation until it is dropped: to test a controller,
-/// or to pass messages on. No `send` counts it. As an iterator it blocks until the next message and
-/// never ends.
+/// or to pass messages on. No `send` counts it. As an iterator it blocks until the next message.
+///
+/// In a handler, a wait ends when the server begins to shut down, and so does the iterator; elsewhere
+/// that never ends.
 ///
 /// At most [`RECEIVER`](crate::limits::RECEIVER) messages with
 /// [`RECEIVER_BYTES`](crate::limits::RECEIVER_BYTES) in all wait in it, or one larger message.
@@ -45,7 +47,8 @@ impl Comms {
 }
 
 impl Receiver {
-    /// Returns the next message, or `None` if none arrives within `longest`. Blocks until then.
+    /// Returns the next message, or `None` if none arrives within `longest`, or before the server of
+    /// the handler that waits begins to shut down. Blocks until then.
     pub fn recv_timeout(&self, longest: Duration) -> Option<Message> {
         self.mailbox.take(Some(longest))
     }

@@ -345,7 +345,9 @@ impl Limits {
 
     /// Returns the time that so many bytes of progress earn.
     pub(crate) fn earned(&self, bytes: usize) -> Duration {
-        Duration::from_millis((bytes as u64).saturating_mul(1000) / self.min_rate.max(1) as u64)
+        Duration::from_micros(
+            (bytes as u64).saturating_mul(1_000_000) / self.min_rate.max(1) as u64,
+        )
     }
 }
 
@@ -426,8 +428,17 @@ pub const RECEIVER: usize = 1024;
 /// [`MESSAGE_OVERHEAD`]. One message is always taken.
 pub const RECEIVER_BYTES: usize = 1024 * 1024;
 /// The largest HTTP response that is copied into one write, in bytes, head included. The body of a
-/// larger one is written from where the application put it.
+/// larger one is written from where the application put it. Also the most bytes of a streamed answer
+/// that are joined into one write.
 pub const JOINED: usize = 16 * 1024;
+/// The most bytes of progress that earn time in advance, at [`Limits::min_rate`]: by default, some two
+/// minutes. Without this bound, a client that has sent or taken a large file fast could then pause for
+/// hours.
+pub const CREDIT: usize = 1024 * 1024;
+/// The most unread bytes of a request's body that the server reads and drops behind the answer of a
+/// handler that streams bodies and has left them unread, so that another request can follow. With
+/// more, or with a chunked body, the connection ends, since a new one costs less.
+pub const UNREAD: usize = 64 * 1024;
 /// The most bytes of messages that one topic keeps for later members, each with
 /// [`MESSAGE_OVERHEAD`]. Beyond it, the oldest are dropped.
 pub const TOPIC_KEEPS: usize = 256 * 1024;

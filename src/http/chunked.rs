@@ -13,6 +13,7 @@
 use super::headers::Headers;
 use crate::ground::limits::{Limits, CHUNK_EXTENSIONS, CHUNK_SIZE_DIGITS};
 use std::fmt;
+use std::ops::Range;
 
 /// A decoder of one chunked body.
 ///
@@ -38,8 +39,6 @@ pub struct Chunked {
     trailer: Vec<u8>,
     trailer_bytes: usize,
     trailers: usize,
-    /// The limit of the route, in place of [`Limits::body`].
-    pub(crate) limit: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,21 +71,40 @@ impl Chunked {
         limits: &Limits,
     ) -> Result<usize, ChunkedError> {
         let mut at = 0;
+        while at < bytes.len() && !self.is_done() {
+            let room = limits.body.saturating_sub(body.len()) as u64;
+            let data = self.advance(&bytes[at..], usize::MAX, room, limits)?;
+            body.extend_from_slice(&bytes[at..][data.clone()]);
+            at += data.end;
+        }
+        Ok(at)
+    }
+
+    /// Finds the next content in `bytes`, at most `most` bytes of it, and returns its place. All up
+    /// to the end of that place is consumed. The place is empty at the end of `bytes` or of the body.
+    /// A chunk of more than `room` bytes is too large.
+    pub(crate) fn advance(
+        &mut self,
+        bytes: &[u8],
+        most: usize,
+        room: u64,
+        limits: &Limits,
+    ) -> Result<Range<usize>, ChunkedError> {
+        let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Data {
-                let data = (bytes.len() - at).min(usize::try_from(self.size).unwrap_or(usize::MAX));
-                body.extend_from_slice(&bytes[at..at + data]);
-                self.size -= data as u64;
-                at += data;
+                let data = (bytes.len() - at).min(most) as u64;
+                let end = at + data.min(self.size) as usize;
+                self.size -= (end - at) as u64;
                 if self.size == 0 {
                     self.state = State::DataEnd;
                 }
-            } else {
-                self.state = self.step(bytes[at], body.len(), limits)?;
-                at += 1;
+                return Ok(at..end);
             }
+            self.state = self.step(bytes[at], room, limits)?;
+            at += 1;
         }
-        Ok(at)
+        Ok(at..at)
     }
 
     /// Returns whether the chunked body has ended.
@@ -95,7 +113,7 @@ impl Chunked {
     }
 
     /// Returns the state after one byte that is not chunk data.
-    fn step(&mut self, byte: u8, body: usize, limits: &Limits) -> Result<State, ChunkedError> {
+    fn step(&mut self, byte: u8, room: u64, limits: &Limits) -> Result<State, ChunkedError> {
         match (self.state, byte) {
             (State::Size, _) if byte.is_ascii_hexdigit() => {
                 self.digits += 1;
@@ -110,7 +128,7 @@ impl Chunked {
             (State::Size, _) => Err(ChunkedError::Size),
             (State::Extension, b'\r') => Ok(State::SizeEnd),
             (State::Extension, _) => self.extension(byte),
-            (State::SizeEnd, b'\n') => self.end_size(body, limits),
+            (State::SizeEnd, b'\n') => self.end_size(room),
             (State::DataEnd, b'\r') => Ok(State::DataEndLf),
             (State::DataEndLf, b'\n') => Ok(State::Size),
             (State::Trailer, b'\r') => Ok(State::TrailerEnd),
@@ -133,10 +151,10 @@ impl Chunked {
         Ok(State::Extension)
     }
 
-    fn end_size(&mut self, body: usize, limits: &Limits) -> Result<State, ChunkedError> {
+    fn end_size(&mut self, room: u64) -> Result<State, ChunkedError> {
         self.digits = 0;
         // Checked against the limit before any of the data is kept.
-        if self.size > self.limit.unwrap_or(limits.body).saturating_sub(body) as u64 {
+        if self.size > room {
             return Err(ChunkedError::TooLarge);
         }
         Ok(if self.size == 0 { State::Trailer } else { State::Data })
@@ -197,7 +215,7 @@ pub enum ChunkedError {
     Trailer,
     /// The trailer fields exceed [`Limits::header_count`] or [`Limits::headers`]. 431.
     TrailersTooLarge,
-    /// The content is larger than [`Limits::body`]. 413.
+    /// The content is larger than [`Limits::body`], or than the route or the handler allows. 413.
     TooLarge,
 }
 

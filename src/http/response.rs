@@ -158,6 +158,28 @@ impl Response {
         self
     }
 
+    /// Sets Content-Length: the length of the body that [`stream`](super::Request::stream) writes, or
+    /// of the one that is left out in an answer to HEAD or a 304. The body of any other response has
+    /// its own length, and the server sends 500 instead.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    /// use std::io::Write;
+    ///
+    /// let hello = |request: &Request| {
+    ///     request.stream(Response::new().length(5), |body| body.write_all(b"hello"))
+    /// };
+    /// let response = hello.handle(&Request::get("/"))?;
+    /// assert_eq!(response.headers().get_str("content-length"), Some("5"));
+    /// assert_eq!(response.content(), b"hello");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn length(mut self, bytes: u64) -> Response {
+        self.headers.remove("content-length");
+        self.header("Content-Length", &bytes.to_string())
+    }
+
     /// Sets the status code, from 200 to 599. With any other, the server sends 500 instead.
     #[must_use]
     pub fn code(mut self, status: u16) -> Response {
@@ -252,6 +274,31 @@ impl Response {
         &self.body
     }
 
+    /// Returns the length of the body that the handler announces.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        self.headers.get_str("content-length")?.parse().ok()
+    }
+
+    /// Returns the response without its body, and with no length where none may be.
+    pub(crate) fn head_only(self) -> Response {
+        let (mut response, _) = self.split();
+        if response.status == 204 || response.status == 205 {
+            response.headers.remove("content-length");
+        }
+        response
+    }
+
+    /// Returns the response without its body, and the body.
+    pub(crate) fn split(mut self) -> (Response, Cow<'static, [u8]>) {
+        let body = std::mem::take(&mut self.body);
+        (self, body)
+    }
+
+    /// Returns the response with this body, of the type that it has.
+    pub(crate) fn with_content(self, body: Vec<u8>) -> Response {
+        Response { body: body.into(), ..self }
+    }
+
     /// Returns whether the handler asks to end the connection after this response.
     pub(crate) fn asks_close(&self) -> bool {
         self.headers.has_token("connection", "close")
@@ -268,9 +315,7 @@ impl Response {
         keep_alive: Option<u64>,
         unix_seconds: u64,
     ) -> Result<(Vec<u8>, &[u8]), ResponseError> {
-        if !(200..600).contains(&self.status) {
-            return Err(ResponseError::Status(self.status));
-        }
+        self.check_status()?;
         // 204 and 304 end with their header fields (RFC 9112, 6.3). A 205 has no content (RFC 9110,
         // 15.3.6).
         let bodiless = self.status == 204 || self.status == 304;
@@ -292,9 +337,30 @@ impl Response {
         Ok((bytes, &[]))
     }
 
+    /// Returns the head of a response whose body streams, up to the fields about the connection.
+    pub(crate) fn stream_head(
+        &self,
+        chunked: bool,
+        unix_seconds: u64,
+    ) -> Result<Vec<u8>, ResponseError> {
+        self.check_status()?;
+        let mut bytes = self.start(!chunked, unix_seconds)?;
+        if chunked {
+            put(&mut bytes, "Transfer-Encoding", b"chunked");
+        }
+        Ok(bytes)
+    }
+
+    fn check_status(&self) -> Result<(), ResponseError> {
+        match self.status {
+            200..=599 => Ok(()),
+            status => Err(ResponseError::Status(status)),
+        }
+    }
+
     /// Writes the fields about the connection, which Connection must name (RFC 9110, 7.6.1), and
     /// the end of the head.
-    fn put_connection(&self, bytes: &mut Vec<u8>, keep_alive: Option<u64>) {
+    pub(crate) fn put_connection(&self, bytes: &mut Vec<u8>, keep_alive: Option<u64>) {
         // A 426 must name the protocol to upgrade to (RFC 9110, 15.5.22).
         let upgrade = self.status == 426;
         if upgrade {

@@ -4,7 +4,7 @@
 //! then never exceeds it. A deadline is a point in time, and each call gets what is left until
 //! then.
 
-use crate::ground::limits::Limits;
+use crate::ground::limits::{Limits, CREDIT};
 use crate::ground::system::{BRITTLE, PIECE};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -64,35 +64,70 @@ impl Stream for TcpStream {
     }
 }
 
-/// Writes all parts, or fails once `timeout`, and what the bytes that were taken have earned, has
-/// passed. Changes the stream's write timeout.
+/// How long this side has waited for a peer, and the time that the peer's progress has earned.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Waited {
+    time: Duration,
+    earned: Duration,
+}
+
+impl Waited {
+    pub fn add(&mut self, time: Duration) {
+        self.time = self.time.saturating_add(time);
+    }
+
+    /// Adds what so many bytes earn. What is earned in advance is bounded, or the peer of a long
+    /// stream could pause for hours.
+    pub fn earn(&mut self, bytes: usize, limits: &Limits) {
+        let most = self.time.saturating_add(limits.earned(CREDIT));
+        self.earned = self.earned.saturating_add(limits.earned(bytes)).min(most);
+    }
+
+    /// Returns how much longer this side waits.
+    pub fn left(self, timeout: Duration) -> Duration {
+        timeout.saturating_add(self.earned).saturating_sub(self.time)
+    }
+}
+
+/// Writes all parts, or fails once the wait exceeds `timeout` and what the bytes that were taken have
+/// earned. Changes the stream's write timeout.
 pub(crate) fn write_all(
     stream: &dyn Stream,
     parts: &[&[u8]],
     timeout: Duration,
     limits: &Limits,
 ) -> io::Result<()> {
-    let begun = Instant::now();
-    let mut total = 0;
-    for part in parts {
-        let mut bytes = *part;
-        while !bytes.is_empty() {
-            let time = timeout.saturating_add(limits.earned(total));
-            let left = time.saturating_sub(begun.elapsed());
-            stream.set_write_timeout(left.max(Duration::from_millis(1)))?;
-            match stream.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(taken) => {
-                    bytes = &bytes[taken..];
-                    total += taken;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if !is_timeout(&error) => return Err(error),
-                Err(_) => {}
+    let mut waited = Waited::default();
+    parts.iter().try_for_each(|part| write_part(stream, part, timeout, limits, &mut waited))
+}
+
+/// Writes the bytes, like [`write_all`], and goes on with the wait of earlier writes.
+pub(crate) fn write_part(
+    stream: &dyn Stream,
+    mut bytes: &[u8],
+    timeout: Duration,
+    limits: &Limits,
+    waited: &mut Waited,
+) -> io::Result<()> {
+    let mut begun = Instant::now();
+    while !bytes.is_empty() {
+        stream.set_write_timeout(waited.left(timeout).max(Duration::from_millis(1)))?;
+        let written = stream.write(bytes);
+        let now = Instant::now();
+        waited.add(now.saturating_duration_since(begun));
+        begun = now;
+        match written {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(taken) => {
+                bytes = &bytes[taken..];
+                waited.earn(taken, limits);
             }
-            if left.is_zero() && !bytes.is_empty() {
-                return Err(ErrorKind::TimedOut.into());
-            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if !is_timeout(&error) => return Err(error),
+            Err(_) => {}
+        }
+        if waited.left(timeout).is_zero() && !bytes.is_empty() {
+            return Err(ErrorKind::TimedOut.into());
         }
     }
     Ok(())

@@ -43,12 +43,13 @@
 //! *Memory.* A WebSocket's whole life is one call of a controller. What runs before and after that
 //! call is kept off the stack beneath it: see [`apart`](crate::ground::system::apart).
 
+use crate::comms::mailbox::{set_place, Place};
 use crate::error::Error;
-use crate::ground::limits::{Limits, CROSSING, LINGER, REST_CROSSING};
+use crate::ground::limits::{Limits, LINGER};
 use crate::ground::logger::{is_on, log_line, Level};
 use crate::ground::peer::Peer;
 use crate::ground::system::{contained, unix_seconds};
-use crate::http::chunked::Chunked;
+use crate::http::body::BodyError;
 use crate::http::forwarded;
 use crate::http::head::{skip_empty_lines, BodyLength, Head, HeadParser, Method};
 use crate::http::response::Response;
@@ -58,12 +59,12 @@ use crate::net::reader::Socket;
 use crate::net::stream::{after, write_all, Stream};
 use crate::server::connections::{Connections, SlotGuard};
 use crate::server::controller::Controller;
-use crate::server::request::{Request, Service};
+use crate::server::incoming::{fill, Incoming, On};
+use crate::server::request::{Request, Sent, Service, Wire};
 use crate::server::route::Router;
 use crate::websocket::handshake::asks_upgrade;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Why no further request is read.
@@ -89,6 +90,15 @@ impl From<Error> for End {
     }
 }
 
+impl From<BodyError> for End {
+    fn from(error: BodyError) -> End {
+        match error {
+            BodyError::CutShort => End::Silent,
+            error => End::answer(error.status(), error.to_string()),
+        }
+    }
+}
+
 /// Serves a client to the end of its connection. Returns false, and has sent nothing, where there
 /// is no place for it.
 #[inline]
@@ -105,7 +115,9 @@ pub(crate) fn serve_client(
         None => return false,
     };
     let socket = Socket::new(Arc::clone(stream), service.shared.limits.buffer);
+    set_place(Some(Arc::clone(&*slot) as Arc<dyn Place>));
     serve(router, service, socket, &slot);
+    set_place(None);
     true
 }
 
@@ -126,20 +138,22 @@ pub(crate) fn serve(
 ) {
     let connection = Connection { router, service, limits: &service.shared.limits, slot };
     for count in 1.. {
-        let last = count == connection.limits.requests_per_connection;
-        let mut request = match connection.next_request(socket, count == 1) {
+        let mut request = match connection.next_request(socket, count) {
             Some(request) => request,
             None => return,
         };
         // The clock is read only for the line that tells the time.
         let begun = is_on(Level::Debug).then(Instant::now);
         let answer = connection.call_handler(&mut request);
-        match connection.answer(request, answer, last, begun) {
+        match connection.answer(request, answer, begun) {
             Some(open) => socket = open,
             None => return,
         }
     }
 }
+
+/// What a head is followed by: the client that a proxy names, and the body, which may be on its way.
+type Read = (Peer, Vec<u8>, Option<Box<Incoming>>);
 
 struct Connection<'a> {
     router: &'a Router,
@@ -151,13 +165,15 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Reads a request, which then owns the socket. Returns `None` when the connection is over.
     #[inline(never)]
-    fn next_request(&self, mut socket: Box<Socket>, first: bool) -> Option<Box<Request>> {
-        let (head, end) = match self.read_head(&mut socket, first) {
+    fn next_request(&self, mut socket: Box<Socket>, count: usize) -> Option<Box<Request>> {
+        let (head, end) = match self.read_head(&mut socket, count == 1) {
             Err(end) => (None, end),
             Ok(head) => match self.read_rest(&head, &mut socket) {
-                Ok((client, body)) => {
-                    let (service, slot) = (self.service, self.slot);
-                    return Some(Box::new(Request::new(head, body, client, service, slot, socket)));
+                Ok((client, body, incoming)) => {
+                    let last = count == self.limits.requests_per_connection;
+                    let (service, slot, socket) = (self.service, self.slot, Some(socket));
+                    let wire = Wire { socket, incoming, last, ..Wire::default() };
+                    return Some(Box::new(Request::new(head, body, client, service, slot, wire)));
                 }
                 Err(end) => (Some(head), end),
             },
@@ -180,29 +196,30 @@ impl Connection<'_> {
         }
     }
 
-    /// Checks a head and reads what belongs to it. Returns the client and the body.
-    fn read_rest(&self, head: &Head, socket: &mut Socket) -> Result<(Peer, Vec<u8>), End> {
+    /// Checks a head and reads what belongs to it. Returns the client, and the body: whole, or on its
+    /// way.
+    fn read_rest(&self, head: &Head, socket: &mut Socket) -> Result<Read, End> {
         let client = self.client_of(head)?;
         self.check_host(head)?;
         if head.body == BodyLength::Known(0) {
-            return Ok((client, Vec::new()));
+            return Ok((client, Vec::new(), None));
         }
         let found = self.router.find(head.method, &head.path);
-        let limit = found.as_ref().ok().and_then(|(handler, _)| handler.limit);
-        self.check_length(head.body, limit)?;
-        if head.expects_continue() {
-            // Without a route the body is not wanted, and whether the client sends it is unknown.
-            if let Err(response) = found {
-                let missing = response.status() == 404;
-                let why = if missing { "nothing is here" } else { "no route takes it" };
-                return Err(End::Answer(response, why.to_string()));
-            }
-            if self.slot.is_closing() {
-                return Err(about_to_end());
-            }
-            self.write_bytes(socket, [b"HTTP/1.1 100 Continue\r\n\r\n", b""])?;
+        let handler = found.as_ref().ok().map(|(handler, _)| *handler);
+        let limit = handler.and_then(|handler| handler.limit).unwrap_or(self.limits.body as u64);
+        let mut incoming = Incoming::new(head, limit);
+        if handler.map_or(false, |handler| handler.streams) {
+            return Ok((client, Vec::new(), Some(Box::new(incoming))));
         }
-        Ok((client, self.read_body(socket, head.body, limit)?))
+        incoming.allow(u64::MAX)?;
+        if let (true, Err(response)) = (head.expects_continue(), found) {
+            // Without a route the body is not wanted, and whether the client sends it is unknown.
+            let missing = response.status() == 404;
+            let why = if missing { "nothing is here" } else { "no route takes it" };
+            return Err(End::Answer(response, why.to_string()));
+        }
+        let mut on = On { socket, slot: self.slot, limits: self.limits };
+        Ok((client, incoming.read_whole(&mut on, false)?, None))
     }
 
     /// Reads until a head is whole, which has one deadline.
@@ -241,34 +258,13 @@ impl Connection<'_> {
                 socket.consume(used);
                 return Ok(head);
             }
-            match self.fill(socket, deadline, begun) {
+            match fill(socket, self.slot, deadline, begun) {
                 Ok(0) | Err(_) if !begun => return Err(End::Silent),
                 Ok(0) => return Err(self.cut_short()),
                 Ok(_) => {}
                 Err(error) => return Err(late(error, "the request head took too long")),
             }
         }
-    }
-
-    /// Reads once, as [`Socket::fill`] does, but looks again where the connection was asked to end
-    /// and finds the end of input: a request may cross. Linux delivers what arrives after the
-    /// receiving side was shut, so the thread waits for [`CROSSING`] and reads once more; while a
-    /// request has `begun` to come it goes on for [`REST_CROSSING`]. Other systems may drop such
-    /// bytes. There the client sees the end, as with any server that closes an idle connection, and
-    /// asks again on a new one (RFC 9112, 9.3.1).
-    fn fill(&self, socket: &mut Socket, deadline: Instant, begun: bool) -> io::Result<usize> {
-        let mut read = socket.fill(deadline)?;
-        if read == 0 && self.slot.is_closing() {
-            let rest = after(if begun { REST_CROSSING } else { Duration::ZERO });
-            loop {
-                thread::sleep(CROSSING);
-                read = socket.fill(deadline)?;
-                if read > 0 || rest <= Instant::now() {
-                    break;
-                }
-            }
-        }
-        Ok(read)
     }
 
     /// Returns how a connection ends whose client has ended its side within a request.
@@ -300,55 +296,6 @@ impl Connection<'_> {
         ))
     }
 
-    /// Checks an announced length against the limit of the route, or that of the server.
-    fn check_length(&self, length: BodyLength, limit: Option<usize>) -> Result<(), End> {
-        match length {
-            BodyLength::Known(length) if length > limit.unwrap_or(self.limits.body) as u64 => {
-                Err(End::answer(413, "the body is larger than allowed".to_string()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads the whole body, whose announced length was checked. Memory grows with the bytes that
-    /// have come, not with those announced.
-    fn read_body(
-        &self,
-        socket: &mut Socket,
-        length: BodyLength,
-        limit: Option<usize>,
-    ) -> Result<Vec<u8>, End> {
-        let deadline = after(self.limits.body_timeout);
-        let (mut body, mut chunked, mut received) = (Vec::new(), Chunked::default(), 0);
-        chunked.limit = limit;
-        loop {
-            let unread = socket.unread();
-            let (used, done) = match length {
-                BodyLength::Known(length) => {
-                    let used = unread.len().min(length as usize - body.len());
-                    body.extend_from_slice(&unread[..used]);
-                    (used, body.len() as u64 == length)
-                }
-                BodyLength::Chunked => {
-                    let used =
-                        chunked.decode(unread, &mut body, self.limits).map_err(Error::Chunked)?;
-                    (used, chunked.is_done())
-                }
-            };
-            socket.consume(used);
-            received += used;
-            if done {
-                return Ok(body);
-            }
-            let earned = self.limits.earned(received);
-            match self.fill(socket, deadline.checked_add(earned).unwrap_or(deadline), true) {
-                Ok(0) => return Err(self.cut_short()),
-                Ok(_) => {}
-                Err(error) => return Err(late(error, "the request body took too long")),
-            }
-        }
-    }
-
     /// Calls the controller and returns its answer; `None` is a panic.
     fn call_handler(&self, request: &mut Request) -> Option<Result<Response, Error>> {
         let controller = match self.find_route(request) {
@@ -369,35 +316,45 @@ impl Connection<'_> {
         Ok(&*handler.controller)
     }
 
-    /// Writes the answer, and logs it with the time since the request was whole. Returns the socket
-    /// when the connection goes on.
+    /// Writes the answer, unless the handler has, and logs it with the time since the request was
+    /// read. Returns the socket when the connection goes on.
     #[inline(never)]
     fn answer(
         &self,
         request: Box<Request>,
         answer: Option<Result<Response, Error>>,
-        last: bool,
         begun: Option<Instant>,
     ) -> Option<Box<Socket>> {
-        let head = &request.head;
-        // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
-        // no request follows on this connection.
-        let ambiguous = request.upgrade_websocket() && head.body != BodyLength::Known(0);
-        let close = last || ambiguous || !head.keep_alive() || answer.is_none();
-        let response = answered(&request, answer);
+        let panicked = answer.is_none();
+        let sent = request.lock_wire().sent;
+        let (response, close) = match sent {
+            None => {
+                let response = answered(&request, answer);
+                let close = panicked || request.ends_connection(&response);
+                (Some(response), close)
+            }
+            Some(sent) => {
+                log_streamed(&request, answer, sent);
+                (None, panicked || sent.close || !sent.whole)
+            }
+        };
+        let wire = std::mem::take(&mut *request.lock_wire());
         // Without a socket the controller made it a WebSocket, which is over.
-        let socket = request.lock_socket().take();
-        if socket.is_none() {
+        if wire.socket.is_none() {
             note_last(false);
         }
-        let mut socket = socket?;
-        let close = close || response.asks_close() || self.slot.is_closing();
-        let status = self.write(&socket, &response, head.method == Method::Head, close).ok()?;
+        let mut socket = wire.socket?;
+        let head_only = request.method() == Method::Head;
+        let status = match (response, sent) {
+            (Some(response), _) => self.write(&socket, &response, head_only, close).ok()?,
+            (None, sent) => sent.map_or(200, |sent| sent.status),
+        };
         if let Some(begun) = begun {
             let millis = begun.elapsed().as_millis() as u64;
             log_line!(Debug, "answered {:?} with {} in {} ms", request, status, millis);
         }
-        if close {
+        let mut on = On { socket: &mut socket, slot: self.slot, limits: self.limits };
+        if close || wire.incoming.map_or(false, |mut body| body.drain(&mut on).is_err()) {
             self.linger(&mut socket);
             return None;
         }
@@ -472,18 +429,20 @@ impl Connection<'_> {
 /// Returns the response to what a controller returned; `None` is a panic.
 fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Response {
     match answer {
-        Some(Ok(response)) => for_session(request, response),
+        Some(Ok(response)) => request.for_session(response),
         Some(Err(Error::Answer(response))) if response.status() < 500 => {
-            for_session(request, *response)
+            request.for_session(*response)
         }
         Some(Err(Error::Answer(response))) => {
             log_line!(Error, "the handler of {:?} failed with {}", request, response.status());
             *response
         }
         Some(Err(error)) => {
+            // Below 500 it is the client's fault: a request that another site's page sent, say. The
+            // end of the server is nobody's.
+            let fault = error.status() >= 500 && !matches!(error, Error::Body(BodyError::Closing));
             let (status, why) = (error.status(), error.into_text());
-            // Below 500 it is the client's fault: a request that another site's page sent, say.
-            let level = if status >= 500 { Level::Error } else { Level::Info };
+            let level = if fault { Level::Error } else { Level::Info };
             // Quoted: the text may hold what the client sent, line breaks included.
             log_line!(level, "the handler of {:?} failed: {:?}; answered {}", request, why, status);
             Response::of_status(status)
@@ -495,15 +454,26 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
     }
 }
 
-/// Adds the session's cookie to an answer of the controller; an error does not log anybody in.
-/// Keeps the answer out of shared caches, which would hand one client's session to another.
-fn for_session(request: &Request, response: Response) -> Response {
-    match request.set_cookie() {
-        Some(cookie) => response.header("Set-Cookie", &cookie).for_one_client(),
-        None if request.is_private() && response.headers().get("cache-control").is_none() => {
-            response.header("Cache-Control", "private")
+/// Logs what has gone wrong behind the head of an answer that the handler has sent.
+#[inline(never)]
+fn log_streamed(request: &Request, answer: Option<Result<Response, Error>>, sent: Sent) {
+    if request.set_cookie().is_some() {
+        log_line!(
+            Error,
+            "the handler of {:?} asked for a session behind the head of its answer, so that its \
+             cookie was not sent",
+            request
+        );
+    }
+    match answer {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            // A client that goes is no fault of the handler.
+            let level = if sent.lost { Level::Debug } else { Level::Error };
+            let why = error.into_text();
+            log_line!(level, "the answer to {:?} ended early: {:?}", request, why);
         }
-        None => response,
+        None => log_line!(Error, "the answer to {:?} ended early: its handler panicked", request),
     }
 }
 

@@ -37,6 +37,7 @@
 //!   it is and looks for the WebSocket. Both do it under the lock of the activity, so one of the
 //!   two closes it.
 
+use crate::comms::mailbox::{Mailbox, Place};
 use crate::ground::limits::{has_room, Limits, CROSSING, SILENT, SPARE_THREADS, WAIT_FOR_PLACE};
 use crate::ground::peer::Peer;
 use crate::net::batch::close_all;
@@ -217,6 +218,8 @@ struct Activity {
     /// The path of the last request that found a route.
     path: Option<String>,
     websocket: Option<Arc<Outbox>>,
+    /// What its handler waits for.
+    waiting: Option<Mailbox>,
 }
 
 /// A connection that has not ended in time.
@@ -266,8 +269,9 @@ impl Connections {
             state = self.wait_for_slot(state, network, proxy)?;
         }
         state.reserved -= 1;
-        let (peer, client, websocket) = (peer.clone(), peer.clone(), None);
-        let activity = Activity { closing: false, idle: None, client, path: None, websocket };
+        let (peer, client) = (peer.clone(), peer.clone());
+        let (closing, idle, path, websocket, waiting) = Default::default();
+        let activity = Activity { closing, idle, client, path, websocket, waiting };
         let (thread, handling, abandoned) = (thread::current().id(), false.into(), false.into());
         let activity = Mutex::new(activity);
         let slot = Slot { stream, peer, proxy, network, thread, handling, abandoned, activity };
@@ -343,7 +347,8 @@ impl Connections {
     }
 
     /// Admits nobody from here on and asks every connection to end: a WebSocket by a Close frame,
-    /// any other by shutting its receiving side. A handler that is running finishes.
+    /// any other by shutting its receiving side. A handler that is running finishes; one that waits
+    /// for a receiver is woken.
     pub fn close(&self, close: &CloseFrame) {
         {
             let mut state = self.lock();
@@ -354,9 +359,14 @@ impl Connections {
         for slot in self.slots() {
             let mut activity = slot.activity();
             activity.closing = true;
+            let waiting = activity.waiting.take();
             match &activity.websocket {
                 Some(outbox) => websockets.push(Arc::clone(outbox)),
                 None => slot.shut_receiving(),
+            }
+            drop(activity);
+            if let Some(mailbox) = waiting {
+                mailbox.wake();
             }
         }
         close_all(websockets.iter(), close);
@@ -519,13 +529,18 @@ impl Slot {
         let _ = self.stream.shutdown(Shutdown::Read);
     }
 
-    /// Returns whether the connection was asked to end.
-    pub fn is_closing(&self) -> bool {
-        self.activity().closing
-    }
-
     fn activity(&self) -> MutexGuard<'_, Activity> {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place for Slot {
+    fn set_waiting(&self, mailbox: Option<Mailbox>) {
+        self.activity().waiting = mailbox;
+    }
+
+    fn is_closing(&self) -> bool {
+        self.activity().closing
     }
 }
 

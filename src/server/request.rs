@@ -1,16 +1,18 @@
 //! A request as a handler sees it: head, body, session, and the socket that it came over.
 //!
 //! The request owns the socket while its handler runs. A handler that opens a WebSocket takes the
-//! socket out for good; otherwise the connection takes it back and goes on with the next request.
+//! socket out for good; otherwise the connection takes it back and goes on with the next request. In
+//! between, a handler may read a body from it that streams, and write an answer that does.
 
 use crate::comms::dispatch::{end_login, To};
+use crate::comms::mailbox::Place;
 use crate::error::Error;
 use crate::ground::limits::Limits;
 use crate::ground::peer::Peer;
 use crate::ground::system::unix_seconds;
 use crate::http::cookie::cookies;
 use crate::http::forwarded;
-use crate::http::head::{Head, HeadParser, Method};
+use crate::http::head::{BodyLength, Head, HeadParser, Method};
 use crate::http::headers::{trim, Headers};
 use crate::http::origin::Origins;
 use crate::http::response::Response;
@@ -18,6 +20,7 @@ use crate::http::target::{Authority, Pairs};
 use crate::net::outbox::Shared;
 use crate::net::reader::Socket;
 use crate::server::connections::Slot;
+use crate::server::incoming::Incoming;
 use crate::session::cookie::{Session, SessionCookie};
 use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
@@ -50,7 +53,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ```
 pub struct Request {
     pub(crate) head: Head,
-    body: Vec<u8>,
+    /// The whole body; empty if it streams.
+    pub(crate) body: Vec<u8>,
     peer: Peer,
     parameters: Vec<(String, String)>,
     pub(crate) service: Arc<Service>,
@@ -58,8 +62,36 @@ pub struct Request {
     session: Mutex<Option<(Session, bool)>>,
     /// The slot of the connection; `None` in a request that no client sent.
     pub(crate) slot: Option<Arc<Slot>>,
-    /// The socket of the connection, until an upgrade takes it.
-    socket: Mutex<Option<Box<Socket>>>,
+    wire: Mutex<Wire>,
+}
+
+/// The two directions of the connection while the handler runs.
+#[derive(Default)]
+pub(crate) struct Wire {
+    /// The socket, until an upgrade takes it; `None` in a request that no client sent.
+    pub socket: Option<Box<Socket>>,
+    /// The body that was not read before the handler ran; `None` if there is none.
+    pub incoming: Option<Box<Incoming>>,
+    /// Whether a [`BodyReader`](crate::http::BodyReader) is reading the body.
+    pub reading: bool,
+    /// How much of a body that is in memory has been read.
+    pub position: usize,
+    /// Whether the connection ends after this request, whatever the answer is.
+    pub last: bool,
+    /// What has become of an answer that streams, once its head is out.
+    pub sent: Option<Sent>,
+}
+
+/// An answer whose head is out, so that nothing else can be answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    pub status: u16,
+    /// Whether the body is out, to its end.
+    pub whole: bool,
+    /// Whether the client has gone, or has not taken the answer in time.
+    pub lost: bool,
+    /// Whether the head says that the connection ends.
+    pub close: bool,
 }
 
 /// What all requests to one server are answered with, beside its routes.
@@ -81,7 +113,7 @@ impl Request {
         peer: Peer,
         service: &Arc<Service>,
         slot: &Arc<Slot>,
-        socket: Box<Socket>,
+        wire: Wire,
     ) -> Request {
         Request {
             head,
@@ -91,7 +123,7 @@ impl Request {
             service: Arc::clone(service),
             session: Mutex::new(None),
             slot: Some(Arc::clone(slot)),
-            socket: Mutex::new(Some(socket)),
+            wire: Mutex::new(wire),
         }
     }
 
@@ -137,7 +169,7 @@ impl Request {
             }),
             session: Mutex::new(None),
             slot: None,
-            socket: Mutex::new(None),
+            wire: Mutex::default(),
         }
     }
 
@@ -213,7 +245,13 @@ impl Request {
     }
 
     /// Returns the whole body, with chunks joined; empty if there is none.
+    ///
+    /// # Panics
+    ///
+    /// In a route that [streams](crate::http::Handler::streams), if the request has a body: it has
+    /// not been read. There, call [`read_body`](Request::read_body) or [`reader`](Request::reader).
     pub fn body(&self) -> &[u8] {
+        assert!(self.lock_wire().incoming.is_none(), "{}", UNREAD_BODY);
         &self.body
     }
 
@@ -246,6 +284,9 @@ impl Request {
         if !trim(media_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
             let text = "the body must be of the type application/x-www-form-urlencoded\n";
             return Err(Response::of_status(415).text(text).into());
+        }
+        if self.lock_wire().incoming.is_some() {
+            return Err(UNREAD_BODY.into());
         }
         let text = std::str::from_utf8(&self.body);
         text.map(Pairs::new).map_err(|_| Response::bad_request().into())
@@ -456,19 +497,62 @@ impl Request {
         Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
-    /// Returns whether the handler asked for the session: the answer may be for this client alone.
-    pub(crate) fn is_private(&self) -> bool {
-        self.lock_session().is_some()
+    /// Adds the session's cookie to an answer of the controller. Keeps the answer out of shared
+    /// caches, which would hand one client's session to another. A cookie that is asked for later is
+    /// not sent.
+    pub(crate) fn for_session(&self, response: Response) -> Response {
+        let cookie = self.set_cookie();
+        if let Some((_, unsent)) = &mut *self.lock_session() {
+            *unsent = false;
+        }
+        match cookie {
+            Some(cookie) => response.header("Set-Cookie", &cookie).for_one_client(),
+            None if self.lock_session().is_some()
+                && response.headers().get("cache-control").is_none() =>
+            {
+                response.header("Cache-Control", "private")
+            }
+            None => response,
+        }
     }
 
-    pub(crate) fn lock_socket(&self) -> MutexGuard<'_, Option<Box<Socket>>> {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns whether the connection ends after this response. Of a body that the handler has not
+    /// read, that depends on how much is left, so it is decided when the head of the answer is
+    /// written.
+    pub(crate) fn ends_connection(&self, response: &Response) -> bool {
+        let head = &self.head;
+        // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
+        // no request follows on this connection.
+        let ambiguous = asks_upgrade(head) && head.body != BodyLength::Known(0);
+        let wire = self.lock_wire();
+        let unread = wire.incoming.as_ref().map_or(false, |incoming| incoming.ends_connection());
+        let closing = self.slot.as_ref().map_or(false, |slot| slot.is_closing());
+        let asked = response.asks_close() || !head.keep_alive();
+        wire.last || ambiguous || unread || closing || asked
+    }
+
+    /// Takes the socket for good, unless an answer has begun on it.
+    pub(crate) fn take_socket(&self) -> Option<Box<Socket>> {
+        let mut wire = self.lock_wire();
+        match wire.sent {
+            None => wire.socket.take(),
+            Some(_) => None,
+        }
+    }
+
+    /// Held across reads of a streamed body, which this request's handler alone waits for.
+    pub(crate) fn lock_wire(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_session(&self) -> MutexGuard<'_, Option<(Session, bool)>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Why a body that streams is not in memory.
+const UNREAD_BODY: &str =
+    "the route streams its bodies, so this one has not been read: call `read_body` or `reader`";
 
 /// Leaves out what may be secret: the query, field values, cookies and the body.
 impl std::fmt::Debug for Request {

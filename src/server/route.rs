@@ -62,7 +62,9 @@ use crate::server::controller::Controller;
 pub struct Handler {
     pub(crate) controller: Box<dyn Controller>,
     /// The limit of a body in place of [`Limits::body`](crate::limits::Limits::body).
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<u64>,
+    /// Whether the controller runs before a body has been read.
+    pub(crate) streams: bool,
     /// One bit for each method.
     methods: u8,
     pattern: String,
@@ -73,7 +75,7 @@ impl Handler {
     /// short form of this and of the functions below.
     pub fn new(pattern: &str, controller: impl Controller + 'static) -> Handler {
         let (controller, pattern) = (Box::new(controller), pattern.to_string());
-        Handler { controller, limit: None, methods: ALL, pattern }
+        Handler { controller, limit: None, streams: false, methods: ALL, pattern }
     }
 
     /// Returns a route that takes GET and HEAD. The server leaves out the body of an answer to HEAD.
@@ -116,8 +118,38 @@ impl Handler {
     ///
     /// [`Limits::body`]: crate::limits::Limits::body
     /// [`Limits::most_memory`]: crate::limits::Limits::most_memory
-    pub fn limit(mut self, bytes: usize) -> Handler {
+    pub fn limit(mut self, bytes: u64) -> Handler {
         self.limit = Some(bytes);
+        self
+    }
+
+    /// Runs the controller as soon as the head of a request is there, before its body, which the
+    /// controller reads with [`Request::reader`] or [`Request::read_body`]. So it can refuse a client
+    /// without its body, and store a body that is larger than the memory.
+    ///
+    /// A body that the controller leaves unread is dropped behind the answer, if it has an announced
+    /// length, of which at most [`UNREAD`] bytes are left; otherwise the connection ends, and so it does
+    /// after an error of the body, whatever the controller has made of it.
+    ///
+    /// [`Request::reader`]: crate::http::Request::reader
+    /// [`Request::read_body`]: crate::http::Request::read_body
+    /// [`UNREAD`]: crate::limits::UNREAD
+    ///
+    /// ```
+    /// use sockling::{prelude::*, testing};
+    /// use std::io;
+    ///
+    /// let upload = |request: &Request| {
+    ///     let bytes = io::copy(&mut request.reader(200 * 1024 * 1024)?, &mut io::sink())?;
+    ///     Ok(Response::new().text(format!("{} bytes", bytes)))
+    /// };
+    /// let routes = vec![Handler::put("/image", upload).streams().limit(200 * 1024 * 1024)];
+    /// let server = testing::Server::new(routes);
+    /// let image = server.browser().request(Method::Put, "/image").body(vec![0; 2 * 1024 * 1024]);
+    /// assert_eq!(image.send().text(), "2097152 bytes");
+    /// ```
+    pub fn streams(mut self) -> Handler {
+        self.streams = true;
         self
     }
 

@@ -153,7 +153,8 @@ type Answer = Box<Result<Response, Error>>;
 /// Opens the WebSocket. The error is the answer to a request that opens none.
 #[inline(never)]
 fn open(request: &Request, response: Box<Response>) -> Result<Box<Connection>, Answer> {
-    let (slot, socket) = match (&request.slot, request.lock_socket().take()) {
+    let taken = request.take_socket();
+    let (slot, socket) = match (&request.slot, taken) {
         (Some(slot), Some(socket)) => (slot, socket),
         _ => return Err(Box::new(Ok(*response))),
     };
@@ -168,7 +169,7 @@ fn open(request: &Request, response: Box<Response>) -> Result<Box<Connection>, A
     let registration = match registry::join(&outbox, most) {
         Ok(registration) => registration,
         Err(refused) => {
-            *request.lock_socket() = Some(socket);
+            request.lock_wire().socket = Some(socket);
             return Err(Box::new(Ok(refuse_to_join(request, refused))));
         }
     };

@@ -54,8 +54,7 @@ fn bytes_earn_the_time_that_they_take_at_the_slowest_rate() {
         (0, 1, 1000),
         (usize::MAX, 1024, 0),
     ] {
-        let time = Duration::from_millis(milliseconds);
-        assert_eq!(earned(rate, bytes), time, "{} bytes at {}", bytes, rate);
+        assert_eq!(earned(rate, bytes).as_millis(), milliseconds, "{} bytes at {}", bytes, rate);
     }
     // A time that cannot be counted.
     assert!(earned(0, usize::MAX) > Duration::from_secs(3600));
