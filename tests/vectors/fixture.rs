@@ -4,6 +4,7 @@ use super::loopback;
 use sockling::http::{Server, ServerHandle};
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -24,9 +25,10 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub fn start(limits: Limits) -> Fixture {
+    /// Starts a server whose handler of bodies gets them whole, or which `streams` them.
+    pub fn start(limits: Limits, streams: bool) -> Fixture {
         let calls = Calls::default();
-        let listening = loopback::bind(Server::new(routes(&calls)).limits(limits));
+        let listening = loopback::bind(Server::new(routes(&calls, streams)).limits(limits));
         let (address, handle) = (listening.address(), listening.handle());
         let serving = thread::spawn(move || listening.serve().expect("a server that only stops"));
         Fixture { address, calls, handle, serving: Some(serving) }
@@ -89,7 +91,7 @@ pub fn impatient() -> Limits {
     }
 }
 
-fn routes(calls: &Calls) -> Vec<Handler> {
+fn routes(calls: &Calls, streams: bool) -> Vec<Handler> {
     let hello = {
         let calls = calls.clone();
         move |request: &Request| -> Result<Response, Error> {
@@ -110,9 +112,49 @@ fn routes(calls: &Calls) -> Vec<Handler> {
             }
         }
     };
+    let streamed_echo = {
+        let calls = calls.clone();
+        move |request: &Request| -> Result<Response, Error> {
+            let body = request.read_body();
+            // Only a whole body counts, as where it is read before the handler runs.
+            calls.fetch_add(usize::from(body.is_ok()), Ordering::SeqCst);
+            match request.method().as_str() {
+                "POST" => Ok(Response::new().body(body?)),
+                _ => Ok(Response::method_not_allowed(&["POST"])),
+            }
+        }
+    };
+    let half = |request: &Request| -> Result<Response, Error> {
+        let mut bytes = [0; 3];
+        let mut body = request.reader(u64::MAX)?;
+        let read = match body.read(&mut bytes[..1])? {
+            0 => 0,
+            first => {
+                body.read_exact(&mut bytes[first..])?;
+                bytes.len()
+            }
+        };
+        Ok(Response::new().text(format!("{} bytes", read)))
+    };
+    let swallow = |request: &Request| -> Result<Response, Error> {
+        if request.upgrade_websocket() {
+            return request.upgrade(&[], |_| Ok(()));
+        }
+        let mut bytes = Vec::new();
+        // An error is what the vectors are about.
+        let _ = request.reader(u64::MAX)?.read_to_end(&mut bytes);
+        Ok(Response::new().text(format!("{} bytes", bytes.len())))
+    };
+    let echo = match streams {
+        true => Handler::new("/echo", streamed_echo).streams(),
+        false => Handler::new("/echo", echo),
+    };
     vec![
         Handler::new("/hello", hello),
-        Handler::new("/echo", echo),
+        echo,
+        Handler::new("/unread", |_: &Request| Ok(Response::new().text("unread"))).streams(),
+        Handler::new("/half", half).streams(),
+        Handler::new("/swallow", swallow).streams(),
         route!("/ws" => Echo { calls: calls.clone() }),
         route!("/panic" => |_: &Request| -> Result<Response, Error> { panic!("{}", ON_DEMAND) }),
     ]

@@ -4,6 +4,7 @@
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// One case. The defaults of [`http`] and [`ws`] are a fresh connection and patient time limits.
+#[derive(Clone, Copy)]
 pub struct Vector {
     pub id: &'static str,
     /// The parts follow an opening handshake on `/ws`.
