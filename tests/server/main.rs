@@ -3,6 +3,7 @@
 #[path = "../loopback/mod.rs"]
 mod loopback;
 
+mod bodies;
 mod controllers;
 mod deadlines;
 mod eviction;
