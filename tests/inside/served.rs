@@ -18,6 +18,7 @@ use crate::session::id::SessionId;
 use crate::session::keys::SessionKeys;
 use crate::websocket::{CloseCode, CloseFrame, Message};
 use crate::Comms;
+use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -60,12 +61,35 @@ impl Controller for Echo {
     }
 }
 
-/// Returns an echo at `/ws`, whose count of events it returns as well, and elsewhere the request's own
-/// body.
+/// Sends the body back as it comes, each piece at once; it is read as a stream, and written as one: with
+/// the length of the query, or in chunks.
+fn pass_on(request: &Request) -> Result<Response, Error> {
+    let response = match request.query("length").map(|length| length.parse()) {
+        Some(length) => Response::new().length(length.map_err(Error::other)?),
+        None => Response::new(),
+    };
+    let mut body = request.reader(u64::MAX)?;
+    request.stream(response, |out| {
+        let mut piece = [0; 2];
+        loop {
+            match body.read(&mut piece)? {
+                0 => return out.write_all(b"!"),
+                read => out.write_all(&piece[..read]).and_then(|()| out.flush())?,
+            }
+        }
+    })
+}
+
+/// Returns an echo at `/ws`, whose count of events it returns as well, `pass_on` at `/stream`, and
+/// elsewhere the request's own body.
 pub(super) fn routes() -> (Router, Arc<Echo>) {
     let echo = Arc::new(Echo::default());
     let body = |request: &Request| Ok(Response::new().body(request.body().to_vec()));
-    let routes = vec![Handler::new("/ws", Arc::clone(&echo)), Handler::new("/:any", body)];
+    let routes = vec![
+        Handler::new("/ws", Arc::clone(&echo)),
+        Handler::new("/stream", pass_on).streams(),
+        Handler::new("/:any", body),
+    ];
     (Router::new(routes).expect("good patterns"), echo)
 }
 
