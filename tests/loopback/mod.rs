@@ -164,6 +164,18 @@ impl Client {
     }
 
     pub fn reply_to(&mut self, method: &str) -> Reply {
+        let mut reply = self.reply_head();
+        let length =
+            reply.header("content-length").map_or(0, |value| value.parse().expect("a number"));
+        if method != "HEAD" {
+            self.need(length);
+            reply.body = self.unread.drain(..length).collect();
+        }
+        reply
+    }
+
+    /// Returns an answer of which the body is still to be read.
+    pub fn reply_head(&mut self) -> Reply {
         let end = loop {
             match self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 Some(at) => break at + 4,
@@ -172,14 +184,7 @@ impl Client {
         };
         let head = String::from_utf8(self.unread.drain(..end).collect()).expect("a head of text");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-        let mut reply = Reply { status, head, body: Vec::new() };
-        let length =
-            reply.header("content-length").map_or(0, |value| value.parse().expect("a number"));
-        if method != "HEAD" {
-            self.need(length);
-            reply.body = self.unread.drain(..length).collect();
-        }
-        reply
+        Reply { status, head, body: Vec::new() }
     }
 
     /// Sends a masked frame in one write.

@@ -6,7 +6,8 @@ use super::loopback::{bind, wait_until, Client};
 use super::MIB;
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
-use std::io::Read;
+use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::process::Stdio;
 
 /// Uses much of its stack, and does as it is told by a text: `topics 7` gets into as many topics as it
@@ -158,6 +159,89 @@ fn an_answer_that_a_client_does_not_read_is_in_memory_once() {
     let most = CLIENTS * (LARGE + MIB);
     assert!((CLIENTS * LARGE..=most).contains(&taken), "{} bytes", taken);
     drop(clients);
+}
+
+/// The firmware image of a device: 200 MiB, or less in a build that is not optimized.
+const IMAGE: u64 = if cfg!(debug_assertions) { 24 * 1024 * 1024 } else { 200 * 1024 * 1024 };
+
+/// Takes an image and gives one out, in pieces.
+fn listen_for_images(limits: Limits) {
+    let take = |request: &Request| {
+        let bytes = io::copy(&mut request.reader(IMAGE)?, &mut io::sink())?;
+        Ok(Response::new().text(bytes.to_string()))
+    };
+    let give = |request: &Request| {
+        let response = match request.query("chunked") {
+            None => Response::new().length(IMAGE),
+            Some(_) => Response::new(),
+        };
+        request.stream(response, |body| io::copy(&mut io::repeat(7).take(IMAGE), body).map(drop))
+    };
+    let put = Handler::put("/image", take).streams().limit(IMAGE);
+    listen(limits, vec![put, Handler::get("/image", give)]);
+}
+
+/// Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_with_images() {
+    listen_for_images(Limits::default());
+}
+
+/// Not a test: one starts it.
+#[test]
+#[ignore]
+fn child_with_images_on_a_small_host() {
+    listen_for_images(Limits::small());
+}
+
+/// Sends an image and fetches two, and checks what comes.
+fn move_images(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    let piece = vec![7; 256 * 1024];
+    let head = "PUT /image HTTP/1.1\r\nHost: localhost\r\nContent-Length:";
+    client.send(format!("{} {}\r\n\r\n", head, IMAGE).as_bytes());
+    (0..IMAGE / piece.len() as u64).for_each(|_| client.send(&piece));
+    assert_eq!(client.reply().text(), IMAGE.to_string());
+    let get = |target: &str| format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
+    client.send(get("/image").as_bytes());
+    assert_eq!(client.reply_head().header("content-length"), Some(&*IMAGE.to_string()));
+    assert_eq!(count(&mut client, IMAGE), IMAGE);
+    client.send(get("/image?chunked").as_bytes());
+    assert_eq!(client.reply_head().header("transfer-encoding"), Some("chunked"));
+    // Each chunk has 16 KiB, and the framing of it 8 bytes.
+    let chunked = IMAGE + IMAGE / 16_384 * 8 + 5;
+    assert_eq!(count(&mut client, chunked), IMAGE);
+    assert_eq!(client.get("/", "").status, 404, "the connection goes on");
+}
+
+/// Reads so many bytes, and returns how many of them are of an image.
+fn count(client: &mut Client, bytes: u64) -> u64 {
+    let (mut left, mut of_image) = (bytes, 0);
+    while left > 0 {
+        let piece = client.bytes(left.min(64 * 1024) as usize);
+        assert!(!piece.is_empty(), "{} bytes are missing", left);
+        left -= piece.len() as u64;
+        of_image += piece.iter().filter(|byte| **byte == 7).count() as u64;
+    }
+    of_image
+}
+
+#[test]
+fn three_clients_that_move_an_image_each_way_at_once_take_4_mib() {
+    for child in ["measured::child_with_images", "measured::child_with_images_on_a_small_host"] {
+        let server = Child::start(&mut limited("-c 0", child));
+        assert_eq!(Client::connect(server.address).get("/", "").status, 404);
+        let before = server.status("VmRSS");
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| move_images(server.address));
+            }
+        });
+        let taken = server.status("VmHWM") - before;
+        println!("{}: {} KiB for three clients with images", child, taken);
+        assert!(taken <= 4 * 1024, "{} KiB", taken);
+    }
 }
 
 #[test]
