@@ -16,6 +16,7 @@
 use crate::comms::mailbox::Place;
 use crate::error::Error;
 use crate::ground::limits::JOINED;
+use crate::ground::logger::{log_line, Level};
 use crate::ground::system::unix_seconds;
 use crate::http::body::BodyError;
 use crate::http::head::Method;
@@ -243,7 +244,8 @@ impl<'a> BodyWriter<'a> {
         let close = endless || self.request.ends_connection(&self.response);
         let idle_timeout = self.request.service.shared.limits.idle_timeout;
         self.response.put_connection(&mut head, (!close).then_some(idle_timeout.as_secs()));
-        self.request.lock_wire().sent = Some(Sent { status, whole: false, lost: false, close });
+        self.request.lock_wire().sent =
+            Some(Sent { status, whole: false, lost: false, close, log: log_end });
         Some(head)
     }
 
@@ -299,5 +301,27 @@ impl Write for BodyWriter<'_> {
             self.send(false)?;
         }
         Ok(())
+    }
+}
+
+/// Logs what has gone wrong behind the head of an answer, whose client may be lost.
+fn log_end(request: &Request, answer: Option<Result<Response, Error>>, lost: bool) {
+    if request.set_cookie().is_some() {
+        log_line!(
+            Error,
+            "the handler of {:?} asked for a session behind the head of its answer, so that its \
+             cookie was not sent",
+            request
+        );
+    }
+    match answer {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            // A client that goes is no fault of the handler.
+            let level = if lost { Level::Debug } else { Level::Error };
+            let why = error.into_text();
+            log_line!(level, "the answer to {:?} ended early: {:?}", request, why);
+        }
+        None => log_line!(Error, "the answer to {:?} ended early: its handler panicked", request),
     }
 }

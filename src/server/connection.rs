@@ -60,7 +60,7 @@ use crate::net::stream::{after, write_all, Stream};
 use crate::server::connections::{Connections, SlotGuard};
 use crate::server::controller::Controller;
 use crate::server::incoming::{fill, Incoming, On};
-use crate::server::request::{Request, Sent, Service, Wire};
+use crate::server::request::{Request, Service, Wire};
 use crate::server::route::Router;
 use crate::websocket::handshake::asks_upgrade;
 use std::io::ErrorKind;
@@ -334,7 +334,7 @@ impl Connection<'_> {
                 (Some(response), close)
             }
             Some(sent) => {
-                log_streamed(&request, answer, sent);
+                (sent.log)(&request, answer, sent.lost);
                 (None, panicked || sent.close || !sent.whole)
             }
         };
@@ -451,29 +451,6 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
             log_line!(Error, "the handler of {:?} panicked; answered 500", request);
             Response::internal_error()
         }
-    }
-}
-
-/// Logs what has gone wrong behind the head of an answer that the handler has sent.
-#[inline(never)]
-fn log_streamed(request: &Request, answer: Option<Result<Response, Error>>, sent: Sent) {
-    if request.set_cookie().is_some() {
-        log_line!(
-            Error,
-            "the handler of {:?} asked for a session behind the head of its answer, so that its \
-             cookie was not sent",
-            request
-        );
-    }
-    match answer {
-        Some(Ok(_)) => {}
-        Some(Err(error)) => {
-            // A client that goes is no fault of the handler.
-            let level = if sent.lost { Level::Debug } else { Level::Error };
-            let why = error.into_text();
-            log_line!(level, "the answer to {:?} ended early: {:?}", request, why);
-        }
-        None => log_line!(Error, "the answer to {:?} ended early: its handler panicked", request),
     }
 }
 

@@ -92,6 +92,8 @@ pub(crate) struct Sent {
     pub lost: bool,
     /// Whether the head says that the connection ends.
     pub close: bool,
+    /// Logs what the handler's answer says of it; a program that streams nothing does not carry it.
+    pub log: fn(&Request, Option<Result<Response, Error>>, bool),
 }
 
 /// What all requests to one server are answered with, beside its routes.
