@@ -37,6 +37,7 @@
 //! - [`http::Server`] has the settings, and [`limits::Limits`] every bound with its reason.
 //! - [`testing`] is a browser without sockets, for the tests of an application.
 //! - [`guide::sending`] explains topics, presence, and slow clients.
+//! - [`guide::bodies`] takes and gives what does not fit into memory.
 //! - [`guide::beyond_one_host`] connects several processes.
 //! - [`guide::writing`] follows a message to the socket, with the states of the write path.
 //! - [`guide::reliability`] lists what the server promises when things go wrong.
@@ -294,6 +295,9 @@ pub use session::keys::SessionKeys;
 pub mod guide {
     #[doc = include_str!("guide/beyond_one_host.md")]
     pub mod beyond_one_host {}
+
+    #[doc = include_str!("guide/bodies.md")]
+    pub mod bodies {}
 
     #[doc = include_str!("guide/map.md")]
     pub mod map {}

@@ -142,7 +142,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// The longest time for a whole request body from the end of its head: a total, to which the
     /// bytes that have arrived add what they take at [`min_rate`](Limits::min_rate). A body that
-    /// takes longer is answered with 408.
+    /// takes longer is answered with 408. Of a body that [streams](crate::http::Handler::streams),
+    /// only the time counts in which the handler waits for the client.
     ///
     /// Default: 30 s, which bridges a short interruption of the network.
     pub body_timeout: Duration,
@@ -154,13 +155,16 @@ pub struct Limits {
     pub message_timeout: Duration,
     /// The longest time for writing one answer, or one batch of waiting messages: a total, to which
     /// the bytes that the client has taken add what they take at [`min_rate`](Limits::min_rate).
-    /// After that the socket is shut down.
+    /// After that the socket is shut down. Of an answer that
+    /// [streams](crate::http::Request::stream), only the time counts in which bytes wait for the
+    /// client.
     ///
     /// Default: 30 s, which bridges a short interruption of the network.
     pub write_timeout: Duration,
     /// The slowest rate, in bytes per second, at which a client may send or take what is larger
     /// than a timeout covers. Each byte of progress adds to the time for a body, a message or an
-    /// answer what it takes at this rate; a client that makes no progress gains nothing. The bytes
+    /// answer what it takes at this rate, [`CREDIT`] at most in advance; a client that makes no
+    /// progress gains nothing. The bytes
     /// that were written since the client was last heard add to the wait for a pong and for a Close
     /// frame in the same way, because both travel behind them. 0 counts as 1.
     ///
@@ -332,7 +336,8 @@ impl Limits {
         let read = self.buffer.max(head.saturating_mul(2));
         let received = self.body.saturating_mul(2).max(self.message);
         // On a WebSocket, the answers of a batch, one message that is taken in any case, and a
-        // thread that writes; in HTTP, an answer that is joined with its head.
+        // thread that writes; in HTTP, an answer that is joined with its head, or a piece of one that
+        // streams.
         let sent = self.buffer.saturating_add(self.message).saturating_add(WRITER).max(JOINED);
         let topics = self.topics_per_session.saturating_mul(self.topic_name.saturating_add(TOPIC));
         let sum =
