@@ -5,7 +5,7 @@ mod loopback;
 use loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -702,4 +702,51 @@ fn a_logger_that_panics_does_not_end_accepting() {
     }
     child.kill().expect("it runs");
     child.wait().expect("it ran");
+}
+
+#[test]
+fn an_answer_that_ends_early_is_the_fault_of_whoever_has_ended_it() {
+    listen();
+    let stream = |request: &Request| {
+        let what = request.query("what").unwrap_or_default();
+        request.stream(Response::new(), |body| {
+            body.flush()?;
+            match &*what {
+                "own" => Err(io::Error::new(ErrorKind::Other, "the disk is full")),
+                "late" => write!(body, "{}", request.session_id()),
+                _ => loop {
+                    body.poll()?;
+                },
+            }
+        })
+    };
+    let gone = |request: &Request| {
+        request.stream(Response::new(), |body| loop {
+            body.poll()?;
+        })
+    };
+    let routes = vec![
+        Handler::new("/log-own", stream).streams(),
+        Handler::new("/log-late", stream).streams(),
+        Handler::new("/log-behind", stream).streams(),
+        Handler::new("/log-before", gone),
+    ];
+    let running = Running::start(Server::new(routes));
+    let ask = |target: &str| {
+        let mut client = Client::connect(running.address);
+        client.send(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", target).as_bytes());
+        client
+    };
+    let mut own = ask("/log-own?what=own");
+    own.read_to_end();
+    wait_for_line("ERROR the answer to GET \"/log-own\" from");
+    let mut late = ask("/log-late?what=late");
+    assert_eq!(late.reply_head().status, 200);
+    wait_for_line("ERROR the handler of GET \"/log-late\" from");
+    let mut behind = ask("/log-behind");
+    assert_eq!(behind.reply_head().status, 200);
+    drop(behind);
+    wait_for_line("DEBUG the answer to GET \"/log-behind\" from");
+    drop(ask("/log-before"));
+    wait_for_line("DEBUG the handler of GET \"/log-before\" from");
 }

@@ -16,7 +16,7 @@
 use crate::comms::mailbox::Place;
 use crate::error::Error;
 use crate::ground::limits::JOINED;
-use crate::ground::logger::{log_line, Level};
+use crate::ground::logger::log_line;
 use crate::ground::system::unix_seconds;
 use crate::http::body::BodyError;
 use crate::http::head::Method;
@@ -196,10 +196,8 @@ impl<'a> BodyWriter<'a> {
 
     /// Notes that the client is lost, for whatever becomes of the error.
     fn lose(&mut self, error: io::Error) -> io::Error {
+        self.request.lock_wire().lost = true;
         self.lost = true;
-        if let Some(sent) = &mut self.request.lock_wire().sent {
-            sent.lost = true;
-        }
         error
     }
 
@@ -244,8 +242,7 @@ impl<'a> BodyWriter<'a> {
         let close = endless || self.request.ends_connection(&self.response);
         let idle_timeout = self.request.service.shared.limits.idle_timeout;
         self.response.put_connection(&mut head, (!close).then_some(idle_timeout.as_secs()));
-        self.request.lock_wire().sent =
-            Some(Sent { status, whole: false, lost: false, close, log: log_end });
+        self.request.set_sent(Sent { status, whole: false, close, log: log_end });
         Some(head)
     }
 
@@ -304,8 +301,8 @@ impl Write for BodyWriter<'_> {
     }
 }
 
-/// Logs what has gone wrong behind the head of an answer, whose client may be lost.
-fn log_end(request: &Request, answer: Option<Result<Response, Error>>, lost: bool) {
+/// Logs what has gone wrong behind the head of an answer.
+fn log_end(request: &Request, answer: Option<Result<Response, Error>>) {
     if request.set_cookie().is_some() {
         log_line!(
             Error,
@@ -317,9 +314,7 @@ fn log_end(request: &Request, answer: Option<Result<Response, Error>>, lost: boo
     match answer {
         Some(Ok(_)) => {}
         Some(Err(error)) => {
-            // A client that goes is no fault of the handler.
-            let level = if lost { Level::Debug } else { Level::Error };
-            let why = error.into_text();
+            let (level, why) = (request.level_of(&error), error.into_text());
             log_line!(level, "the answer to {:?} ended early: {:?}", request, why);
         }
         None => log_line!(Error, "the answer to {:?} ended early: its handler panicked", request),

@@ -334,7 +334,7 @@ impl Connection<'_> {
                 (Some(response), close)
             }
             Some(sent) => {
-                (sent.log)(&request, answer, sent.lost);
+                (sent.log)(&request, answer);
                 (None, panicked || sent.close || !sent.whole)
             }
         };
@@ -438,11 +438,8 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
             *response
         }
         Some(Err(error)) => {
-            // Below 500 it is the client's fault: a request that another site's page sent, say. The
-            // end of the server is nobody's.
-            let fault = error.status() >= 500 && !matches!(error, Error::Body(BodyError::Closing));
-            let (status, why) = (error.status(), error.into_text());
-            let level = if fault { Level::Error } else { Level::Info };
+            let (level, status) = (request.level_of(&error), error.status());
+            let why = error.into_text();
             // Quoted: the text may hold what the client sent, line breaks included.
             log_line!(level, "the handler of {:?} failed: {:?}; answered {}", request, why, status);
             Response::of_status(status)

@@ -8,8 +8,10 @@ use crate::comms::dispatch::{end_login, To};
 use crate::comms::mailbox::Place;
 use crate::error::Error;
 use crate::ground::limits::Limits;
+use crate::ground::logger::Level;
 use crate::ground::peer::Peer;
 use crate::ground::system::unix_seconds;
+use crate::http::body::BodyError;
 use crate::http::cookie::cookies;
 use crate::http::forwarded;
 use crate::http::head::{BodyLength, Head, HeadParser, Method};
@@ -78,6 +80,8 @@ pub(crate) struct Wire {
     pub position: usize,
     /// Whether the connection ends after this request, whatever the answer is.
     pub last: bool,
+    /// Whether the client was gone when an answer streamed, or has not taken it in time.
+    pub lost: bool,
     /// What has become of an answer that streams, once its head is out.
     pub sent: Option<Sent>,
 }
@@ -88,12 +92,10 @@ pub(crate) struct Sent {
     pub status: u16,
     /// Whether the body is out, to its end.
     pub whole: bool,
-    /// Whether the client has gone, or has not taken the answer in time.
-    pub lost: bool,
     /// Whether the head says that the connection ends.
     pub close: bool,
     /// Logs what the handler's answer says of it; a program that streams nothing does not carry it.
-    pub log: fn(&Request, Option<Result<Response, Error>>, bool),
+    pub log: fn(&Request, Option<Result<Response, Error>>),
 }
 
 /// What all requests to one server are answered with, beside its routes.
@@ -499,15 +501,29 @@ impl Request {
         Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
-    /// Adds the session's cookie to an answer of the controller. Keeps the answer out of shared
-    /// caches, which would hand one client's session to another. A cookie that is asked for later is
-    /// not sent.
-    pub(crate) fn for_session(&self, response: Response) -> Response {
-        let cookie = self.set_cookie();
+    /// Notes that the head of the answer is out, with the session's cookie.
+    pub(crate) fn set_sent(&self, sent: Sent) {
+        self.lock_wire().sent = Some(sent);
         if let Some((_, unsent)) = &mut *self.lock_session() {
             *unsent = false;
         }
-        match cookie {
+    }
+
+    /// Returns the level at which an error of the handler is logged. Below 500 it is the client's
+    /// fault: a request that another site's page sent, say. The end of the server is nobody's.
+    pub(crate) fn level_of(&self, error: &Error) -> Level {
+        let fault = error.status() >= 500 && !matches!(error, Error::Body(BodyError::Closing));
+        match self.lock_wire().lost {
+            true => Level::Debug,
+            false if fault => Level::Error,
+            false => Level::Info,
+        }
+    }
+
+    /// Adds the session's cookie to an answer of the controller. Keeps the answer out of shared
+    /// caches, which would hand one client's session to another.
+    pub(crate) fn for_session(&self, response: Response) -> Response {
+        match self.set_cookie() {
             Some(cookie) => response.header("Set-Cookie", &cookie).for_one_client(),
             None if self.lock_session().is_some()
                 && response.headers().get("cache-control").is_none() =>

@@ -184,7 +184,8 @@ fn an_answer_that_fails_behind_its_head_ends_before_its_framing_is_complete() {
     let fail = |_: &mut dyn Body| Err(io::Error::new(ErrorKind::Other, "a secret"));
     let panic = |_: &mut dyn Body| -> io::Result<()> { std::panic::panic_any("a secret") };
     let short = |_: &mut dyn Body| Ok(());
-    let ends: [(&str, fn(&mut dyn Body) -> io::Result<()>, Option<u64>, &str); 5] = [
+    type Case = (&'static str, fn(&mut dyn Body) -> io::Result<()>, Option<u64>, &'static str);
+    let ends: [Case; 5] = [
         ("an error of a chunked one", fail, None, "3\r\nhey\r\n"),
         ("a panic of a chunked one", panic, None, "3\r\nhey\r\n"),
         ("an error of a long one", fail, Some(9), "hey"),
@@ -309,11 +310,12 @@ fn poll_notices_a_client_that_closes_and_leaves_the_next_request_alone() {
 fn a_shutdown_ends_streams_and_wakes_what_they_wait_for() {
     let closing = BodyError::Closing.to_string();
     let id = Request::get("/").session_id();
-    let ends: [(&str, Box<dyn Fn(&mut dyn Body) -> io::Result<()> + Send + Sync>); 3] = [
+    type Case = (&'static str, Box<dyn Fn(&mut dyn Body) -> io::Result<()> + Send + Sync>);
+    let ends: [Case; 3] = [
         (
             "a receiver",
             Box::new(move |body| {
-                let message = Comms::receiver(&id).recv_timeout(PATIENCE * 2);
+                let message = Comms::receiver(id).recv_timeout(PATIENCE * 2);
                 assert_eq!(message, None);
                 body.write_all(b"more")
             }),
@@ -321,7 +323,7 @@ fn a_shutdown_ends_streams_and_wakes_what_they_wait_for() {
         (
             "an iterator",
             Box::new(move |body| {
-                assert_eq!(Comms::receiver(&id).next(), None);
+                assert_eq!(Comms::receiver(id).next(), None);
                 body.flush()
             }),
         ),
@@ -526,4 +528,17 @@ fn a_body_that_streams_is_not_taken_for_an_empty_one() {
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     assert_eq!(Client::connect(running.address).post("/?form=1", form, "a=b").status, 500);
     assert_eq!(Client::connect(running.address).get("/", "").status, 200);
+}
+
+#[test]
+fn a_cookie_that_an_answer_did_not_carry_is_set_by_the_one_in_its_place() {
+    quiet();
+    let handler = |request: &Request| {
+        request.login(7);
+        let fail = |_: &mut sockling::http::BodyWriter| Err(ErrorKind::NotFound.into());
+        request.stream(Response::new(), fail).or_else(|_| Ok(Response::new().text("in its place")))
+    };
+    let running = start(Limits::default(), handler);
+    let reply = Client::connect(running.address).get("/", "");
+    assert_eq!((reply.text(), reply.cookie().is_some()), ("in its place", true));
 }
