@@ -76,10 +76,10 @@ impl SessionCookie {
     pub fn set(&self, session: &Session, now: u64) -> String {
         let mut body = session.id.text();
         if let SessionId::Authenticated(_) = session.id {
-            body = [body, encode(&session.login)].join(".");
+            body = format!("{}.{}", body, encode(&session.login));
         }
         let expires = now + SESSION_LIFE;
-        let body = [body, session.issued.to_string(), expires.to_string()].join(".");
+        let body = format!("{}.{}.{}", body, session.issued, expires);
         self.set_cookie(&seal("v2", &body, &self.keys), expires)
     }
 

@@ -94,8 +94,10 @@ impl SessionKeys {
         self.0.keys.first().map_or([0; SIGNATURE], |key| hmac_sha1(key, text))
     }
 
-    pub(crate) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
-        self.0.keys.iter().any(|key| same(&hmac_sha1(key, text), signature))
+    /// Returns whether one of the keys gives the text this signature, in base64.
+    fn verify(&self, text: &str, signature: &str) -> bool {
+        let signed = |key: &Vec<u8>| BASE64.encode(hmac_sha1(key, text.as_bytes()));
+        self.0.keys.iter().any(|key| same(signed(key).as_bytes(), signature.as_bytes()))
     }
 }
 
@@ -182,17 +184,14 @@ fn thread_mix() -> [u8; 32] {
 /// Returns `label.body.signature`. The label is signed too, so that a text for one purpose is not
 /// valid for another.
 pub(crate) fn seal(label: &str, body: &str, keys: &SessionKeys) -> String {
-    let text = [label, body].join(".");
+    let text = format!("{}.{}", label, body);
     let signature = BASE64.encode(keys.sign(text.as_bytes()));
-    [text, signature].join(".")
+    format!("{}.{}", text, signature)
 }
 
 /// Returns the body of a text that [`seal`] returned for one of the keys and this label.
 pub(crate) fn unseal<'a>(label: &str, sealed: &'a str, keys: &SessionKeys) -> Option<&'a str> {
     let (text, signature) = sealed.rsplit_once('.')?;
-    let signature = BASE64.decode(signature).ok().filter(|bytes| bytes.len() == SIGNATURE)?;
-    if !keys.verify(text.as_bytes(), &signature) {
-        return None;
-    }
-    text.strip_prefix(label)?.strip_prefix('.')
+    let body = text.strip_prefix(label)?.strip_prefix('.')?;
+    keys.verify(text, signature).then_some(body)
 }
