@@ -147,7 +147,7 @@ fn publish(to: &To, content: &Content) {
 fn close(found: &Found, ended: Option<Ended>, code: CloseCode, reason: &str) -> usize {
     let covered = |outbox: &&Arc<Outbox>| ended.map_or(true, |ended| ended.covers(&outbox.session));
     let close = CloseFrame { code, reason: reason.to_string() };
-    close_all(found.outboxes().filter(covered), &close)
+    close_all(found.outboxes().filter(covered).cloned().collect(), &close)
 }
 
 /// Ends logins of a session: their cookies are no longer accepted, and their WebSockets are closed

@@ -316,15 +316,12 @@ fn cork(
 }
 
 /// Sends a Close frame to connections. Returns how many had not been sent one before.
-pub(crate) fn close_all<'a>(
-    to: impl Iterator<Item = &'a Arc<Outbox>>,
-    close: &CloseFrame,
-) -> usize {
-    let closed: Vec<_> = to.filter(|outbox| outbox.queue_close(close)).cloned().collect();
+pub(crate) fn close_all(mut list: Vec<Arc<Outbox>>, close: &CloseFrame) -> usize {
+    list.retain(|outbox| outbox.queue_close(close));
     // Their threads may be blocked in a read that began without this deadline.
-    closed.iter().for_each(Outbox::await_answer);
-    let count = closed.len();
-    write_list(closed);
+    list.iter().for_each(Outbox::await_answer);
+    let count = list.len();
+    write_list(list);
     count
 }
 
@@ -387,7 +384,7 @@ fn watch(shared: &Arc<Shared>, corked: Weak<Corked>) {
 
 fn tick_later(shared: Arc<Shared>) {
     let server = Arc::clone(&shared);
-    shared.clock.at(after(TICK), move || tick(server));
+    shared.clock.at(after(TICK), Box::new(move || tick(server)));
 }
 
 /// Makes a courier write what was on a list at the previous tick and is still there.

@@ -522,12 +522,13 @@ impl Outbox {
     /// and end the connection if the client does not answer in time.
     pub fn await_answer(self: &Arc<Outbox>) {
         let outbox = Arc::downgrade(self);
-        self.shared.clock.at(after(WAKE.min(self.time_to_close())), move || {
+        let job = move || {
             if let Some(outbox) = outbox.upgrade() {
                 outbox.wake();
                 outbox.cut_off_late();
             }
-        });
+        };
+        self.shared.clock.at(after(WAKE.min(self.time_to_close())), Box::new(job));
     }
 
     /// Sets whether its thread has to be woken for a Close frame of another thread: while the
@@ -562,9 +563,8 @@ impl Outbox {
             return;
         }
         let outbox = Arc::downgrade(self);
-        self.shared.clock.at(after(left), move || {
-            outbox.upgrade().iter().for_each(Outbox::cut_off_late);
-        });
+        let job = move || outbox.upgrade().iter().for_each(Outbox::cut_off_late);
+        self.shared.clock.at(after(left), Box::new(job));
     }
 
     /// Returns how long to wait for the client's Close frame, which travels behind what was written

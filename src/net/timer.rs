@@ -49,13 +49,13 @@ impl Eq for Job {}
 
 impl Clock {
     /// Schedules a job for that time or soon after. After `stop` the job is dropped.
-    pub fn at(&self, time: Instant, job: impl FnOnce() + Send + 'static) {
+    pub fn at(&self, time: Instant, work: Box<dyn FnOnce() + Send>) {
         let mut jobs = self.lock();
         if jobs.stopped {
             return;
         }
         let first = jobs.due.peek().map_or(true, |next| time < next.time);
-        jobs.due.push(Job { time, work: Box::new(job) });
+        jobs.due.push(Job { time, work });
         drop(jobs);
         if first {
             self.changed.notify_all(); // it sleeps until a later one is due

@@ -369,7 +369,7 @@ impl Connections {
                 mailbox.wake();
             }
         }
-        close_all(websockets.iter(), close);
+        close_all(websockets, close);
     }
 
     /// Shuts the socket of every connection but this thread's own.

@@ -174,7 +174,7 @@ fn open(request: &Request, response: Box<Response>) -> Result<Box<Connection>, A
         }
     };
     if slot.upgrade(&outbox) {
-        batch::close_all([&outbox].into_iter(), &going_away());
+        batch::close_all(vec![Arc::clone(&outbox)], &going_away());
     }
     if !outbox.open() {
         return Err(Box::new(Ok(*response)));

@@ -368,7 +368,7 @@ fn a_close_frame_is_written_at_once_and_the_clock_cuts_off_a_client_that_does_no
     let shared = Shared::new(limits);
     let client = Client::open(&shared, b"");
     let close = CloseFrame { code: CloseCode::NORMAL, reason: String::new() };
-    assert_eq!(close_all([&client.outbox].into_iter(), &close), 1);
+    assert_eq!(close_all(vec![Arc::clone(&client.outbox)], &close), 1);
     assert_eq!(client.stub.script().output, b"\x88\x02\x03\xe8");
     assert!(!client.stub.script().shut, "the clock does not run yet");
     thread::scope(|scope| {
@@ -385,10 +385,11 @@ fn the_clock_cuts_off_no_client_whose_close_frame_has_not_been_written() {
     // Its first bytes are being written, so the Close frame waits behind them.
     let client = Client::opening(&shared, b"101");
     let close = CloseFrame { code: CloseCode::NORMAL, reason: String::new() };
-    assert_eq!(close_all([&client.outbox].into_iter(), &close), 1);
+    assert_eq!(close_all(vec![Arc::clone(&client.outbox)], &close), 1);
     let looked = Arc::new(AtomicBool::new(false));
     let looks = Arc::clone(&looked);
-    shared.clock.at(after(Duration::from_millis(2)), move || looks.store(true, Ordering::Relaxed));
+    let look = move || looks.store(true, Ordering::Relaxed);
+    shared.clock.at(after(Duration::from_millis(2)), Box::new(look));
     thread::scope(|scope| {
         scope.spawn(|| shared.clock.run());
         wait_until("the clock has looked", || looked.load(Ordering::Relaxed));
