@@ -99,9 +99,14 @@ impl Acceptor {
         Ok(Arc::new(Acceptor { address, router, service, connections, threads, changed }))
     }
 
-    /// Starts the first thread. Error: the system has none.
+    /// Starts the first thread. Error: the system has none; then the port is free.
     pub fn start(self: &Arc<Acceptor>) -> io::Result<()> {
-        self.start_thread(&mut self.threads())
+        let mut threads = self.threads();
+        let started = self.start_thread(&mut threads);
+        if started.is_err() {
+            (threads.listener, threads.waker) = (None, None);
+        }
+        started
     }
 
     #[inline(never)]

@@ -271,8 +271,9 @@ fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, Error> {
         .map_err(|source| Error::Bind { address: "that address".to_string(), source })?
         .collect();
     TcpListener::bind(&*addresses).map_err(|source| {
-        let names: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-        Error::Bind { address: names.join(" or "), source }
+        let names = addresses.iter().map(SocketAddr::to_string);
+        let address = names.reduce(|all, name| all + " or " + &name).unwrap_or_default();
+        Error::Bind { address, source }
     })
 }
 
@@ -301,10 +302,7 @@ impl Listening {
     /// [`Limits::drain_timeout`] at most. Error: [`Error::Io`] if not even one thread can be
     /// started.
     pub fn serve(self) -> Result<(), Error> {
-        if let Err(error) = self.acceptor.start() {
-            self.acceptor.close();
-            return Err(error.into());
-        }
+        self.acceptor.start()?;
         let address = self.acceptor.address;
         // The line names an address that works: `localhost` is 127.0.0.1 and need not be any other
         // address of loopback, and not every client can connect to `0.0.0.0`.
