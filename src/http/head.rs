@@ -285,7 +285,7 @@ fn target_parts(
     let (authority, rest) = match after_scheme(target) {
         None => (None, target),
         Some(rest) => {
-            let (authority, path) = rest.split_at(rest.find(&['/', '?'][..]).unwrap_or(rest.len()));
+            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
             (Some(Authority::parse(authority).ok_or(HeadError::Target)?), path)
         }
     };
@@ -297,8 +297,9 @@ fn target_parts(
 
 /// Returns the target without its `http://` or `https://`, or `None` if it begins with neither.
 fn after_scheme(target: &str) -> Option<&str> {
-    let (scheme, rest) = target.split_once("://")?;
-    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
+    let (scheme, rest) = target.split_once(':')?;
+    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    rest.strip_prefix("//").filter(|_| is_http)
 }
 
 fn authority(value: &[u8]) -> Result<Authority, HeadError> {

@@ -61,13 +61,13 @@ impl Origins {
     /// Returns whether the origin is that of the requested authority, or `None` if one of them
     /// cannot be compared.
     fn is_own(&self, origin: &str, authority: Option<&Authority>) -> Option<bool> {
-        let (scheme, rest) = origin.split_once("://")?;
+        let (scheme, rest) = origin.split_once(':')?;
         let default_port = match scheme {
             "https" | "wss" => 443,
             "http" | "ws" if !self.https_only => 80,
             _ => return None,
         };
-        let (page, own) = (Authority::parse(rest)?, authority?);
+        let (page, own) = (Authority::parse(rest.strip_prefix("//")?)?, authority?);
         let same_host =
             page.host == own.host || self.loopback && page.is_loopback() && own.is_loopback();
         Some(same_host && page.port.unwrap_or(default_port) == own.port.unwrap_or(default_port))

@@ -29,8 +29,8 @@ pub(crate) fn decode_path(raw: &str) -> Result<String, TargetError> {
         let segment = percent_decode(segment).ok_or(TargetError)?;
         // Browsers remove tabs and line breaks from a URL, so `/<tab>/host/` would also lead to
         // another host (WHATWG URL, 4.4).
-        let forbidden = |c: char| c == '/' || c == '\\' || c.is_ascii_control();
-        if segment == "." || segment == ".." || segment.contains(forbidden) {
+        let forbidden = |byte: u8| b"/\\".contains(&byte) || byte.is_ascii_control();
+        if segment == "." || segment == ".." || segment.bytes().any(forbidden) {
             return Err(TargetError);
         }
         path.push('/');
