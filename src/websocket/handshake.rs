@@ -83,13 +83,16 @@ fn is_key(key: &str) -> bool {
 
 /// Returns the first of the server's subprotocols that the client offers, if any (4.2.2, item 5).
 fn subprotocol<'a>(head: &Head, protocols: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
-    let lines = head.headers.get_all("sec-websocket-protocol");
+    let (lines, mut best) = (head.headers.get_all("sec-websocket-protocol"), protocols.len());
     // An empty member of a list does not count (RFC 9110, 5.6.1).
-    let offered: Vec<_> = lines.flat_map(members).filter(|member| !member.is_empty()).collect();
-    if !offered.iter().all(|member| is_token(member)) {
-        return Err(Refusal::Protocol);
+    for offered in lines.flat_map(members).filter(|member| !member.is_empty()) {
+        if !is_token(offered) {
+            return Err(Refusal::Protocol);
+        }
+        let at = protocols.iter().position(|protocol| protocol.as_bytes() == offered);
+        best = best.min(at.unwrap_or(best));
     }
-    Ok(protocols.iter().find(|protocol| offered.contains(&protocol.as_bytes())).copied())
+    Ok(protocols.get(best).copied())
 }
 
 /// The reason for refusing to open a WebSocket. The server answers with
