@@ -53,6 +53,7 @@ use crate::session::id::SessionId;
 use crate::session::revoked::is_ended;
 use std::cell::RefCell;
 use std::mem::take;
+use std::slice::from_ref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -172,11 +173,11 @@ pub(crate) fn join(outbox: &Arc<Outbox>, most: usize) -> Result<Registration, No
             return Err(NotJoined::TooMany);
         }
         let first = known.is_empty();
-        let outboxes = known.iter().chain([outbox]).cloned().collect();
+        let outboxes = [known, from_ref(outbox)].concat();
         if first {
             registry.tell_relay(&session.id);
         }
-        registry.change().insert(session.id, outboxes);
+        registry.change().insert(session.id, outboxes.into());
         // Behind the 101, which is the first thing in the outbox.
         if let Some(interests) = &mut registry.interests {
             outbox.give(&interests.joined(&session.id));
@@ -196,7 +197,8 @@ impl Registration {
             if !known.iter().any(is_own) {
                 return;
             }
-            let left: Outboxes = known.iter().filter(|one| !is_own(one)).cloned().collect();
+            let mut left = known.to_vec();
+            left.retain(|one| !is_own(one));
             // One that is not served yet may fail to open; then no handler would see the last
             // leave.
             outbox.leave(!left.iter().any(|one| one.is_served()));
@@ -205,7 +207,7 @@ impl Registration {
             let gone = left.is_empty();
             match gone {
                 true => registry.change().remove(id),
-                false => registry.change().insert(*id, left),
+                false => registry.change().insert(*id, left.into()),
             };
             let interests = registry.interests.as_mut();
             let received = interests.map_or(false, |interests| interests.left(outbox, gone));
