@@ -50,6 +50,8 @@ pub(crate) struct Found {
     one: Option<Arc<Outbox>>,
     many: Option<Outboxes>,
     except: Option<SessionId>,
+    /// The receivers that are meant.
+    mailboxes: Vec<Mailbox>,
 }
 
 impl Found {
@@ -117,13 +119,13 @@ pub(crate) fn send_to_others(target: Target, message: &Message) -> usize {
 /// first, since the sender may have to wait for a client of this process.
 #[inline(never)]
 fn announce(to: &To, content: &Content) -> Found {
-    let (found, mailboxes) = find(to, Some(content));
+    let found = find(to, Some(content));
     if !matches!(content, Content::Ended { .. }) {
         publish(to, content);
     }
-    if !mailboxes.is_empty() {
+    if !found.mailboxes.is_empty() {
         if let Some(message) = content.message() {
-            mailboxes.iter().for_each(|mailbox| mailbox.give(&message));
+            found.mailboxes.iter().for_each(|mailbox| mailbox.give(&message));
         }
     }
     found
@@ -174,48 +176,47 @@ pub(crate) fn ended_by(login: Option<Bits>, issued: u64) -> Ended {
 
 /// Returns the open WebSockets that get this content, and the receivers; without content, the
 /// WebSockets of a session, a connection or everybody.
-pub(crate) fn find(to: &To, content: Option<&Content>) -> (Found, Vec<Mailbox>) {
-    let (mut found, mut receivers) = (Found::default(), Vec::new());
+pub(crate) fn find(to: &To, content: Option<&Content>) -> Found {
     let target = match to {
         To::Connection(one) => {
-            found.one = one.upgrade().filter(|one| one.is_served());
-            return (found, receivers);
+            let one = one.upgrade().filter(|one| one.is_served());
+            return Found { one, ..Found::default() };
         }
         To::Session(id) => return find_session(id, content),
         To::Local(target) | To::Everywhere(target) => target,
     };
     match *target {
-        Target::Session(name) => return find_session(&name.into(), content),
+        Target::Session(name) => find_session(&name.into(), content),
         Target::Everybody { except } => {
-            found.except = except.map(Into::into);
-            found.many = Some(everyone());
-            if is_message(content) && has_receivers() {
-                receivers = mailboxes(None, found.except);
-            }
+            let (many, except) = (Some(everyone()), except.map(Into::into));
+            Found { one: None, many, except, mailboxes: receivers(content, None, except) }
         }
         Target::Topic { name, except } => {
-            found.except = except.map(Into::into);
-            if let Some(content) = content {
-                (found.many, receivers) = topic_members(name, *content, found.except);
-            }
+            let except = except.map(Into::into);
+            let members = content.map(|content| topic_members(name, *content, except));
+            let (many, mailboxes) = members.unwrap_or_default();
+            Found { one: None, many, except, mailboxes }
         }
     }
-    (found, receivers)
 }
 
-fn find_session(id: &SessionId, content: Option<&Content>) -> (Found, Vec<Mailbox>) {
+fn find_session(id: &SessionId, content: Option<&Content>) -> Found {
     let many = match content {
         // Not what the thread remembers: see `registry`.
         Some(Content::Ended { .. }) => look_up(id),
         _ => outboxes(id),
     };
-    let receivers = match is_message(content) && has_receivers() {
-        true => mailboxes(Some(*id), None),
-        false => Vec::new(),
-    };
-    (Found { many, ..Found::default() }, receivers)
+    Found { many, mailboxes: receivers(content, Some(*id), None), ..Found::default() }
 }
 
-fn is_message(content: Option<&Content>) -> bool {
-    matches!(content, Some(Content::Text(_) | Content::Binary(_)))
+/// Returns the mailboxes that get a message.
+fn receivers(
+    content: Option<&Content>,
+    of: Option<SessionId>,
+    except: Option<SessionId>,
+) -> Vec<Mailbox> {
+    match content {
+        Some(Content::Text(_) | Content::Binary(_)) if has_receivers() => mailboxes(of, except),
+        _ => Vec::new(),
+    }
 }

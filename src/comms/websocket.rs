@@ -201,14 +201,14 @@ impl Websocket {
     /// Returns whether the session, or the one WebSocket, is connected to this process. A WebSocket
     /// counts until `handle_disconnection`, before which it leaves its session.
     pub fn is_connected(&self) -> bool {
-        find(&self.to(), None).0.outboxes().next().is_some()
+        find(&self.to(), None).outboxes().next().is_some()
     }
 
     /// Returns how many bytes, frame headers included, wait in this process for the session's
     /// clients, so that a producer can pace itself. Bytes in the system's socket buffers are not
     /// counted.
     pub fn backlog(&self) -> usize {
-        find(&self.to(), None).0.outboxes().map(|outbox| outbox.backlog()).sum()
+        find(&self.to(), None).outboxes().map(|outbox| outbox.backlog()).sum()
     }
 }
 
