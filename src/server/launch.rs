@@ -228,9 +228,12 @@ impl Server {
         let hosts = match self.hosts {
             None if !loopback => None,
             hosts => {
-                let mut hosts = hosts.unwrap_or_default();
-                hosts.extend(["localhost", "127.0.0.1", "[::1]", &*bound].map(str::to_string));
-                Some(hosts.iter().filter_map(|host| Authority::parse(host)).collect())
+                let mut known = Vec::new();
+                let named = hosts.iter().flatten().map(|host| &**host);
+                for host in ["localhost", "127.0.0.1", "[::1]", &*bound].into_iter().chain(named) {
+                    known.extend(Authority::parse(host));
+                }
+                Some(known)
             }
         };
         let keys = self.keys.map_or_else(process_keys, Ok)?;
@@ -271,9 +274,12 @@ fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, Error> {
         .map_err(|source| Error::Bind { address: "that address".to_string(), source })?
         .collect();
     TcpListener::bind(&*addresses).map_err(|source| {
-        let names = addresses.iter().map(SocketAddr::to_string);
-        let address = names.reduce(|all, name| all + " or " + &name).unwrap_or_default();
-        Error::Bind { address, source }
+        let mut names = String::new();
+        for address in &addresses {
+            names += if names.is_empty() { "" } else { " or " };
+            names += &address.to_string();
+        }
+        Error::Bind { address: names, source }
     })
 }
 

@@ -55,8 +55,7 @@ impl SessionKeys {
 
     /// Returns one random key, so that sessions end with the process. Errors: [`Error::Entropy`].
     pub fn random() -> Result<SessionKeys, Error> {
-        let key = entropy()?;
-        SessionKeys::new([key])
+        Ok(SessionKeys::with_seed(vec![entropy()?.to_vec()], entropy()?))
     }
 
     /// Returns keys for requests that no client sent: different each time, but not secret.
