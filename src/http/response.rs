@@ -548,22 +548,22 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The names of the months in a date (RFC 9110, 5.6.7).
-pub(crate) const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// The names of the months in a date (RFC 9110, 5.6.7), of three letters each.
+pub(crate) const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// Writes a time, given in seconds since 1970, in the form `Sun, 06 Nov 1994 08:49:37 GMT` (RFC
 /// 9110, 5.6.7).
 pub(crate) fn http_date(out: &mut String, unix_seconds: u64) -> fmt::Result {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const DAYS: &str = "ThuFriSatSunMonTueWed";
+    let name = |of: &'static str, at: u64| &of[at as usize * 3..][..3];
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     let (year, month, day) = civil(days);
     write!(
         out,
         "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
-        DAYS[(days % 7) as usize],
+        name(DAYS, days % 7),
         day,
-        MONTHS[month as usize],
+        name(MONTHS, month),
         year,
         second / 3600,
         second / 60 % 60,

@@ -81,6 +81,6 @@ fn at(unix_seconds: u64) -> Option<Date> {
 fn date(text: &str) -> Option<Date> {
     let mut words = text.split([' ', '-']).skip(1);
     let (day, month, year) = (words.next()?, words.next()?, words.next()?);
-    let month = MONTHS.iter().position(|known| *known == month)?;
+    let month = MONTHS.as_bytes().chunks(3).position(|known| known == month.as_bytes())?;
     Some((year.parse().ok()?, month, day.parse().ok()?, words.next()?.to_string()))
 }
