@@ -24,9 +24,11 @@ pub fn limited(limits: &str, test: &str) -> Command {
 }
 
 impl Child {
-    /// Starts a test that prints where it listens.
+    /// Starts a test that prints where it listens. It has a pipe as its stdin, which ends when it is
+    /// waited for.
     pub fn start(command: &mut Command) -> Child {
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("a shell");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("a shell");
         let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         let address = lines
             .by_ref()
@@ -45,6 +47,7 @@ impl Child {
 
     /// Waits until it has ended as a test that passes.
     pub fn wait(&mut self) {
+        drop(self.process.stdin.take());
         super::wait_until("the child ends", || {
             let ended = self.process.try_wait().expect("it is ours");
             let failed = ended.filter(|status| !status.success());
