@@ -118,26 +118,24 @@ fn one_network_of_ipv6_and_both_forms_of_one_ipv4_address_count_as_one() {
     }
 }
 
-/// Returns a server on an address of IPv6 at which it is reached by IPv4, and how; `None` where the
-/// system has no such thing.
-fn both_kinds(server: Server, address: &str) -> Option<(Running, SocketAddr)> {
+/// Returns a server on an address of IPv6, and its only client, which has reached it by IPv4; `None`
+/// where the system has no such thing.
+fn both_kinds(server: Server, address: &str) -> Option<(Running, Client)> {
     quiet();
     let listening = server.bind(address).ok()?;
     let reached = SocketAddr::from((Ipv4Addr::LOCALHOST, listening.address().port()));
-    let running = Running::serve(listening);
-    TcpStream::connect(reached).ok()?;
-    Some((running, reached))
+    let stream = TcpStream::connect(reached).ok()?;
+    Some((Running::serve(listening), Client::over(stream)))
 }
 
 #[test]
 fn a_client_of_ipv4_has_its_ipv4_address_also_on_a_listener_of_ipv6() {
     let limits = Limits { drain_timeout: Duration::from_millis(50), ..Limits::default() };
     let plain = Server::new(routes()).limits(limits);
-    let (running, address) = match both_kinds(plain, "[::]:0") {
+    let (running, mut client) = match both_kinds(plain, "[::]:0") {
         Some(both) => both,
         None => return,
     };
-    let mut client = Client::connect(address);
     let own = client.stream.local_addr().expect("an address");
     assert_eq!(client.get("/peer", "").text(), own.to_string());
     client.send(upgrade_request("/ws", "").as_bytes());
@@ -150,23 +148,21 @@ fn a_client_of_ipv4_has_its_ipv4_address_also_on_a_listener_of_ipv6() {
     for proxy in ["127.0.0.1", "::ffff:127.0.0.1"] {
         let proxy: IpAddr = proxy.parse().expect("an address");
         let trusting = Server::new(routes()).trusted_proxy(proxy);
-        let (running, address) = both_kinds(trusting, "[::]:0").expect("it was so before");
-        let mut client = Client::connect(address);
+        let (_running, mut client) = both_kinds(trusting, "[::]:0").expect("it was so before");
         assert_eq!(client.get("/peer", &forwarded("192.0.2.7")).text(), "192.0.2.7");
         let own = client.stream.local_addr().expect("an address").to_string();
         assert_eq!(client.get("/peer", "").text(), own);
-        drop(running);
     }
 }
 
 #[test]
 fn loopback_in_the_notation_of_ipv6_is_loopback() {
     let server = Server::new(routes());
-    if let Some((running, address)) = both_kinds(server, "[::ffff:127.0.0.1]:0") {
-        let mut client = Client::connect(address);
+    if let Some((running, mut client)) = both_kinds(server, "[::ffff:127.0.0.1]:0") {
         client.send(b"GET /peer HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
         assert_eq!(client.reply().status, 421, "a name that was made to mean 127.0.0.1");
-        assert_eq!(running.address, address);
+        let reached = client.stream.peer_addr().expect("an address");
+        assert_eq!(running.address, reached);
     }
 }
 
