@@ -1,7 +1,7 @@
 //! Bodies that stream: a request's body in the handler's hand, and an answer while it is produced.
 
-use super::fast;
-use super::loopback::{quiet, wait_until, Client, Running, PATIENCE};
+use super::loopback::{bind, quiet, wait_until, Client, Running, PATIENCE};
+use super::patient;
 use sockling::http::BodyError;
 use sockling::limits::Limits;
 use sockling::prelude::*;
@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 
 const END: &str = "0\r\n\r\n";
 
-/// Starts a server with this handler at "/", which streams bodies, and a greeting at "/hello".
-fn start(limits: Limits, handler: impl Controller + 'static) -> Running {
+/// Returns a server with this handler at "/", which streams bodies, and a greeting at "/hello".
+fn server(limits: Limits, handler: impl Controller + 'static) -> Server {
     let hello = |_: &Request| Ok(Response::new().text("hello"));
     let routes = vec![Handler::new("/", handler).streams(), Handler::new("/hello", hello)];
-    Running::start(Server::new(routes).limits(limits))
+    Server::new(routes).limits(limits)
+}
+
+fn start(limits: Limits, handler: impl Controller + 'static) -> Running {
+    Running::start(server(limits, handler))
 }
 
 /// Returns a handler that streams what this writes, and passes on what `stream` returns.
@@ -228,7 +232,7 @@ fn bytes_beyond_the_length_are_an_error_and_never_sent() {
 #[test]
 fn a_quiet_stream_outlives_every_timeout() {
     let second = Duration::from_secs(1);
-    let limits = Limits { write_timeout: second / 4, idle_timeout: second / 4, ..fast() };
+    let limits = Limits { write_timeout: second / 4, idle_timeout: second / 4, ..patient() };
     let limits = Limits { body_timeout: second / 4, head_timeout: second / 4, ..limits };
     let (handler, _) = streaming(Response::new(), |body| {
         for _ in 0..3 {
@@ -238,8 +242,12 @@ fn a_quiet_stream_outlives_every_timeout() {
         }
         Ok(())
     });
-    let running = start(limits, handler);
-    let answer = all(running.address, &get(CLOSE));
+    let listening = bind(server(limits, handler));
+    let mut client = Client::connect(listening.address());
+    // The request is there before its time begins.
+    client.send(get(CLOSE).as_bytes());
+    let _running = Running::serve(listening);
+    let answer = String::from_utf8(client.read_to_end()).expect("text");
     assert_eq!(split(&answer).1, format!("{0}{0}{0}{1}", "1\r\na\r\n", END));
 }
 
@@ -440,7 +448,7 @@ fn a_reader_takes_no_more_than_its_limit_or_that_of_the_route() {
 
 #[test]
 fn a_handler_that_is_slow_to_read_costs_its_client_nothing() {
-    let limits = Limits { body_timeout: Duration::from_millis(300), ..fast() };
+    let limits = Limits { body_timeout: Duration::from_millis(300), ..patient() };
     let handler = |request: &Request| {
         let mut bytes = [0; 4096];
         let mut body = request.reader(u64::MAX)?;
@@ -459,14 +467,16 @@ fn a_handler_that_is_slow_to_read_costs_its_client_nothing() {
 
 #[test]
 fn the_rest_of_an_unread_body_is_waited_for_after_the_answer_and_within_its_time() {
-    let running = start(fast(), |_: &Request| Ok(Response::new().text("unread")));
+    let body_timeout = Duration::from_secs(1);
+    let limits = Limits { body_timeout, ..patient() };
+    let running = start(limits, |_: &Request| Ok(Response::new().text("unread")));
     let mut client = Client::connect(running.address);
     let begun = Instant::now();
     client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
     let reply = client.reply();
     assert_eq!((reply.text(), reply.header("connection")), ("unread", Some("keep-alive")));
     client.assert_end();
-    assert!(begun.elapsed() >= fast().body_timeout);
+    assert!(begun.elapsed() >= body_timeout);
 }
 
 #[test]

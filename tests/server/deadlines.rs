@@ -1,42 +1,39 @@
 //! Deadlines are totals, and ceilings are told.
 
-use super::loopback::{masked, wait_until, Client, Frame, Running};
-use super::{fast, Told};
+use super::loopback::{bind, masked, wait_until, Client, Frame, Running};
+use super::{patient, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-fn start(limits: Limits) -> Running {
+fn server(limits: Limits) -> Server {
     let (told, _) = Told::new();
     let hello = |_: &Request| Ok(Response::new().text("hello"));
-    Running::start(
-        Server::new(vec![Handler::new("/ws", told), Handler::new("/", hello)]).limits(limits),
-    )
+    Server::new(vec![Handler::new("/ws", told), Handler::new("/", hello)]).limits(limits)
 }
 
-/// The one deadline of a case, and all the others: what ends by one of those ends too late.
+fn start(limits: Limits) -> Running {
+    Running::start(server(limits))
+}
+
+/// Starts a server and connects a client whose request is there before the server is: no deadline
+/// can pass before it. Returns both after the answer.
+fn start_and_ask(limits: Limits) -> (Running, Client) {
+    let listening = bind(server(limits));
+    let mut client = Client::connect(listening.address());
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let running = Running::serve(listening);
+    assert_eq!(client.reply().status, 200);
+    (running, client)
+}
+
+/// The one deadline of a case; the others are those of patient limits.
 const SHORT: Duration = Duration::from_secs(1);
-const LONG: Duration = Duration::from_secs(60);
 /// When the end of a case is late, whatever the machine.
-const LATE: Duration = Duration::from_secs(5);
-
-fn long() -> Limits {
-    Limits {
-        head_timeout: LONG,
-        body_timeout: LONG,
-        message_timeout: LONG,
-        write_timeout: LONG,
-        idle_timeout: LONG,
-        close_timeout: LONG,
-        ping_interval: Duration::ZERO,
-        pong_timeout: LONG,
-        ..fast()
-    }
-}
+const LATE: Duration = Duration::from_secs(20);
 
 /// What has been before the deadline begins.
 #[derive(Clone, Copy)]
@@ -57,22 +54,21 @@ enum End {
 }
 
 impl Before {
-    fn client(self, address: SocketAddr) -> Client {
-        match self {
-            Before::Connect => Client::connect(address),
-            Before::Answer => {
-                let mut client = Client::connect(address);
-                assert_eq!(client.get("/", "").status, 200);
-                client
-            }
-            Before::Websocket => Client::websocket(address, "/ws", ""),
-            Before::Close => {
-                let mut client = Client::websocket(address, "/ws", "");
-                client.text("close");
-                assert_eq!(client.next_close().0, 4000);
-                client
-            }
+    fn start(self, limits: Limits) -> (Running, Client) {
+        if let Before::Answer = self {
+            return start_and_ask(limits);
         }
+        let running = start(limits);
+        if let Before::Connect = self {
+            let client = Client::connect(running.address);
+            return (running, client);
+        }
+        let mut client = Client::websocket(running.address, "/ws", "");
+        if let Before::Close = self {
+            client.text("close");
+            assert_eq!(client.next_close().0, 4000);
+        }
+        (running, client)
     }
 }
 
@@ -119,13 +115,13 @@ fn drip(client: &mut Client, piece: &[u8], wait: impl FnOnce(&mut Client)) {
 
 #[test]
 fn each_deadline_is_a_total_and_ends_what_it_is_for_in_time() {
-    let head = Limits { head_timeout: SHORT, ..long() };
-    let body = Limits { body_timeout: SHORT, ..long() };
+    let head = Limits { head_timeout: SHORT, ..patient() };
+    let body = Limits { body_timeout: SHORT, ..patient() };
     // These do not wait for an answer to the Close frame.
-    let told = Limits { close_timeout: Duration::ZERO, ..long() };
+    let told = Limits { close_timeout: Duration::ZERO, ..patient() };
     let message = Limits { message_timeout: SHORT, ..told.clone() };
-    let idle = Limits { idle_timeout: SHORT, ..long() };
-    let close = Limits { close_timeout: SHORT, ..long() };
+    let idle = Limits { idle_timeout: SHORT, ..patient() };
+    let close = Limits { close_timeout: SHORT, ..patient() };
     let pong = Limits { ping_interval: SHORT / 2, pong_timeout: SHORT / 2, ..told };
     let cases: [Case; 13] = [
         ("silence", Before::Connect, &head, b"", b"", End::Silent),
@@ -174,9 +170,8 @@ fn each_deadline_is_a_total_and_ends_what_it_is_for_in_time() {
         for (what, before, limits, once, again, end) in cases {
             let named = Builder::new().name(what.to_string()); // for the text of a panic
             let case = move || {
-                let running = start(limits.clone());
                 let begun = Instant::now();
-                let mut client = before.client(running.address);
+                let (_running, mut client) = before.start(limits.clone());
                 client.send(once);
                 let mut took = Duration::ZERO;
                 drip(&mut client, again, |client| {
@@ -194,29 +189,27 @@ fn each_deadline_is_a_total_and_ends_what_it_is_for_in_time() {
 #[test]
 fn what_is_in_time_is_not_cut_off_by_another_deadline() {
     const PAUSE: Duration = Duration::from_millis(1500);
-    let short = Duration::from_millis(300);
+    let short = Duration::from_millis(500);
     std::thread::scope(|scope| {
         // What has come of a body has earned time for the rest.
         scope.spawn(|| {
-            let running = start(Limits { body_timeout: short, min_rate: 500, ..long() });
+            let running = start(Limits { body_timeout: short, min_rate: 50, ..patient() });
             let mut client = Client::connect(running.address);
-            client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n");
-            client.send(&[b'a'; 5000]);
+            let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n";
+            client.send(&[&head[..], &[b'a'; 5000]].concat());
             std::thread::sleep(PAUSE);
             client.send(&[b'a'; 1000]);
             assert_eq!(client.reply().status, 200);
         });
         // The deadline of a head begins with the head.
         scope.spawn(|| {
-            let running = start(Limits { head_timeout: short, ..long() });
-            let mut client = Client::connect(running.address);
-            assert_eq!(client.get("/", "").status, 200);
+            let (_running, mut client) = start_and_ask(Limits { head_timeout: short, ..patient() });
             std::thread::sleep(PAUSE);
             assert_eq!(client.get("/", "").status, 200);
         });
         // So does that of a message.
         scope.spawn(|| {
-            let running = start(Limits { message_timeout: short, ..long() });
+            let running = start(Limits { message_timeout: short, ..patient() });
             let mut client = Client::websocket(running.address, "/ws", "");
             for text in ["before", "after"] {
                 client.text(text);
@@ -257,12 +250,13 @@ fn one_connection_more_than_an_address_may_have_is_503_until_one_ends() {
 
 #[test]
 fn reads_that_end_inside_pings_are_no_message_that_takes_too_long() {
-    let running = start(fast());
+    let message_timeout = Duration::from_secs(3);
+    let running = start(Limits { message_timeout, ..patient() });
     let mut client = Client::websocket(running.address, "/ws", "");
     let ping = masked(0x89, b"abcd");
-    client.send(&ping[..5]);
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(1500) {
+    client.send(&ping[..5]);
+    while begun.elapsed() < message_timeout + SHORT / 2 {
         // The end of one and the begin of the next.
         client.send(&[&ping[5..], &ping[..5]].concat());
         assert_eq!(client.next().opcode, 10);
@@ -273,14 +267,14 @@ fn reads_that_end_inside_pings_are_no_message_that_takes_too_long() {
 
 #[test]
 fn a_pause_in_an_upload_that_is_refused_costs_the_client_no_answer() {
-    let running = start(Limits { body: 10, ..long() });
+    let running = start(Limits { body: 10, ..patient() });
     let mut client = Client::connect(running.address);
     client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nsome");
     // As on a mobile network.
     std::thread::sleep(SHORT);
     for _ in 0..10 {
         // Fails after a reset.
-        client.send(&[b'x'; 1_000_000]);
+        client.send(&[b'x'; 100_000]);
     }
     let reply = client.reply();
     assert_eq!((reply.status, reply.header("connection")), (413, Some("close")));
@@ -293,7 +287,7 @@ fn an_answer_that_is_still_being_read_survives_the_idle_timeout_and_a_request_af
     let idle_timeout = Duration::from_millis(20);
     let large = |_: &Request| Ok(Response::new().body(vec![b'x'; LENGTH]));
     let server = Server::new(vec![Handler::new("/", large)]);
-    let running = Running::start(server.limits(Limits { idle_timeout, ..long() }));
+    let running = Running::start(server.limits(Limits { idle_timeout, ..patient() }));
     let mut client = Client::connect(running.address);
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     client.send(request);

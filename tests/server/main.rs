@@ -17,26 +17,35 @@ mod stderr;
 mod straight;
 mod websocket;
 
+use loopback::PATIENCE;
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::sync::mpsc::{channel, sync_channel, Receiver, Sender};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Limits that a test can wait for.
-fn fast() -> Limits {
+/// Limits of which none ends anything while a test runs, however slow the machine is. A test shortens
+/// the one that it waits for.
+fn patient() -> Limits {
+    let never = Duration::from_secs(600);
     Limits {
-        head_timeout: Duration::from_secs(1),
-        body_timeout: Duration::from_secs(1),
-        message_timeout: Duration::from_secs(1),
-        write_timeout: Duration::from_secs(1),
-        idle_timeout: Duration::from_secs(1),
-        close_timeout: Duration::from_millis(500),
-        ping_interval: Duration::from_millis(500),
-        pong_timeout: Duration::from_millis(500),
-        drain_timeout: Duration::from_secs(1),
+        head_timeout: never,
+        body_timeout: never,
+        message_timeout: never,
+        write_timeout: never,
+        idle_timeout: never,
+        close_timeout: never,
+        ping_interval: never,
+        pong_timeout: never,
+        drain_timeout: PATIENCE,
         ..Limits::default()
     }
+}
+
+/// Patient limits under which a shutdown waits for a second only. What must not be stuck has that
+/// long to end, so nothing else may be left to do then.
+fn soon_drained() -> Limits {
+    Limits { drain_timeout: Duration::from_secs(1), ..patient() }
 }
 
 /// Returns a handler that says when it runs, and answers "finished" when it is let.

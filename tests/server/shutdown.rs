@@ -1,7 +1,7 @@
 //! The end of a server.
 
 use super::loopback::{bind, masked, quiet, upgrade_request, Client, Running, PATIENCE};
-use super::{fast, held, Told};
+use super::{held, patient, soon_drained, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::net::TcpStream;
@@ -67,7 +67,8 @@ fn a_request_that_is_being_answered_is_finished() {
 #[test]
 fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
     let (stuck, wait_for_entry, release) = held();
-    let limits = Limits { drain_timeout: Duration::from_secs(2), ..fast() };
+    let drain_timeout = Duration::from_secs(5);
+    let limits = Limits { drain_timeout, ..patient() };
     let running = Running::start(Server::new(vec![Handler::new("/stuck", stuck)]).limits(limits));
     let mut client = Client::connect(running.address);
     client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -78,7 +79,7 @@ fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
     assert_eq!(left[0].path.as_deref(), Some("/stuck"));
     let begun = Instant::now();
     assert_eq!(running.handle.shutdown(), left);
-    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < drain_timeout, "{:?}", begun.elapsed());
     running.join();
     drop(release);
 }
@@ -86,7 +87,7 @@ fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
 #[test]
 fn a_shutdown_names_the_client_that_is_stuck_and_not_the_proxy() {
     let (stuck, wait_for_entry, release) = held();
-    let server = Server::new(vec![Handler::new("/stuck", stuck)]).limits(fast());
+    let server = Server::new(vec![Handler::new("/stuck", stuck)]).limits(soon_drained());
     let running = Running::start(server.trusted_proxy([127, 0, 0, 1]));
     let mut proxy = Client::connect(running.address);
     proxy.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
@@ -142,7 +143,7 @@ fn code_that_does_not_return_is_reported_with_its_path_wherever_in_a_conversatio
             scope.spawn(move || {
                 let (held, wait_for_entry, release) = held();
                 let routes = vec![Handler::new(place, Staying { place, held })];
-                let running = Running::start(Server::new(routes).limits(fast()));
+                let running = Running::start(Server::new(routes).limits(soon_drained()));
                 let mut client = Client::connect(running.address);
                 let frames = [masked(0x81, b"hello"), masked(0x88, b"\x03\xe8")].concat();
                 client.send(&[upgrade_request(place, "").into_bytes(), frames].concat());
@@ -158,7 +159,7 @@ fn code_that_does_not_return_is_reported_with_its_path_wherever_in_a_conversatio
 
 #[test]
 fn a_port_is_free_at_once_while_a_handler_is_stuck_and_handles_of_the_server_are_kept() {
-    let limits = Limits { drain_timeout: Duration::from_millis(100), ..fast() };
+    let limits = Limits { drain_timeout: Duration::from_millis(100), ..patient() };
     let mut address = "127.0.0.1:0".parse().expect("an address");
     let mut kept = Vec::new();
     // A port that the system chose, the same one by its number, and again.
@@ -182,17 +183,14 @@ fn a_port_is_free_at_once_while_a_handler_is_stuck_and_handles_of_the_server_are
 
 #[test]
 fn a_client_that_does_not_read_its_answer_is_not_waited_for() {
-    let (tell, told) = channel();
-    let tell = Mutex::new(tell);
-    let answer = move |_: &Request| {
-        tell.lock().map_err(|_| "poisoned")?.send(()).map_err(Error::other)?;
-        // At 16 KiB a second that may take half an hour.
-        Ok(Response::new().body(vec![7u8; 32 * 1024 * 1024]))
-    };
-    let running = Running::start(Server::new(vec![Handler::new("/", answer)]).limits(fast()));
+    // At 16 KiB a second that may take half an hour.
+    let answer = |_: &Request| Ok(Response::new().body(vec![7u8; 32 * 1024 * 1024]));
+    let server = Server::new(vec![Handler::new("/", answer)]).limits(soon_drained());
+    let running = Running::start(server);
     let mut client = Client::connect(running.address);
     client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    told.recv().expect("the handler ran");
+    // The handler has returned once its answer begins.
+    assert_eq!(client.bytes(15), b"HTTP/1.1 200 OK");
     let stuck = running.handle.shutdown();
     let paths: Vec<_> = stuck.iter().map(|stuck| stuck.path.as_deref()).collect();
     assert_eq!(paths, [None], "no handler runs");
@@ -206,19 +204,26 @@ fn a_shutdown_inside_a_handler_does_not_wait_for_that_handler_and_serve_does() {
     let end = move |_: &Request| {
         let handle = handle.lock().map_err(|_| "poisoned")?.recv().map_err(Error::other)?;
         let left = handle.shutdown().len();
-        // Something to do yet: the process may not end before the answer.
-        std::thread::sleep(Duration::from_millis(50));
-        Ok(Response::new().text(format!("{} left", left)))
+        // More than the system takes of it before the client reads.
+        Ok(Response::new().text(format!("{} left", left) + &" ".repeat(32 * 1024 * 1024)))
     };
-    let limits = Limits { drain_timeout: PATIENCE, ..Limits::default() };
-    let running = Running::start(Server::new(vec![Handler::new("/end", end)]).limits(limits));
+    let running = Running::start(Server::new(vec![Handler::new("/end", end)]).limits(patient()));
     give.send(running.handle.clone()).expect("the handler waits");
     let mut client = Client::connect(running.address);
     client.send(b"GET /end HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    running.join();
-    client.stream.set_nonblocking(true).expect("a socket option");
+    let (returns, returned) = channel();
+    let serving = std::thread::spawn(move || {
+        running.join();
+        returns.send(()).expect("the test waits");
+    });
+    // The process may not end before the answer.
+    assert!(matches!(client.stream.peek(&mut [0]), Ok(1)), "the answer begins");
+    let early = returned.recv_timeout(Duration::from_millis(50));
+    assert!(early.is_err(), "the answer is not written");
     let reply = client.reply();
-    assert_eq!((reply.status, reply.text()), (200, "0 left"));
+    assert_eq!((reply.status, reply.text().trim_end()), (200, "0 left"));
+    drop(client);
+    serving.join().expect("serve returns");
 }
 
 #[test]
@@ -231,7 +236,7 @@ fn a_shutdown_inside_a_handler_leaves_its_client_the_answer_when_another_is_stuc
     };
     let (stuck, wait_for_entry, release) = held();
     let routes = vec![Handler::new("/end", end), Handler::new("/stuck", stuck)];
-    let running = Running::start(Server::new(routes).limits(fast()));
+    let running = Running::start(Server::new(routes).limits(soon_drained()));
     give.send(running.handle.clone()).expect("the handler waits");
     let mut client = Client::connect(running.address);
     client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -285,7 +290,8 @@ impl Controller for Ender {
 #[test]
 fn a_client_whose_handler_shut_down_is_cut_off_when_it_does_not_answer() {
     let (give, handle) = channel();
-    let server = Server::new(vec![Handler::new("/ws", Ender(Mutex::new(handle)))]).limits(fast());
+    let limits = Limits { close_timeout: Duration::from_millis(500), ..patient() };
+    let server = Server::new(vec![Handler::new("/ws", Ender(Mutex::new(handle)))]).limits(limits);
     let running = Running::start(server);
     let mut client = Client::websocket(running.address, "/ws", "");
     give.send(running.handle.clone()).expect("the handler waits");
@@ -299,8 +305,8 @@ fn a_client_whose_handler_shut_down_is_cut_off_when_it_does_not_answer() {
 #[test]
 fn a_client_that_does_not_answer_is_not_reported_as_a_handler() {
     let (told, _events) = Told::new();
-    let limits = Limits { close_timeout: PATIENCE, ping_interval: Duration::ZERO, ..fast() };
-    let running = Running::start(Server::new(vec![Handler::new("/ws", told)]).limits(limits));
+    let server = Server::new(vec![Handler::new("/ws", told)]).limits(soon_drained());
+    let running = Running::start(server);
     let client = Client::websocket(running.address, "/ws", "");
     let stuck = running.handle.shutdown();
     assert_eq!(stuck.len(), 1);
@@ -321,7 +327,7 @@ fn a_shutdown_before_serve_and_a_second_one_return() {
 fn a_client_that_leaves_without_an_answer_to_the_close_frame_is_waited_for_no_longer() {
     let minute = Duration::from_secs(60);
     let (told, _events) = Told::new();
-    let limits = Limits { close_timeout: minute, drain_timeout: minute, ..fast() };
+    let limits = Limits { drain_timeout: minute, ..patient() };
     let server = Server::new(vec![Handler::new("/ws", told)]).limits(limits);
     let running = Running::start(server);
     let mut client = Client::websocket(running.address, "/ws", "");

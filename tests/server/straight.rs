@@ -1,28 +1,12 @@
 //! A conversation in straight lines: `Request::upgrade` and its `Connection`.
 
-use super::loopback::{masked, upgrade_request, wait_until, Client, Running};
-use super::{fast, held};
+use super::loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
+use super::{held, patient, soon_drained};
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-
-/// Far more than a slow machine needs.
-const LATE: Duration = Duration::from_secs(10);
-
-/// Limits under which no time ends anything.
-fn patient() -> Limits {
-    let minute = Duration::from_secs(60);
-    Limits {
-        message_timeout: minute,
-        write_timeout: minute,
-        close_timeout: minute,
-        ping_interval: minute,
-        pong_timeout: minute,
-        ..fast()
-    }
-}
 
 type Talk = fn(&mut Connection, &Sender<String>) -> Result<(), Error>;
 
@@ -43,7 +27,7 @@ fn tell(tell: &Sender<String>, what: impl std::fmt::Debug) {
 }
 
 fn next(told: &Receiver<String>) -> String {
-    told.recv_timeout(LATE).expect("the conversation tells")
+    told.recv_timeout(PATIENCE).expect("the conversation tells")
 }
 
 #[test]
@@ -66,7 +50,7 @@ fn a_question_inside_a_conversation_is_answered_by_its_client() {
         client.frame(0x88, b"\x0f\xa0");
         client.assert_end();
     }
-    assert!(begun.elapsed() < LATE);
+    assert!(begun.elapsed() < PATIENCE);
 }
 
 #[test]
@@ -237,7 +221,7 @@ fn a_loop_that_ignores_the_end_panics_at_the_thousandth_call() {
         tell(told, calls);
         Ok(())
     };
-    let (running, told) = start(fast(), talk);
+    let (running, told) = start(patient(), talk);
     let mut client = Client::websocket(running.address, "/ws", "");
     client.frame(0x88, b"");
     assert_eq!(next(&told), "1000");
@@ -280,7 +264,7 @@ fn a_loop_of_short_timeouts_pings_its_client_and_gives_up_a_silent_one() {
     };
     let limits = Limits {
         ping_interval: Duration::from_millis(100),
-        pong_timeout: Duration::from_secs(2),
+        pong_timeout: Duration::from_secs(3),
         ..patient()
     };
     let (running, _told) = start(limits, talk);
@@ -302,7 +286,8 @@ fn the_clock_of_a_message_stands_still_while_the_closure_is_elsewhere() {
         tell(told, client.receive()?);
         Ok(())
     };
-    let (running, told) = start(fast(), talk);
+    let limits = Limits { message_timeout: Duration::from_secs(1), ..patient() };
+    let (running, told) = start(limits, talk);
     let mut client = Client::websocket(running.address, "/ws", "");
     let frame = masked(0x81, b"hello");
     client.send(&frame[..8]);
@@ -313,24 +298,27 @@ fn the_clock_of_a_message_stands_still_while_the_closure_is_elsewhere() {
 
 #[test]
 fn what_is_sent_between_slow_steps_of_a_batch_is_written_long_before_its_end() {
-    let talk: Talk = |client, told| {
-        while let Some(message) = client.receive()? {
-            client.send(message)?;
-            tell(told, "sent");
-            // Until the client has its answer: no later message makes it come.
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        Ok(())
+    let (go_on, slow) = channel::<()>();
+    let slow = Mutex::new(slow);
+    let handler = move |request: &Request| {
+        request.upgrade(&[], |client| {
+            while let Some(message) = client.receive()? {
+                client.send(message)?;
+                // Until the client has its answer: no later message makes it come.
+                let _ = slow.lock().map_err(|_| "poisoned")?.recv();
+            }
+            Ok(())
+        })
     };
-    let (running, told) = start(Limits::default(), talk);
+    let routes = vec![Handler::new("/ws", handler)];
+    let running = Running::start(Server::new(routes).limits(patient()));
     let (mut client, frames) = (Client::connect(running.address), ["a", "b", "c"]);
     let frames = frames.map(|text| masked(0x81, text.as_bytes())).concat();
     client.send(&[upgrade_request("/ws", "").into_bytes(), frames].concat());
     assert_eq!(client.reply().status, 101);
     for text in ["a", "b", "c"] {
-        assert_eq!(client.next_text(), text);
-        assert_eq!(next(&told), "\"sent\"");
-        assert!(told.try_recv().is_err(), "the answer came with the next one");
+        assert_eq!(client.next_text(), text, "the answer comes before the next step");
+        go_on.send(()).expect("the closure waits");
     }
 }
 
@@ -375,7 +363,9 @@ fn poll_pings_a_silent_client() {
         }
         Ok(())
     };
-    let (running, _told) = start(fast(), talk);
+    let half = Duration::from_millis(500);
+    let limits = Limits { ping_interval: half, pong_timeout: half, ..patient() };
+    let (running, _told) = start(limits, talk);
     let mut client = Client::websocket(running.address, "/ws", "");
     assert_eq!(client.any_frame().opcode, 9);
     assert_eq!(client.next_close(), (1011, "no answer to a ping".to_string()));
@@ -396,11 +386,10 @@ fn whatever_ends_a_connection_from_outside_wakes_receive_at_once_though_the_clie
                 tell.send(format!("{:?}", seen)).map_err(Error::other)
             })
         };
-        let limits = Limits { drain_timeout: Duration::from_secs(20), ..patient() };
         let routes = vec![Handler::new("/ws", handler)];
-        let running = Running::start(Server::new(routes).limits(limits));
+        let running = Running::start(Server::new(routes).limits(patient()));
         let mut client = Client::websocket(running.address, "/ws", "");
-        let handle = given.recv_timeout(LATE).expect("the handle");
+        let handle = given.recv_timeout(PATIENCE).expect("the handle");
         std::thread::scope(|scope| {
             match way {
                 "close" => assert_eq!(handle.close(CloseCode(code), "").expect("a good code"), 1),
@@ -422,11 +411,12 @@ fn a_closure_that_waits_for_its_client_is_none_that_runs() {
         while client.receive()?.is_some() {}
         Ok(())
     };
-    let (running, told) = start(fast(), talk);
+    let (running, told) = start(soon_drained(), talk);
     let _client = Client::websocket(running.address, "/ws", "");
     next(&told);
     let left = running.handle.shutdown();
-    assert!(left.iter().all(|stuck| stuck.path.is_none()), "{:?}", left);
+    let paths: Vec<_> = left.iter().map(|stuck| stuck.path.as_deref()).collect();
+    assert_eq!(paths, [None], "its client has not answered");
 }
 
 #[test]
@@ -438,10 +428,11 @@ fn a_closure_that_does_not_return_is_reported_with_its_path() {
             held.handle(request).map(drop)
         })
     };
-    let running = Running::start(Server::new(vec![Handler::new("/stuck", handler)]).limits(fast()));
+    let server = Server::new(vec![Handler::new("/stuck", handler)]).limits(soon_drained());
+    let running = Running::start(server);
     let mut client = Client::websocket(running.address, "/stuck", "");
     client.text("go");
-    entered.recv_timeout(LATE).expect("it runs");
+    entered.recv_timeout(PATIENCE).expect("it runs");
     let left = running.handle.shutdown();
     let paths: Vec<_> = left.iter().map(|stuck| stuck.path.as_deref()).collect();
     assert_eq!(paths, [Some("/stuck")]);
@@ -497,7 +488,7 @@ fn gone_from_a_conversation_that_is_open_closes_it_as_a_failure() {
         client.receive()?;
         Err(Error::Gone)
     };
-    let (running, _told) = start(fast(), talk);
+    let (running, _told) = start(patient(), talk);
     let mut client = Client::websocket(running.address, "/ws", "");
     client.text("go");
     assert_eq!(client.next_close().0, 1011);
@@ -518,7 +509,7 @@ fn silence_that_receive_has_counted_is_not_counted_by_poll_again() {
     };
     // The answer has far more time than has passed since the ping, and less than the whole wait.
     let (ping_interval, pong_timeout) = (Duration::from_secs(2), Duration::from_millis(2050));
-    let limits = Limits { ping_interval, pong_timeout, ..fast() };
+    let limits = Limits { ping_interval, pong_timeout, ..patient() };
     let (running, told) = start(limits, talk);
     let mut client = Client::websocket(running.address, "/ws", "");
     assert_eq!(client.any_frame().opcode, 9);
@@ -550,9 +541,7 @@ fn a_client_that_does_not_read_holds_up_neither_poll_nor_the_end_of_receive() {
         tell(told, client.receive());
         Ok(())
     };
-    let (write_timeout, drain_timeout) = (Duration::from_secs(60), Duration::from_secs(30));
-    let limits = Limits { write_timeout, drain_timeout, ..fast() };
-    let (running, told) = start(limits, talk);
+    let (running, told) = start(patient(), talk);
     let client = Client::websocket(running.address, "/ws", "");
     assert_eq!(next(&told), "Ok(true)");
     assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "receive waits");
