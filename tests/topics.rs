@@ -212,25 +212,22 @@ fn nothing_newer_comes_before_what_was_kept() {
     let (running, _ends) = start();
     let (mut first, _) = browser(&running);
     assert_eq!(ask(&mut first, "here e/1#100000"), "true");
-    let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 0.. {
-                if stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    break;
+        // How many may be sent: what is kept must hold all of them, however long this takes.
+        let (allow, allowed) = channel::<usize>();
+        scope.spawn(move || {
+            let mut numbers = 0u32..;
+            for count in allowed {
+                for number in numbers.by_ref().take(count) {
+                    Comms::topic("e/1").send(format!("{}", number)).expect("always Ok");
+                    std::thread::sleep(Duration::from_micros(200));
                 }
-                Comms::topic("e/1").send(format!("{}", number)).expect("always Ok");
-                // So that what is kept can hold all of them.
-                std::thread::sleep(std::time::Duration::from_micros(200));
             }
         });
-        let reading = scope.spawn(|| loop {
-            if first.next_text() == "0" {
-                break;
-            }
-        });
-        reading.join().expect("the first message");
+        allow.send(1).expect("it waits");
+        assert_eq!(first.next_text(), "0");
         for _ in 0..20 {
+            allow.send(80).expect("it waits");
             let (mut late, _) = browser(&running);
             late.text("here e/1");
             let mut expected = 0;
@@ -242,12 +239,12 @@ fn nothing_newer_comes_before_what_was_kept() {
                 assert_eq!(text, expected.to_string());
                 expected += 1;
             }
+            allow.send(5).expect("it waits");
             for _ in 0..5 {
                 assert_eq!(late.next_text(), expected.to_string());
                 expected += 1;
             }
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 
