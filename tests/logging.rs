@@ -407,7 +407,9 @@ fn no_line_about_a_request_has_a_secret() {
 
 #[test]
 fn no_line_about_a_conversation_has_a_secret() {
-    let test = Secretive::start(Limits::default(), vec![]);
+    // None of them answers a Close frame.
+    let limits = Limits { close_timeout: Duration::from_millis(500), ..Limits::default() };
+    let test = Secretive::start(limits, vec![]);
     for (frame, line) in [
         (masked(0x81, b"fail"), "failed: \"no luck\""),
         (masked(0x81, b"panic"), " panicked"),
@@ -435,11 +437,13 @@ fn no_line_about_a_conversation_has_a_secret() {
 #[test]
 fn no_line_about_who_is_too_slow_has_a_secret() {
     let limits = Limits {
-        head_timeout: Duration::from_secs(1),
+        // Far longer than a slow machine needs to send a request, or to judge a message.
+        head_timeout: Duration::from_secs(3),
+        pong_timeout: Duration::from_secs(3),
         body_timeout: Duration::ZERO,
         message_timeout: Duration::from_millis(300),
         ping_interval: Duration::from_millis(200),
-        pong_timeout: Duration::from_millis(200),
+        close_timeout: Duration::from_millis(500),
         ..Limits::default()
     };
     let test = Secretive::start(limits, vec![]);
@@ -478,7 +482,8 @@ fn no_line_about_who_outlasts_a_shutdown_has_a_secret() {
         let _ = held.lock().expect("no panic").recv();
         Ok(Response::new())
     };
-    let limits = Limits { drain_timeout: Duration::from_millis(300), ..Limits::default() };
+    // The other clients of the test have that long to end.
+    let limits = Limits { drain_timeout: Duration::from_secs(2), ..Limits::default() };
     let test = Secretive::start(limits, vec![Handler::new("/stuck", stuck)]);
     let mut client = Client::connect(test.running.address);
     let request =
@@ -629,7 +634,7 @@ fn a_logger_that_is_stuck_holds_no_client_and_no_shutdown() {
         .stdout(Stdio::null())
         .spawn()
         .expect("this binary");
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + PATIENCE * 2;
     let status = loop {
         match child.try_wait().expect("it is ours") {
             None if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
