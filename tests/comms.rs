@@ -281,7 +281,8 @@ fn what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave() {
 #[test]
 fn a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served() {
     let _alone = alone();
-    let (_running, mut clients) = start(3, Limits::default());
+    let limits = Limits { write_timeout: loopback::PATIENCE * 2, ..Limits::default() };
+    let (_running, mut clients) = start(3, limits);
     let (stalled, stalled_id) = clients.remove(0);
     let message = vec![0u8; 64 * 1024];
     // What the system holds for a socket comes before what waits here.
@@ -298,7 +299,7 @@ fn a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served(
         "{}",
         error
     );
-    assert!(slowest < Duration::from_secs(2), "a sender waits for no client: {:?}", slowest);
+    assert!(slowest < loopback::PATIENCE, "a sender waits for no client: {:?}", slowest);
     wait_until("it has left the map", || !Comms::websocket(stalled_id).is_connected());
     assert_eq!(Comms::notify().send("the rest").expect("room"), 2);
     for (client, _) in &mut clients {
@@ -637,12 +638,15 @@ fn a_thousand_panics_leave_nothing_behind_while_others_send() {
 
 #[test]
 fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
-    const DRAIN: Duration = Duration::from_secs(1);
+    // All but those two have that long to answer.
+    const DRAIN: Duration = Duration::from_secs(5);
     let _alone = alone();
+    let never = loopback::PATIENCE * 4;
     let limits = Limits {
         drain_timeout: DRAIN,
-        close_timeout: loopback::PATIENCE,
-        ping_interval: Duration::ZERO,
+        head_timeout: never,
+        close_timeout: never,
+        ping_interval: never,
         ..Limits::default()
     };
     let (server, told) = server(limits);
@@ -675,8 +679,7 @@ fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
     left.sort();
     let peer = |client: &Client| client.stream.local_addr().expect("an address").into();
     assert_eq!(left, [(None, peer(&stalled)), (Some("/ws".to_string()), peer(&stuck))]);
-    // A second at most to cut off who is left, and three for a slow machine.
-    assert!(took >= DRAIN && took < DRAIN + Duration::from_secs(1 + 3), "{:?}", took);
+    assert!(took >= DRAIN && took < DRAIN + loopback::PATIENCE, "{:?}", took);
     serving.join().expect("no panic").expect("a thread");
     if cfg!(target_os = "linux") {
         wait_until("all threads have ended but one", || server_threads() <= 1);
@@ -719,11 +722,13 @@ fn the_second_of_two_messages_waits_for_no_acknowledgement_of_the_first() {
     let (client, _) = &mut clients[0];
     let round = |_| {
         client.text("drops 2");
+        assert_eq!(client.next().payload.len(), 500);
         let begun = Instant::now();
-        assert_eq!((client.next().payload.len(), client.next().payload.len()), (500, 500));
+        assert_eq!(client.next().payload.len(), 500);
         begun.elapsed()
     };
-    // In the beginning a system acknowledges at once, later after 40 ms or more.
+    // In the beginning a system acknowledges at once, later after 40 ms or more. A busy machine may
+    // delay most of them.
     let mut times: Vec<Duration> = (0..60).map(round).skip(20).collect();
     times.sort();
     assert!(times[10] < Duration::from_millis(20), "{:?}", times);
