@@ -287,7 +287,7 @@ mod running {
     fn ask_closes_when_no_answer_comes_in_time_or_when_it_is_not_text() {
         let mut example = start("ask");
         let address = example.address();
-        let mut silent = begin_quiz(address, "/quiz?seconds=1");
+        let mut silent = begin_quiz(address, "/quiz?seconds=3");
         milliseconds(&mut silent);
         let mut client = begin_quiz(address, "/quiz");
         milliseconds(&mut client);

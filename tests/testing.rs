@@ -434,7 +434,7 @@ fn limits_are_kept() {
     tab.send("more than ten");
     assert_eq!(tab.closed(), CloseCode(1009));
     let tab = browser.websocket("/");
-    (0..20).for_each(|_| tab.send("x"));
+    (0..200).for_each(|_| tab.send("x"));
     assert_eq!(tab.closed(), CloseCode::POLICY_VIOLATION);
 }
 
@@ -462,7 +462,9 @@ fn limits_per_address_and_proxies_apply_to_browsers_with_an_address() {
     let _two = [open(&one), open(&one)].map(Result::unwrap);
     assert_eq!(open(&one).err().map(|answer| answer.status()), Some(503));
     let memory = server.browser();
-    let tabs = [(); 4].map(|()| open(&memory).unwrap());
+    // The place of a connection that has ended may be free a moment later than its client sees.
+    let soon = |()| std::iter::repeat_with(|| open(&memory)).find_map(Result::ok);
+    let tabs = [(); 4].map(soon);
     assert_eq!(open(&memory).err().map(|answer| answer.status()), Some(503));
     drop(tabs);
 }
@@ -566,12 +568,15 @@ fn dropping_the_server_ends_every_handler() {
             told.send(client.close_frame().map(|close| close.code)).map_err(Error::other)
         })
     };
-    let server = testing::Server::new(vec![Handler::new("/", wait)]);
+    let drain_timeout = Duration::from_secs(60);
+    let limits = Limits { drain_timeout, ..Limits::default() };
+    let server = Server::new(vec![Handler::new("/", wait)]).limits(limits);
+    let server = testing::Server::of(server);
     let browser = server.browser();
     let tabs: Vec<Tab> = (0..5).map(|_| browser.websocket("/")).collect();
     let begun = Instant::now();
     drop(server);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < drain_timeout / 2, "{:?}", begun.elapsed());
     for tab in &tabs {
         assert_eq!(tab.closed(), CloseCode::GOING_AWAY);
         assert_eq!(ends.recv().expect("an end"), Some(CloseCode::GOING_AWAY));

@@ -9,6 +9,7 @@ use sockling::prelude::*;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// Uses much of its stack, and does as it is told by a text: `topics 7` gets into as many topics as it
 /// may, of which nobody else is in.
@@ -45,6 +46,18 @@ impl Controller for Deep {
 /// Returns a topic that keeps what it may.
 fn topic(name: String) -> sockling::Topic {
     Comms::topic(name).keep(1000)
+}
+
+/// Returns limits that end no client while a slow machine opens and asks all the others.
+fn unhurried(limits: Limits) -> Limits {
+    let never = Duration::from_secs(600);
+    Limits {
+        message_timeout: never,
+        write_timeout: never,
+        ping_interval: never,
+        pong_timeout: never,
+        ..limits
+    }
 }
 
 fn listen(limits: Limits, routes: Vec<Handler>) {
@@ -84,7 +97,7 @@ fn fill(_: &Request) -> Result<Response, Error> {
 #[ignore]
 fn child_small() {
     // Those who do not read stay, so that all of them are full.
-    let limits = Limits { overflow: Overflow::Drop, ..Limits::small() };
+    let limits = Limits { overflow: Overflow::Drop, ..unhurried(Limits::small()) };
     listen(limits, vec![Handler::new("/ws", Deep), Handler::new("/fill", fill)]);
 }
 
@@ -138,7 +151,7 @@ const LARGE: usize = 8 * MIB;
 #[ignore]
 fn child_with_large_answers() {
     let large = |_: &Request| Ok(Response::new().body(vec![7; LARGE]));
-    listen(Limits::default(), vec![Handler::new("/large", large)]);
+    listen(unhurried(Limits::default()), vec![Handler::new("/large", large)]);
 }
 
 #[test]
@@ -269,7 +282,7 @@ fn on_the_small_stack_a_handler_prints_formats_and_panics_also_with_a_backtrace(
 #[test]
 #[ignore]
 fn child_with_default_stacks() {
-    listen(Limits::default(), vec![Handler::new("/ws", Echo)]);
+    listen(unhurried(Limits::default()), vec![Handler::new("/ws", Echo)]);
 }
 
 /// Not a test: one starts it.
@@ -277,7 +290,7 @@ fn child_with_default_stacks() {
 #[ignore]
 fn child_with_small_stacks() {
     let limits = Limits { connections: 0, stack: Limits::small().stack, ..Limits::default() };
-    listen(limits, vec![Handler::new("/ws", Echo)]);
+    listen(unhurried(limits), vec![Handler::new("/ws", Echo)]);
 }
 
 struct Echo;
