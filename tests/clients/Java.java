@@ -15,7 +15,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 class Java {
-    static final long BOUND = 10; // seconds
+    static final long BOUND = 30; // seconds
     static final int LIMIT = 1024 * 1024;
     static boolean failed = false;
 

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 
-BOUND = 10  # seconds that any single wait may last
+BOUND = 30  # seconds that any single wait may last: far more than a slow machine needs
 LIMIT = 1024 * 1024  # bytes of the longest message that the server takes
 
 failed = False

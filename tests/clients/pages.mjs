@@ -2,7 +2,7 @@
 
 import { connect, createServer } from 'node:net';
 import { checkIn, log, name, open, picture, pictures, ports, withContext, withPage } from './driver.mjs';
-import { equal, until } from './report.mjs';
+import { BOUND, equal, until } from './report.mjs';
 
 // What is between a page and the server, and can be cut.
 class Cable {
@@ -155,7 +155,7 @@ const question = (page, text) => page.locator('form:has(fieldset:enabled) #quest
 await withPage('ask asks the script and the user, by keyboard alone', `http://localhost:${ports.ask}/`, async (page) => {
   await question(page, 'What is your name?');
   const measured = (await page.locator('#log').textContent()).match(/answered in ([0-9.]+) ms/);
-  if (!(Number(measured?.[1]) < 1000)) throw new Error(`the script's answer took ${measured?.[1]} ms`);
+  if (!(Number(measured?.[1]) < BOUND)) throw new Error(`the script's answer took ${measured?.[1]} ms`);
   await page.keyboard.type('Ada');
   await page.keyboard.press('Enter');
   for (const [text, answer, said] of [['a ping', '9', 'That is right.'], ['a masking key', '5', 'No, 4.'],

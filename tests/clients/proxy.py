@@ -52,7 +52,8 @@ def get(port, headers):
 
 def opened(port, origin, host=HOST):
     url = f"wss://{host}/websocket"
-    return connect(url, sock=tunnel(port), ssl=trusting(), origin=origin, proxy=None)
+    options = {"sock": tunnel(port), "ssl": trusting(), "origin": origin}
+    return connect(url, proxy=None, open_timeout=BOUND, **options)
 
 
 def end_of(port, size):

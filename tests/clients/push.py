@@ -14,7 +14,8 @@ port = int(sys.argv[1])
 
 def opened(cookie=None):
     headers = {"Cookie": cookie} if cookie else {}
-    return connect(f"ws://localhost:{port}/websocket", proxy=None, additional_headers=headers)
+    url = f"ws://localhost:{port}/websocket"
+    return connect(url, proxy=None, open_timeout=BOUND, additional_headers=headers)
 
 
 def cookie_of(headers):

@@ -15,7 +15,7 @@ url = f"ws://localhost:{sys.argv[1]}/websocket"
 
 
 def opened(**options):
-    return connect(url, proxy=None, **options)
+    return connect(url, proxy=None, open_timeout=BOUND, **options)
 
 
 async def recv(ws):

@@ -18,7 +18,7 @@ url = f"ws://localhost:{port}/websocket"
 
 
 def opened(uri=url, **options):
-    return connect(uri, proxy=None, **options)
+    return connect(uri, proxy=None, open_timeout=BOUND, **options)
 
 
 def status(uri=url, **options):

@@ -53,7 +53,7 @@ def stopped():
 
 
 def echo():
-    with connect(f"ws://localhost:{port}/websocket", proxy=None) as ws:
+    with connect(f"ws://localhost:{port}/websocket", proxy=None, open_timeout=BOUND) as ws:
         ws.send("still here")
         equal(ws.recv(timeout=BOUND), "still here")
 
