@@ -86,14 +86,14 @@ pub static CLOSING: &[Vector] = &[
     // EOF inside a frame: 1006 locally, no panic, registry entry gone (RFC 6455 §7.1.5)
     ws("c-abrupt", &[Raw(b"\x81\x81\x37\xfa")], CLOSED.close(NO_FRAME)).half_close(),
 
-    // no pong: heartbeat closes (fast profile: ping 500 ms, pong wait 500 ms) (Rwf ping_interval;
+    // no pong: heartbeat closes (fast profile: ping 1 s, pong wait 1 s) (Rwf ping_interval;
     // websockets ping 20/20 s -> 1011)
     ws("w-silent", &[],
-        CLOSED.close(1011).pinged().within_ms(3000)).fast(),
+        CLOSED.close(1011).pinged().within_ms(4000)).fast(),
 
     // slow frame: message deadline while pings are NOT answered (slowloris over WebSocket)
     ws("w-half-frame", &[Raw(b"\x81\x85\x37\xfa\x21")],
-        CLOSED.close(1008).within_ms(4000)).fast(),
+        CLOSED.close(1008).within_ms(5000)).fast(),
 
     // panicking handler: 1011, server lives, next client served (RFC 6455 §7.4.1 1011)
     ws("x-panic", &[Raw(b"\x81\x86\x37\xfa\x21\x3d"), Masked(b"!panic")], CLOSED.close(1011))

@@ -73,20 +73,21 @@ pub fn patient() -> Limits {
     }
 }
 
-/// Times short enough to be waited for.
+/// Times short enough to be waited for, and long enough for a slow machine to send what a vector has
+/// to say before them.
 pub fn impatient() -> Limits {
-    let second = Duration::from_secs(1);
-    let half = Duration::from_millis(500);
+    let whole = Duration::from_secs(2);
+    let half = whole / 2;
     Limits {
-        head_timeout: second,
-        body_timeout: second,
-        message_timeout: second,
-        write_timeout: second,
-        idle_timeout: second,
+        head_timeout: whole,
+        body_timeout: whole,
+        message_timeout: whole,
+        write_timeout: whole,
+        idle_timeout: whole,
         close_timeout: half,
         ping_interval: half,
         pong_timeout: half,
-        drain_timeout: second,
+        drain_timeout: whole,
         ..Limits::default()
     }
 }

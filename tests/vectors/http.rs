@@ -78,7 +78,7 @@ pub static HTTP: &[Vector] = &[
     ], CLOSED.status(400).count(1).head_first()),
     http("head-408", &[
         Raw(b"HEAD /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhell")
-    ], CLOSED.status(408).count(1).head_first().within_ms(1600)).fast(),
+    ], CLOSED.status(408).count(1).head_first().within_ms(2600)).fast(),
 
     // HEAD: nor has the refusal of a head that cannot be parsed, from its method on
     http("head-field-400", &[Raw(b"HEAD /hello HTTP/1.1\r\nHost : localhost\r\n\r\n")],
@@ -96,7 +96,7 @@ pub static HTTP: &[Vector] = &[
         Raw(b"HEAD /hello HTTP/1.1\r\nHost: localhost\r\nFoo: "), Times(20_000, &[Raw(b"a")])
     ], CLOSED.status(431).count(1).head_first()),
     http("head-slow", &[Raw(b"HEAD /hello HTTP/1.1\r\nHost: loc")],
-        CLOSED.status(408).count(1).head_first().within_ms(1600)).fast(),
+        CLOSED.status(408).count(1).head_first().within_ms(2600)).fast(),
 
     // HTTP/1.0 persists if the client asks for it (RFC 9112 §9.3; ab -k)
     http("ka-10", &[
@@ -183,18 +183,18 @@ pub static HTTP: &[Vector] = &[
         ])
     ], CLOSED.status(400)),
 
-    // slowloris: TOTAL deadline (1 s in the fast profile), not per read (nginx
+    // slowloris: TOTAL deadline (2 s in the fast profile), not per read (nginx
     // client_header_timeout; Node headersTimeout; hyper 30 s)
     http("slow-header", &[
         Raw(b"GET /hello HTTP/1.1\r\nX: "), Drip(200, &[Raw(b"aaaaaaaaaaaaaaa")])
-    ], CLOSED.status(408).within_ms(1600)).fast(),
+    ], CLOSED.status(408).within_ms(2600)).fast(),
 
     // R-U-D-Y (Apache mod_reqtimeout; Node requestTimeout)
     http("slow-body", &[
         Raw(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"),
         Drip(200, &[Raw(b"aaaaaaaaaaaaaaa")]),
-    ], CLOSED.status(408).within_ms(1800)).fast(),
+    ], CLOSED.status(408).within_ms(2800)).fast(),
 
     // connected and silent (nginx; Node headersTimeout)
-    http("idle-connect", &[], CLOSED.status(NO_ANSWER).within_ms(1600)).fast(),
+    http("idle-connect", &[], CLOSED.status(NO_ANSWER).within_ms(2600)).fast(),
 ];

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// How long to wait for what must come. It bounds a failing run and decides nothing else: the
 /// server's own limits are either far above it or far below.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Host: localhost\r\n\
