@@ -236,11 +236,12 @@ pub(crate) mod tests {
     fn a_byte_each_moment_does_not_make_the_time_longer() {
         let end = End::after(CONNECT);
         let mut stream = connect(&dripping(b"first"), &end).expect("it listens");
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).expect("it speaks");
+        assert_eq!(&first, b"first");
         end.set(Duration::from_millis(200));
-        let mut heard = Vec::new();
-        let error = stream.read_to_end(&mut heard).expect_err("it has no end");
+        let error = stream.read_to_end(&mut Vec::new()).expect_err("it has no end");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(heard.starts_with(b"first"));
         // It goes on when there is time again.
         end.set(CONNECT);
         assert_eq!(stream.read(&mut [0]).expect("a byte"), 1);

@@ -180,7 +180,8 @@ fn redis_dies_and_comes_back_and_everybody_hears_that_there_was_a_gap() {
         });
     }
     let resumed = begun.elapsed();
-    assert!(resumed < LONGEST_PAUSE + CONNECT + REUNION, "{:?}", resumed);
+    // Twice what it may take, since machines may be slow.
+    assert!(resumed < (LONGEST_PAUSE + CONNECT + REUNION) * 2, "{:?}", resumed);
     nodes.iter().for_each(Node::wait_until_ready);
     wait_until("the losses are told there", || {
         here.gaps().iter().any(|gap| gap.starts_with("ends") && gap.contains("this process"))
