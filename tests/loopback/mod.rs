@@ -283,7 +283,12 @@ impl Client {
     /// Reads once; 0 is the end, in order or by a reset.
     fn more(&mut self) -> usize {
         let mut buffer = [0; 64 * 1024];
-        match self.stream.read(&mut buffer) {
+        let mut read = self.stream.read(&mut buffer);
+        // After the process was stopped, it goes on.
+        while matches!(&read, Err(error) if error.kind() == ErrorKind::Interrupted) {
+            read = self.stream.read(&mut buffer);
+        }
+        match read {
             Ok(bytes) => {
                 self.unread.extend_from_slice(&buffer[..bytes]);
                 bytes
