@@ -1,9 +1,9 @@
 //! A tiny HTTP/1.1 and WebSocket server library: plain blocking code, and send to anyone from
 //! anywhere. One thread serves one connection, and any thread can send to any client.
 //!
-//! In scope: HTTP/1.1 requests and responses, WebSockets (RFC 6455), sessions in a signed cookie,
-//! and [`Comms`], which sends to a session from any thread. Out of scope: TLS, HTTP/2, compression,
-//! clients, and everything else that a web framework adds.
+//! In scope: HTTP/1.1 requests and responses, the files of a directory, WebSockets (RFC 6455),
+//! sessions in a signed cookie, and [`Comms`], which sends to a session from any thread. Out of
+//! scope: TLS, HTTP/2, compression, clients, and everything else that a web framework adds.
 //!
 //! ```no_run
 //! use sockling::prelude::*;
@@ -53,7 +53,7 @@
 //!
 //! ```text
 //! ground/     limits system log logger peer
-//! http/       headers target head origin chunked body cookie response forwarded
+//! http/       headers target head origin chunked body cookie response representation forwarded
 //! websocket/  close frame message handshake
 //!             error
 //! session/    keys id cookie revoked
@@ -62,7 +62,7 @@
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             websocket topic broadcast
 //! server/     connections incoming request body_reader body_writer pace conversation upgrade
-//!             controller route connection acceptor launch jar testing
+//!             controller route connection acceptor launch files jar testing
 //! ```
 //!
 //! The tour follows one client that connects, opens a WebSocket, sends `Hello`, and gets it back.
@@ -213,7 +213,8 @@ pub use ground::log;
 ///
 /// The files of this room are functions over bytes, without a socket, a thread, or a clock. They
 /// refuse everything that two recipients could read differently. In reading order: `headers`,
-/// `target`, `head`, `origin`, `chunked`, `body`, `cookie`, `response`, `forwarded`.
+/// `target`, `head`, `origin`, `chunked`, `body`, `cookie`, `response`, `representation`,
+/// `forwarded`.
 pub mod http {
     pub(crate) mod headers;
     pub(crate) mod target;
@@ -223,6 +224,7 @@ pub mod http {
     pub(crate) mod body;
     pub(crate) mod cookie;
     pub(crate) mod response;
+    pub(crate) mod representation;
     pub(crate) mod forwarded;
 
     pub use self::body::BodyError;
@@ -235,6 +237,7 @@ pub mod http {
     pub use crate::error::Error;
     pub use crate::server::body_reader::BodyReader;
     pub use crate::server::body_writer::BodyWriter;
+    pub use crate::server::files::Files;
     pub use crate::server::launch::{Listening, Server, ServerHandle, Stuck};
     pub use crate::server::request::Request;
     pub use crate::server::route::Handler;

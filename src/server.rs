@@ -5,7 +5,7 @@
 //! requests in `connection`, with a body that is `incoming`. `route` finds the `controller`, which
 //! gets a `request`; it may read a body that streams with a `body_reader`, and write an answer with a
 //! `body_writer`. An upgrade is opened by `upgrade` and runs in `conversation`, at the client's
-//! `pace`. Parsing and framing are the work of the rooms `http` and `websocket`, and sending is that
+//! `pace`. `files` is a controller of the library's own. Parsing and framing are the work of the rooms `http` and `websocket`, and sending is that
 //! of `comms` and `net`.
 
 pub(crate) mod connections;
@@ -21,5 +21,6 @@ pub(crate) mod route;
 pub(crate) mod connection;
 pub(crate) mod acceptor;
 pub(crate) mod launch;
+pub(crate) mod files;
 pub(crate) mod jar;
 pub mod testing;

@@ -3,10 +3,11 @@
 
 use std::any::Any;
 use std::fmt::Arguments;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -132,6 +133,38 @@ pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
 pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Returns a time in nanoseconds since 1970, negative before that.
+pub(crate) fn unix_nanos(time: SystemTime) -> i128 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    }
+}
+
+/// Returns the path of an open file, without links, or `None` where the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn path_of(file: &File) -> Option<PathBuf> {
+    use std::os::unix::io::AsRawFd;
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn path_of(_: &File) -> Option<PathBuf> {
+    None
+}
+
+/// Returns whether both describe one file. Only Unix says so; elsewhere nothing speaks against it.
+#[cfg(unix)]
+pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// Runs code of the application. Returns `None` if it panics.

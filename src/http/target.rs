@@ -6,7 +6,7 @@
 //! module refuses invalid escapes, control characters, and segments that would take a file system
 //! or a browser somewhere else.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::Ipv6Addr;
 use std::str::Split;
 
@@ -84,6 +84,21 @@ fn decode(text: &str) -> (Vec<u8>, bool) {
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
     (decoded, valid)
+}
+
+/// Returns the text with every byte percent-encoded that is neither unreserved nor a slash (RFC 3986,
+/// 2.1 and 2.3).
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
+            // Writing to a string does not fail.
+            _ => drop(write!(encoded, "%{:02X}", byte)),
+        }
+    }
+    encoded
 }
 
 /// The pairs of a query or of a form, such as `a=1&b=two+words`, in order and decoded as

@@ -27,6 +27,8 @@ mod eviction;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod forwarded;
 #[cfg(test)]
 mod joining;
@@ -46,6 +48,8 @@ pub mod pauses;
 mod random;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod representation;
 #[cfg(test)]
 mod revoked;
 #[cfg(test)]
