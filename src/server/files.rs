@@ -189,9 +189,6 @@ impl Files {
     }
 
     /// Sends a file, or the part of it that the request asks for.
-    // A body writer is no socket for the standard library, which would leave the copying to the
-    // system otherwise.
-    #[allow(clippy::disallowed_methods)]
     fn send(
         &self,
         request: &Request,
