@@ -86,9 +86,10 @@ impl Socket {
 
     /// Reads once, waiting for `patience` at most, and returns how many bytes came; 0 is the end of
     /// input. The error is `TimedOut` if none came. Unlike [`fill`](Socket::fill) it does not read
-    /// the clock.
+    /// the clock, except after a signal.
     pub fn fill_within(&mut self, mut patience: Duration) -> io::Result<usize> {
         self.make_room();
+        let mut interrupted = None;
         loop {
             // A shorter timeout that is set already costs another read when nothing comes. To set
             // it for each read would cost a system call each time.
@@ -109,7 +110,16 @@ impl Socket {
                         return Err(ErrorKind::TimedOut.into());
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // The system's timeout begins anew. A program that gets signals all the time, as from
+                // a profiler, would wait for ever.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    let now = Instant::now();
+                    let end = *interrupted.get_or_insert_with(|| after(patience));
+                    patience = end.saturating_duration_since(now);
+                    if patience.is_zero() {
+                        return Err(ErrorKind::TimedOut.into());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

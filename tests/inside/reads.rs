@@ -4,6 +4,7 @@ use super::{Script, Stub};
 use crate::ground::limits::Limits;
 use crate::net::reader::Socket;
 use crate::websocket::{Assembler, Received};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -53,4 +54,20 @@ fn the_last_wait_for_a_client_ends_with_its_end_or_at_its_deadline_and_not_when_
     let begun = Instant::now();
     Socket::new(stub, 4096).linger(Duration::from_millis(50));
     assert!(begun.elapsed() >= Duration::from_millis(50) && begun.elapsed() < long);
+}
+
+#[test]
+fn a_read_ends_at_its_time_however_often_a_signal_interrupts_it() {
+    let interrupted = vec![Err(ErrorKind::Interrupted); 1_000_000];
+    let patience = Duration::from_millis(5);
+    let script = Script { stays: true, reads: interrupted.into(), ..Script::default() };
+    let script = Script { input: vec![b'x'].into(), ..script };
+    let stub = Stub::new(script);
+    let mut socket = Socket::new(stub.clone(), 4096);
+    let error = socket.fill_within(patience).expect_err("nothing was read");
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(!stub.script().reads.is_empty(), "it has waited longer");
+    // One signal costs nothing.
+    stub.script().reads.truncate(1);
+    assert_eq!(socket.fill_within(Duration::from_secs(600)).expect("a byte"), 1);
 }
