@@ -9,9 +9,16 @@ mod loopback;
 #[path = "../examples/rooms.rs"]
 mod rooms;
 
+use sockling::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// Its own tests, of what no client can make it send, and of its end.
+#[allow(dead_code)]
+#[path = "../examples/events.rs"]
+mod events;
 
 /// The most lines of code that an example may have, comments and empty lines aside.
 const LINES: usize = 80;
@@ -33,7 +40,7 @@ fn source(name: &str) -> String {
 
 #[test]
 fn each_is_short_and_opens_with_its_lesson_and_how_to_try_it() {
-    assert!(names().len() >= 15, "{:?}", names());
+    assert!(names().len() >= 16, "{:?}", names());
     for name in names() {
         let source = source(&name);
         let is_code = |line: &&str| !line.is_empty() && !line.trim_start().starts_with("//");
@@ -82,6 +89,42 @@ fn no_page_fetches_from_elsewhere() {
             assert!(page.contains(word), "{} lacks {}", path.display(), word);
         }
     }
+}
+
+/// Returns a client of the events, whose answer has no frame: it is what comes until the end.
+fn listener(address: SocketAddr, query: &str, fields: &str) -> loopback::Client {
+    let mut client = loopback::Client::connect(address);
+    let head = format!("GET /events{} HTTP/1.0\r\nHost: localhost\r\n{}\r\n", query, fields);
+    client.send(head.as_bytes());
+    let reply = client.reply();
+    assert_eq!(reply.header("content-type"), Some("text/event-stream"));
+    assert!(reply.header("cache-control").expect("it has one").ends_with("no-cache"));
+    assert_eq!(reply.header("x-accel-buffering"), Some("no"));
+    assert_eq!(client.next_until("\n\n"), "retry: 2000\n\n");
+    client
+}
+
+#[test]
+fn events_splits_data_at_each_line_break_and_keeps_ids_and_names_in_one_line() {
+    let routes = vec![Handler::get("/events", events::stream)];
+    let server = loopback::Running::start(Server::new(routes));
+    let mut client = listener(server.address, "", "");
+    for (message, event) in [
+        ("7\nnews\nhey", "id: 7\nevent: news\ndata: hey\n\n"),
+        ("\nyou\nhey", "event: you\ndata: hey\n\n"),
+        ("8\nnews\n", "id: 8\nevent: news\ndata: \n\n"),
+        ("9\nnews\na\r\nb\rc\nd", "id: 9\nevent: news\ndata: a\ndata: b\ndata: c\ndata: d\n\n"),
+        ("9\nnews\n\r\n\r\r", "id: 9\nevent: news\ndata: \ndata: \ndata: \ndata: \n\n"),
+        ("1\r0\0\nne\rws\nretry: 1", "id: 10\nevent: news\ndata: retry: 1\n\n"),
+        ("no name", "id: no name\nevent: \ndata: \n\n"),
+    ] {
+        Comms::topic("news").send(message).expect("it is sent");
+        assert_eq!(client.next_until("\n\n"), event, "{:?}", message);
+    }
+    // A quiet stream shows that it is in use, and ends when the server does.
+    assert_eq!(client.next_until("\n\n"), ":\n\n");
+    assert!(server.handle.shutdown().is_empty());
+    assert_eq!(client.read_to_end(), b"");
 }
 
 /// Those who start a program: an emulator would have to be started with it.
@@ -328,6 +371,74 @@ mod running {
         assert!(later.next_text().ends_with(": milk?"));
         let metrics = Client::connect(address).get("/metrics", "");
         assert!(metrics.text().starts_with("connections 3\ntopics 2\n"), "{}", metrics.text());
+    }
+
+    #[test]
+    fn events_come_as_a_stream_and_over_a_websocket_and_again_from_the_last_one_seen() {
+        let mut example = start("events");
+        let address = example.address();
+        assert_page(address, "/", "Events");
+        let send = |to, fields, text| {
+            let reply = Client::connect(address).post(&format!("/send/{}", to), fields, text);
+            assert_eq!(reply.status, 204);
+        };
+        let cookie = Client::connect(address).get("/", "").cookie().expect("a cookie");
+        let cookie = format!("Cookie: {}\r\n", cookie);
+        let mut stream = crate::listener(address, "", &cookie);
+        let mut other = crate::listener(address, "", "");
+        let mut socket = Client::websocket(address, "/socket", &cookie);
+        assert_eq!(socket.next_text(), "\nready\n");
+        let mut ids = Vec::new();
+        for (text, data) in [("one", "data: one"), ("two\r\nlines", "data: two\ndata: lines")] {
+            send("me", &*cookie, "only me");
+            send("all", "", text);
+            assert_eq!(stream.next_until("\n\n"), "event: you\ndata: only me\n\n");
+            assert_eq!(socket.next_text(), "\nyou\nonly me");
+            let message = socket.next_text();
+            let (id, rest) = message.split_once('\n').expect("an id");
+            assert_eq!(rest, format!("news\n{}", text));
+            let event = format!("id: {}\nevent: news\n{}\n\n", id, data);
+            for client in [&mut stream, &mut other] {
+                assert_eq!(client.next_until("\n\n"), event);
+            }
+            ids.push(id.parse::<u64>().expect("a number"));
+        }
+        assert_eq!(ids[0] + 1, ids[1]);
+
+        // By the field of the browser, which goes before the query of the script, and by that.
+        let again = [
+            (String::from("?after=0"), format!("Last-Event-ID: {}\r\n", ids[0]), 1),
+            (format!("?after={}", ids[0]), String::new(), 1),
+            (String::from("?after=x"), String::new(), 2),
+            (String::new(), String::from("Last-Event-ID: 7\r\n"), 2),
+            (format!("?after={}", ids[1]), String::new(), 0),
+        ];
+        let again = again.map(|(query, fields, missed)| {
+            let mut client = crate::listener(address, &query, &fields);
+            for id in &ids[2 - missed..] {
+                let event = client.next_until("\n\n");
+                assert!(event.starts_with(&format!("id: {}\n", id)), "{} {}", query, fields);
+            }
+            client
+        });
+        send("all", "", "three");
+        for mut client in again {
+            assert!(client.next_until("\n\n").ends_with("data: three\n\n"));
+        }
+        let mut again = Client::websocket(address, &format!("/socket?after={}", ids[0]), "");
+        assert_eq!(again.next_text(), format!("{}\nnews\ntwo\r\nlines", ids[1]));
+        assert_eq!(again.next_text(), format!("{}\nnews\nthree", ids[1] + 1));
+        assert_eq!(again.next_text(), "\nready\n");
+        let foreign = "Origin: https://example.org\r\n";
+        assert_eq!(Client::connect(address).post("/send/all", foreign, "").status, 403);
+    }
+
+    #[test]
+    fn events_frees_the_thread_of_a_client_that_has_gone() {
+        let mut example = start_with("events", &[], &[("SOCKLING_LOG", "debug")]);
+        let address = example.address();
+        drop(crate::listener(address, "", ""));
+        example.line("the answer to GET \"/events\" from 127.0.0.1");
     }
 
     #[test]

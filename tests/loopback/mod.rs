@@ -263,6 +263,16 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
+    /// Returns the text that comes up to and with this one.
+    pub fn next_until(&mut self, end: &str) -> String {
+        let found = |bytes: &[u8]| bytes.windows(end.len()).position(|part| part == end.as_bytes());
+        while found(&self.unread).is_none() {
+            assert!(self.more() > 0, "the server closed: \"{}\"", self.unread.escape_ascii());
+        }
+        let used = found(&self.unread).unwrap_or(0) + end.len();
+        String::from_utf8(self.unread.drain(..used).collect()).expect("UTF-8")
+    }
+
     /// Returns so many bytes, or what comes until the end.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.unread.len() < count && self.more() > 0 {}
