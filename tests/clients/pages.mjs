@@ -1,20 +1,37 @@
 // A browser opens the pages of examples and does what a user would. A part of browser.mjs.
 
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { checkIn, log, name, open, picture, pictures, ports, withContext, withPage } from './driver.mjs';
+import { Transform } from 'node:stream';
+import {
+  checkIn, folder, log, name, open, picture, pictures, ports, withContext, withPage,
+} from './driver.mjs';
 import { BOUND, equal, until } from './report.mjs';
 
-// What is between a page and the server, and can be cut.
+// What is between a page and the server, and can be cut, or takes no more than `most` bytes of each
+// connection of the page.
 class Cable {
-  constructor(to) {
+  constructor(to, most = Infinity) {
     this.sockets = new Set();
     this.server = createServer((page) => {
       const server = connect(to, '127.0.0.1');
       for (const [one, other] of [[page, server], [server, page]]) {
         this.sockets.add(one);
-        one.on('error', () => other.destroy()).on('close', () => other.destroy()).pipe(other);
+        one.on('error', () => other.destroy()).on('close', () => other.destroy());
       }
+      let taken = 0;
+      page.pipe(new Transform({
+        transform(bytes, _, next) {
+          taken += bytes.length;
+          this.push(bytes);
+          if (taken < most) next();
+        },
+      })).pipe(server);
+      server.pipe(page);
     });
+    // A check that fails leaves it behind.
+    this.server.unref();
   }
 
   async plug(port = 0) {
@@ -232,3 +249,182 @@ await checkIn('poll shows all tabs how all vote and who is here, until the admin
     await until('Ada', () => first.locator('#here').textContent());
     equal([first.complaints, admin.complaints], [[], []]);
   })));
+
+const lines = (page, way) => page.locator(`#${way} li`).allTextContents();
+const shown = (page, way, wanted) => until(JSON.stringify(wanted), async () =>
+  JSON.stringify((await lines(page, way)).slice(-wanted.length)));
+const told = (page, way, text) => page.locator(`#${way} p`).filter({ hasText: text }).waitFor();
+const ways = ['events', 'socket'];
+
+await checkIn('events come by both ways, and again what was missed', () =>
+  withContext((ours) => withContext(async (theirs) => {
+    const cable = new Cable(Number(ports.events));
+    const cablePort = await cable.plug();
+    const far = await open(ours, `http://localhost:${cablePort}/`);
+    const near = await open(theirs, `http://localhost:${ports.events}/`);
+    for (const page of [far, near]) for (const way of ways) await told(page, way, 'open');
+    const before = await lines(near, 'events');
+
+    // By keyboard: two lines, and the button behind them.
+    await near.locator('textarea').focus();
+    await near.keyboard.type('first');
+    await near.keyboard.press('Enter');
+    await near.keyboard.type('žluť 🦀 <b>');
+    await near.keyboard.press('Tab');
+    await near.keyboard.press('Enter');
+    for (const page of [far, near]) {
+      for (const way of ways) await shown(page, way, [...before, 'first\nžluť 🦀 <b>']);
+    }
+    await far.locator('textarea').fill('mine');
+    await far.locator('button[value=me]').click();
+    for (const way of ways) await shown(far, way, ['first\nžluť 🦀 <b>', 'mine']);
+
+    const send = async (text) => {
+      await near.locator('textarea').fill(text);
+      await near.locator('button[value=all]').click();
+      for (const way of ways) await shown(near, way, [text]);
+    };
+    await cable.cut();
+    await told(far, 'events', 'lost');
+    await told(far, 'socket', 'trying again');
+    await send('second');
+    await send('third');
+    await cable.plug(cablePort);
+    for (const way of ways) {
+      await told(far, way, 'open');
+      await shown(far, way, ['mine', 'second', 'third']);
+    }
+    // What was for the others did not come here.
+    for (const way of ways) {
+      await shown(near, way, [...before, 'first\nžluť 🦀 <b>', 'second', 'third']);
+    }
+    equal(near.complaints, []);
+    await pictures(far, 'events');
+
+    await cable.cut();
+  })));
+
+await checkIn('events begins anew after a 503, where the source gives up, and ends with a 204', () =>
+  withContext(async (context) => {
+    const cable = new Cable(Number(ports.events));
+    const cablePort = await cable.plug();
+    const page = await open(context, `http://localhost:${cablePort}/`);
+    const near = await open(context, `http://localhost:${ports.events}/`);
+    for (const way of ways) await told(page, way, 'open');
+    const before = await lines(page, 'events');
+    let status = 503;
+    await page.route('**/events*', (route) => (status ? route.fulfill({ status }) : route.continue()));
+    await cable.cut();
+    await cable.plug(cablePort);
+    await told(page, 'events', 'closed, trying again');
+    await near.locator('textarea').fill('meanwhile');
+    await near.locator('button[value=all]').click();
+    status = 0;
+    await told(page, 'events', 'open');
+    for (const way of ways) await shown(page, way, [...before, 'meanwhile']);
+    status = 204;
+    await cable.cut();
+    await cable.plug(cablePort);
+    await told(page, 'events', 'ended by the server');
+    await cable.cut();
+  }));
+
+const files = (page, wanted) => until(JSON.stringify(wanted), async () =>
+  JSON.stringify(await page.locator('#files a').allTextContents()));
+const image = `${folder}/image of ${name}`;
+const content = randomBytes(32 * 1024 * 1024);
+writeFileSync(image, content);
+const enter = async (page) => {
+  await page.locator('#token').focus();
+  await page.keyboard.type('sesame');
+  await page.keyboard.press('Enter');
+  await page.locator('#chosen:focus').waitFor();
+};
+
+await withPage('files uploads with a bar, lists, downloads, and deletes', `http://localhost:${ports.files}/`, async (page) => {
+  await state(page, 'Please log in.');
+  await page.keyboard.type('open');
+  await page.keyboard.press('Enter');
+  await state(page, 'That is not the token.');
+  await pictures(page, 'files-login');
+  await enter(page);
+  await files(page, []);
+  page.complaints.length = 0; // of the 401
+
+  await page.evaluate(() => {
+    window.values = [];
+    const bar = document.querySelector('progress');
+    new MutationObserver(() => window.values.push(bar.value)).observe(bar, { attributes: true });
+  });
+  await page.locator('#chosen').setInputFiles(image);
+  await page.locator('#upload button').click();
+  await state(page, `image of ${name} is there.`);
+  const values = await page.evaluate(() => window.values);
+  const rising = values.slice(1).every((value, i) => value >= values[i] || value === 0);
+  equal([rising, values.at(-1)], [true, 1]);
+  await files(page, [`image of ${name}`]);
+  equal(await page.locator('#files span').textContent(), '32.0 MiB');
+
+  // Over WebDriver BiDi, Playwright does not know where a download goes.
+  if (name === 'chromium') {
+    const waiting = page.waitForEvent('download');
+    await page.locator('#files a').click();
+    const download = await waiting;
+    equal(download.suggestedFilename(), `image of ${name}`);
+    await download.saveAs(`${image} again`);
+    equal(readFileSync(`${image} again`).equals(content), true);
+  }
+  const digest = await page.evaluate(async () => {
+    const answer = await fetch(document.querySelector('#files a').href);
+    const bytes = await crypto.subtle.digest('SHA-256', await answer.arrayBuffer());
+    return Array.from(new Uint8Array(bytes));
+  });
+  equal(digest, [...createHash('sha256').update(content).digest()]);
+
+  // What looks like a page does not become one.
+  const script = { name: '<b>ž #?%.html', mimeType: 'text/html', buffer: Buffer.from('<script>alert(1)</script>') };
+  await page.locator('#chosen').setInputFiles([script, { ...script, name: '.hidden' }]);
+  await page.locator('#upload button').click();
+  await state(page, '.hidden: The server does not take this name.');
+  await files(page, ['<b>ž #?%.html', `image of ${name}`]);
+  const fields = await page.evaluate(async () => {
+    const answer = await fetch(document.querySelector('#files a').href);
+    return ['content-disposition', 'x-content-type-options'].map((field) => answer.headers.get(field));
+  });
+  equal(fields, ['attachment', 'nosniff']);
+  await pictures(page, 'files');
+
+  // By keyboard.
+  for (let left = 2; left > 0; left--) {
+    await page.locator('#files a').first().focus();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await state(page, 'is deleted.');
+    await until(left - 1, () => page.locator('#files a').count());
+  }
+});
+
+await checkIn('files keeps nothing of an upload that is canceled or cut off', () =>
+  withContext(async (context) => {
+    const cable = new Cable(Number(ports.files), 1024 * 1024);
+    const cablePort = await cable.plug();
+    const page = await open(context, `http://localhost:${cablePort}/`);
+    await enter(page);
+    const before = await page.locator('#files a').allTextContents();
+    for (const [stop, text] of [[() => page.locator('#cancel').click(), 'is canceled.'],
+      [() => cable.cut(), 'There is no answer.']]) {
+      await page.locator('#chosen').setInputFiles(image);
+      await page.locator('#upload button').click();
+      await page.locator('output').filter({ hasText: '% of 32.0 MiB' }).waitFor();
+      const value = await page.locator('progress').evaluate((bar) => bar.value);
+      equal(value > 0 && value < 1, true);
+      if (text === 'is canceled.') await pictures(page, 'files-progress');
+      await stop();
+      await state(page, text);
+    }
+    await cable.plug(cablePort);
+    await page.reload();
+    await page.locator('#upload').waitFor();
+    await files(page, before);
+    await cable.cut();
+  }));
