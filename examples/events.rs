@@ -30,7 +30,7 @@ fn event(message: &str) -> String {
     format!("{}event: {}\ndata: {}\n\n", id, one_line(name), data)
 }
 
-/// Sends the body to everybody, or to all tabs of the browser that asks.
+/// Sends the body to everybody, or to all tabs of the browser that asks; the latter is not kept.
 fn send(request: &Request) -> Result<Response, Error> {
     request.check_origin()?;
     let text = String::from_utf8_lossy(request.body());
@@ -61,6 +61,7 @@ fn join<T>(request: &Request, join: impl FnOnce() -> T) -> (T, Vec<String>) {
     (join(), missed.map(|(_, message)| message.clone()).collect())
 }
 
+/// Sends what the session and the topic are sent until the client goes.
 pub fn stream(request: &Request) -> Result<Response, Error> {
     let id = request.session_id();
     let receive = || (Comms::receiver(id), Comms::topic("news").subscribe(&id));
