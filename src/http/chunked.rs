@@ -93,6 +93,10 @@ impl Chunked {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Data {
+                // The room may have become less since the chunk began.
+                if self.size > room {
+                    return Err(ChunkedError::TooLarge);
+                }
                 let data = (bytes.len() - at).min(most) as u64;
                 let end = at + data.min(self.size) as usize;
                 self.size -= (end - at) as u64;

@@ -447,6 +447,29 @@ fn a_reader_takes_no_more_than_its_limit_or_that_of_the_route() {
 }
 
 #[test]
+fn a_second_reader_takes_no_more_than_its_limit_of_a_chunk_that_has_begun() {
+    let handler = |request: &Request| {
+        request.reader(5)?.read_exact(&mut [0; 3])?;
+        let mut rest = Vec::new();
+        let limit = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
+        request.reader(limit)?.read_to_end(&mut rest)?;
+        Ok(Response::new().body(rest))
+    };
+    let running = start(Limits::default(), handler);
+    for (limit, status) in [(2, 200), (1, 413)] {
+        for framing in [
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "Content-Length: 5\r\n\r\nhello",
+        ] {
+            let mut client = Client::connect(running.address);
+            let head = format!("POST /?limit={} HTTP/1.1\r\nHost: localhost\r\n", limit);
+            client.send((head + framing).as_bytes());
+            assert_eq!(client.reply().status, status, "{} {}", limit, framing);
+        }
+    }
+}
+
+#[test]
 fn a_handler_that_is_slow_to_read_costs_its_client_nothing() {
     let limits = Limits { body_timeout: Duration::from_millis(300), ..patient() };
     let handler = |request: &Request| {
