@@ -118,16 +118,18 @@ pub struct BodyWriter<'a> {
     waited: Waited,
 }
 
+const ANSWERED: &str = "the request has been answered already";
+
 /// The length of the longest line with the size of a chunk.
 const SIZE_LINE: usize = "4000\r\n".len();
 
 impl<'a> BodyWriter<'a> {
     fn new(request: &'a Request, response: Response) -> Result<BodyWriter<'a>, Error> {
         let wire = request.lock_wire();
-        let to = match (&request.slot, &wire.socket, wire.sent) {
-            (None, ..) => None,
-            (Some(slot), Some(socket), None) => Some((Arc::clone(socket.stream()), &**slot)),
-            _ => return Err(Error::Setting("the request has been answered already".to_string())),
+        let to = match &request.slot {
+            None => None,
+            Some(slot) if wire.is_free() => Some((Arc::clone(&slot.stream), &**slot)),
+            _ => return Err(Error::Setting(ANSWERED.to_string())),
         };
         drop(wire);
         let response = if to.is_some() { request.for_session(response) } else { response };
@@ -218,7 +220,7 @@ impl<'a> BodyWriter<'a> {
         if self.chunked && last {
             self.buffer.extend_from_slice(b"0\r\n\r\n");
         }
-        let head = self.begin();
+        let head = self.begin()?;
         let limits = &self.request.service.shared.limits;
         let mut write = |bytes: &[u8]| {
             write_part(&*stream, bytes, limits.write_timeout, limits, &mut self.waited)
@@ -234,16 +236,23 @@ impl<'a> BodyWriter<'a> {
         written.map_err(|error| self.lose(error))
     }
 
-    /// Returns the whole head, the first time: from here on nothing else can be answered.
-    fn begin(&mut self) -> Option<Vec<u8>> {
-        let mut head = self.head.take()?;
+    /// Returns the whole head, the first time: from here on nothing else can be answered. Error: the
+    /// closure has answered in another way meanwhile.
+    fn begin(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut head = match self.head.take() {
+            Some(head) => head,
+            None => return Ok(None),
+        };
         let status = self.response.status();
         let endless = self.left.is_none() && !self.chunked;
         let close = endless || self.request.ends_connection(&self.response);
         let idle_timeout = self.request.service.shared.limits.idle_timeout;
         self.response.put_connection(&mut head, (!close).then_some(idle_timeout.as_secs()));
-        self.request.set_sent(Sent { status, whole: false, close, log: log_end });
-        Some(head)
+        if !self.request.set_sent(Sent { status, whole: false, close, log: log_end }) {
+            self.lost = true;
+            return Err(io::Error::new(ErrorKind::Other, ANSWERED));
+        }
+        Ok(Some(head))
     }
 
     /// Sends the rest, if the body is as long as was announced.

@@ -86,6 +86,13 @@ pub(crate) struct Wire {
     pub sent: Option<Sent>,
 }
 
+impl Wire {
+    /// Returns whether the request can be answered: no head is out, and no WebSocket has the socket.
+    pub fn is_free(&self) -> bool {
+        self.sent.is_none() && self.socket.is_some()
+    }
+}
+
 /// An answer whose head is out, so that nothing else can be answered.
 #[derive(Clone, Copy)]
 pub(crate) struct Sent {
@@ -501,12 +508,19 @@ impl Request {
         Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
-    /// Notes that the head of the answer is out, with the session's cookie.
-    pub(crate) fn set_sent(&self, sent: Sent) {
-        self.lock_wire().sent = Some(sent);
+    /// Notes that the head of the answer goes out, with the session's cookie. Returns false if the
+    /// request has been answered in another way.
+    pub(crate) fn set_sent(&self, sent: Sent) -> bool {
+        let mut wire = self.lock_wire();
+        if !wire.is_free() {
+            return false;
+        }
+        wire.sent = Some(sent);
+        drop(wire);
         if let Some((_, unsent)) = &mut *self.lock_session() {
             *unsent = false;
         }
+        true
     }
 
     /// Returns the level at which an error of the handler is logged. Below 500 it is the client's

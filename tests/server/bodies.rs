@@ -389,6 +389,43 @@ fn a_request_is_answered_once() {
 }
 
 #[test]
+fn of_two_answers_at_once_the_one_whose_head_goes_out_first_is_sent() {
+    quiet();
+    let handler = |request: &Request| {
+        request.stream(Response::new().length(5), |outer| {
+            outer.write_all(b"outer")?;
+            let inner =
+                request.stream(Response::new().length(5), |inner| inner.write_all(b"inner"));
+            assert_eq!(inner.map(|inner| inner.status()).ok(), Some(200));
+            outer.flush()
+        })
+    };
+    let running = start(Limits::default(), handler);
+    let mut client = Client::connect(running.address);
+    assert_eq!(client.get("/", "").text(), "inner");
+    assert_eq!(client.get("/hello", "").text(), "hello");
+}
+
+#[test]
+fn an_answer_that_has_not_begun_writes_nothing_into_a_websocket() {
+    quiet();
+    let handler = |request: &Request| {
+        request.stream(Response::new(), |body| {
+            let opened = request.upgrade(&[], |client| {
+                assert!(body.write_all(b"an answer").and_then(|()| body.flush()).is_err());
+                client.send("a message")
+            });
+            assert_eq!(opened.map(|opened| opened.status()).ok(), Some(101));
+            Ok(())
+        })
+    };
+    let running = start(Limits::default(), handler);
+    let mut client = Client::websocket(running.address, "/", "");
+    assert_eq!(client.next_text(), "a message");
+    assert_eq!(client.next_close().0, 1000);
+}
+
+#[test]
 fn a_body_is_read_piece_by_piece_by_one_reader_at_a_time() {
     let handler = |request: &Request| {
         let mut seen = Vec::new();
