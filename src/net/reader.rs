@@ -53,6 +53,11 @@ impl Socket {
         &mut self.buffer[self.start..self.end]
     }
 
+    /// Returns whether so many bytes or more were read and not used yet.
+    pub fn has_unread(&self, bytes: usize) -> bool {
+        self.end - self.start >= bytes
+    }
+
     /// Marks so many bytes at the front as used.
     pub fn consume(&mut self, bytes: usize) {
         self.start = self.start.saturating_add(bytes).min(self.end);

@@ -23,7 +23,7 @@ use crate::http::head::Method;
 use crate::http::response::Response;
 use crate::net::stream::{write_part, Stream, Waited};
 use crate::server::connections::Slot;
-use crate::server::request::{Request, Sent};
+use crate::server::request::{Request, Sent, Wire};
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,6 +145,10 @@ impl<'a> BodyWriter<'a> {
     /// writing, nothing else notices. Blocks for a few milliseconds at most. A client that was
     /// unplugged is found only by a write that it does not take in time.
     ///
+    /// Up to [`Limits::buffer`](crate::limits::Limits::buffer) bytes of further requests wait; a client
+    /// that sends more of them is given up. Behind as much of a body that the handler does not read,
+    /// the end is not seen.
+    ///
     /// ```
     /// use sockling::prelude::*;
     /// use sockling::http::BodyWriter;
@@ -166,17 +170,19 @@ impl<'a> BodyWriter<'a> {
     pub fn poll(&mut self) -> io::Result<()> {
         self.check()?;
         let mut wire = self.request.lock_wire();
+        let Wire { socket, incoming, .. } = &mut *wire;
         let most = self.request.service.shared.limits.buffer;
-        let ended = match &mut wire.socket {
-            // What comes is the next request, or the rest of a body. Beyond this, it has to wait.
-            Some(socket) => {
-                socket.unread().len() < most
-                    && match socket.fill_within(Duration::from_millis(1)) {
-                        Ok(bytes) => bytes == 0,
-                        Err(error) => error.kind() != ErrorKind::TimedOut,
-                    }
-            }
+        let ended = match socket {
             None => false,
+            // The rest of a body has to wait, and hides the end. Further requests may not: a client
+            // could go, and leave a handler behind that never notices.
+            Some(socket) if socket.has_unread(most) => {
+                incoming.as_ref().map_or(true, |body| body.is_done())
+            }
+            Some(socket) => match socket.fill_within(Duration::from_millis(1)) {
+                Ok(bytes) => bytes == 0,
+                Err(error) => error.kind() != ErrorKind::TimedOut,
+            },
         };
         drop(wire);
         // A shutdown ends the input, too.

@@ -150,6 +150,10 @@ impl Incoming {
         Ok(body)
     }
 
+    pub fn is_done(&self) -> bool {
+        self.body.is_done()
+    }
+
     /// Returns whether the connection must end after the answer: the body has met an error, or what
     /// is left of it is not worth reading, or may never come.
     pub fn ends_connection(&self) -> bool {

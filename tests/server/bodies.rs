@@ -315,6 +315,38 @@ fn poll_notices_a_client_that_closes_and_leaves_the_next_request_alone() {
 }
 
 #[test]
+fn poll_gives_up_a_client_whose_further_requests_would_hide_its_end() {
+    let (handler, ended) = streaming(Response::new(), |body| {
+        body.flush()?;
+        loop {
+            body.poll()?
+        }
+    });
+    let limits = Limits { buffer: 4096, ..Limits::default() };
+    let running = start(limits, handler);
+    let mut client = Client::connect(running.address);
+    client.send((get("") + "GET /hello HTTP/1.1\r\nX: " + &"x".repeat(8192)).as_bytes());
+    drop(client);
+    let ended = ended.recv_timeout(PATIENCE).expect("it is not polled for ever");
+    assert!(ended.is_err(), "{:?}", ended);
+}
+
+#[test]
+fn poll_leaves_a_body_alone_that_is_on_its_way() {
+    let handler = |request: &Request| {
+        request.stream(Response::new().length(4), |body| {
+            for _ in 0..3 {
+                body.poll()?;
+            }
+            write!(body, "{}", request.read_body().map_err(|_| ErrorKind::Other)?.len())
+        })
+    };
+    let limits = Limits { buffer: 4096, body: 9000, ..Limits::default() };
+    let running = start(limits, handler);
+    assert_eq!(Client::connect(running.address).post("/", "", &"x".repeat(9000)).text(), "9000");
+}
+
+#[test]
 fn a_shutdown_ends_streams_and_wakes_what_they_wait_for() {
     let closing = BodyError::Closing.to_string();
     let id = Request::get("/").session_id();
