@@ -24,12 +24,12 @@ struct Held {
     missed: usize,
 }
 
-/// The connection that a thread serves, which its server asks to end.
+/// The connection that a thread serves, as seen by what its handler waits for.
 pub(crate) trait Place: Send + Sync {
     /// Notes what the thread waits for, so that the server can wake it.
     fn set_waiting(&self, mailbox: Option<Mailbox>);
-    /// Returns whether the connection was asked to end.
-    fn is_closing(&self) -> bool;
+    /// Returns whether its server shuts down.
+    fn server_closes(&self) -> bool;
 }
 
 thread_local! {
@@ -60,7 +60,7 @@ impl Mailbox {
     /// the server of this thread's connection shuts down.
     pub fn take(&self, longest: Option<Duration>) -> Option<Message> {
         let place = PLACE.with(|place| place.borrow().clone());
-        let closing = || place.as_ref().map_or(false, |place| place.is_closing());
+        let closing = || place.as_ref().map_or(false, |place| place.server_closes());
         let none = |held: &mut Held| held.messages.is_empty() && !closing();
         // Whoever asks the connection to end says so first, and then wakes what is noted here, for
         // which it locks the queue. So this thread sees the one, or is woken by the other.

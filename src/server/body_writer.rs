@@ -197,7 +197,7 @@ impl<'a> BodyWriter<'a> {
     fn check(&self) -> io::Result<()> {
         match &self.to {
             _ if self.lost => Err(ErrorKind::BrokenPipe.into()),
-            Some((_, slot)) if slot.is_closing() => Err(BodyError::Closing.into()),
+            Some((_, slot)) if slot.server_closes() => Err(BodyError::Closing.into()),
             _ => Ok(()),
         }
     }

@@ -210,6 +210,7 @@ pub(crate) struct Slot {
 struct Activity {
     /// Whether it was asked to end: the server is closing, or a newcomer needs the slot.
     closing: bool,
+    server_closes: bool,
     /// While it waits for a request of which nothing has come, or for its client to read the last
     /// answer, the time from which it may be evicted.
     idle: Option<Instant>,
@@ -270,8 +271,8 @@ impl Connections {
         }
         state.reserved -= 1;
         let (peer, client) = (peer.clone(), peer.clone());
-        let (closing, idle, path, websocket, waiting) = Default::default();
-        let activity = Activity { closing, idle, client, path, websocket, waiting };
+        let (closing, server_closes, idle, path, websocket, waiting) = Default::default();
+        let activity = Activity { closing, server_closes, idle, client, path, websocket, waiting };
         let (thread, handling, abandoned) = (thread::current().id(), false.into(), false.into());
         let activity = Mutex::new(activity);
         let slot = Slot { stream, peer, proxy, network, thread, handling, abandoned, activity };
@@ -359,6 +360,7 @@ impl Connections {
         for slot in self.slots() {
             let mut activity = slot.activity();
             activity.closing = true;
+            activity.server_closes = true;
             let waiting = activity.waiting.take();
             match &activity.websocket {
                 Some(outbox) => websockets.push(Arc::clone(outbox)),
@@ -509,6 +511,11 @@ impl Slot {
         activity.closing
     }
 
+    /// Returns whether the connection was asked to end.
+    pub fn is_closing(&self) -> bool {
+        self.activity().closing
+    }
+
     /// Returns whether the connection counts for the same address as the newcomer.
     fn counts_like(&self, newcomer: &Newcomer) -> bool {
         self.network == newcomer.network && self.proxy == newcomer.proxy
@@ -539,8 +546,8 @@ impl Place for Slot {
         self.activity().waiting = mailbox;
     }
 
-    fn is_closing(&self) -> bool {
-        self.activity().closing
+    fn server_closes(&self) -> bool {
+        self.activity().server_closes
     }
 }
 

@@ -6,7 +6,6 @@
 //! piece slowly costs its client nothing. What has come earns time at
 //! [`Limits::min_rate`](crate::limits::Limits::min_rate).
 
-use crate::comms::mailbox::Place;
 use crate::ground::limits::{Limits, CROSSING, REST_CROSSING, UNREAD};
 use crate::http::body::{Body, BodyError};
 use crate::http::head::Head;

@@ -5,7 +5,6 @@
 //! between, a handler may read a body from it that streams, and write an answer that does.
 
 use crate::comms::dispatch::{end_login, To};
-use crate::comms::mailbox::Place;
 use crate::error::Error;
 use crate::ground::limits::Limits;
 use crate::ground::logger::Level;

@@ -300,6 +300,17 @@ fn a_request_that_crosses_is_answered_and_its_answer_says_that_the_connection_cl
 }
 
 #[test]
+fn a_request_that_crosses_is_answered_by_a_stream_unless_the_server_shuts_down() {
+    const STREAM: &[u8] = b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n";
+    let answer = crossing(Asks::Newcomer, &[STREAM]);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{}", answer);
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{}", answer);
+    assert!(answer.ends_with("\r\n\r\n1\r\n!\r\n0\r\n\r\n"), "{}", answer);
+    let answer = crossing(Asks::Shutdown, &[STREAM]);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{}", answer);
+}
+
+#[test]
 fn a_request_whose_beginning_crosses_and_whose_rest_does_not_is_told_503_and_not_asked_for_it() {
     const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
     const EXPECTS: &[u8] =
