@@ -91,7 +91,7 @@ impl Request {
     /// ```
     pub fn read_body(&self) -> Result<Vec<u8>, Error> {
         let reader = self.reader(u64::MAX)?;
-        match reader.on_the_way(|incoming, on, answered| incoming.read_whole(on, answered)) {
+        match reader.on_the_way(Incoming::read_whole) {
             Some(body) => Ok(body?),
             None => Ok(reader.in_memory(usize::MAX).to_vec()),
         }
@@ -99,14 +99,19 @@ impl Request {
 }
 
 impl BodyReader<'_> {
-    /// Calls `read` if the body is still on its way, with whether the head of the answer is out.
-    fn on_the_way<T>(&self, read: impl FnOnce(&mut Incoming, &mut On, bool) -> T) -> Option<T> {
+    /// Calls `read` if the body is still on its way.
+    fn on_the_way<T>(&self, read: impl FnOnce(&mut Incoming, &mut On) -> T) -> Option<T> {
+        // Held while the client is asked, so that no answer begins meanwhile, and not while it sends.
+        let outcome = self.request.lock_outcome();
         let mut wire = self.request.lock_wire();
-        let Wire { socket, incoming, sent, .. } = &mut *wire;
+        let Wire { socket, incoming, .. } = &mut *wire;
         match (incoming, socket, &self.request.slot) {
             (Some(incoming), Some(socket), Some(slot)) => {
                 let limits = &self.request.service.shared.limits;
-                Some(read(incoming, &mut On { socket, slot, limits }, sent.is_some()))
+                let mut on = On { socket, slot, limits };
+                incoming.ask(&on, outcome.sent.is_some());
+                drop(outcome);
+                Some(read(incoming, &mut on))
             }
             _ => None,
         }
@@ -127,10 +132,10 @@ impl Read for BodyReader<'_> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let read = self.on_the_way(|incoming, on, answered| {
+        let read = self.on_the_way(|incoming, on| {
             let most = buffer.len();
             let mut copy = |bytes: &[u8]| buffer[..bytes.len()].copy_from_slice(bytes);
-            incoming.read(on, most, answered, &mut copy)
+            incoming.read(on, most, &mut copy)
         });
         match read {
             Some(read) => Ok(read?),

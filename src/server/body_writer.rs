@@ -125,13 +125,13 @@ const SIZE_LINE: usize = "4000\r\n".len();
 
 impl<'a> BodyWriter<'a> {
     fn new(request: &'a Request, response: Response) -> Result<BodyWriter<'a>, Error> {
-        let wire = request.lock_wire();
         let to = match &request.slot {
             None => None,
-            Some(slot) if wire.is_free() => Some((Arc::clone(&slot.stream), &**slot)),
+            Some(slot) if request.is_free(&request.lock_outcome()) => {
+                Some((Arc::clone(&slot.stream), &**slot))
+            }
             _ => return Err(Error::Setting(ANSWERED.to_string())),
         };
-        drop(wire);
         let response = if to.is_some() { request.for_session(response) } else { response };
         let left = response.announced();
         let chunked = left.is_none() && request.head.http11;
@@ -169,16 +169,18 @@ impl<'a> BodyWriter<'a> {
     /// ```
     pub fn poll(&mut self) -> io::Result<()> {
         self.check()?;
-        let mut wire = self.request.lock_wire();
-        let Wire { socket, incoming, .. } = &mut *wire;
+        let mut wire = self.request.try_wire();
         let most = self.request.service.shared.limits.buffer;
+        let (socket, incoming) = match wire.as_deref_mut() {
+            Some(Wire { socket, incoming, .. }) => (socket.as_mut(), incoming.as_ref()),
+            None => (None, None),
+        };
         let ended = match socket {
+            // There is no client, or another thread is reading, and notices.
             None => false,
             // The rest of a body has to wait, and hides the end. Further requests may not: a client
             // could go, and leave a handler behind that never notices.
-            Some(socket) if socket.has_unread(most) => {
-                incoming.as_ref().map_or(true, |body| body.is_done())
-            }
+            Some(socket) if socket.has_unread(most) => incoming.map_or(true, |body| body.is_done()),
             Some(socket) => match socket.fill_within(Duration::from_millis(1)) {
                 Ok(bytes) => bytes == 0,
                 Err(error) => error.kind() != ErrorKind::TimedOut,
@@ -204,7 +206,7 @@ impl<'a> BodyWriter<'a> {
 
     /// Notes that the client is lost, for whatever becomes of the error.
     fn lose(&mut self, error: io::Error) -> io::Error {
-        self.request.lock_wire().lost = true;
+        self.request.lock_outcome().lost = true;
         self.lost = true;
         error
     }
@@ -271,7 +273,7 @@ impl<'a> BodyWriter<'a> {
             return Err(ErrorKind::BrokenPipe.into());
         }
         self.send(true)?;
-        if let Some(sent) = &mut self.request.lock_wire().sent {
+        if let Some(sent) = &mut self.request.lock_outcome().sent {
             sent.whole = true;
         }
         Ok(())

@@ -219,7 +219,8 @@ impl Connection<'_> {
             return Err(End::Answer(response, why.to_string()));
         }
         let mut on = On { socket, slot: self.slot, limits: self.limits };
-        Ok((client, incoming.read_whole(&mut on, false)?, None))
+        incoming.ask(&on, false);
+        Ok((client, incoming.read_whole(&mut on)?, None))
     }
 
     /// Reads until a head is whole, which has one deadline.
@@ -326,7 +327,7 @@ impl Connection<'_> {
         begun: Option<Instant>,
     ) -> Option<Box<Socket>> {
         let panicked = answer.is_none();
-        let sent = request.lock_wire().sent;
+        let sent = request.lock_outcome().sent;
         let (response, close) = match sent {
             None => {
                 let response = answered(&request, answer);

@@ -55,19 +55,17 @@ impl Incoming {
     }
 
     /// Passes the next content to `take`, at most `most` bytes of it, and returns their number; 0 is
-    /// the end of the body. Blocks until there is some. `answered` tells whether the head of the
-    /// answer is out.
+    /// the end of the body. Blocks until there is some.
     pub fn read(
         &mut self,
         on: &mut On,
         most: usize,
-        answered: bool,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<usize, BodyError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let read = self.advance(on, most, answered, take);
+        let read = self.advance(on, most, take);
         read.map_err(|error| self.fail(error))
     }
 
@@ -80,12 +78,8 @@ impl Incoming {
         &mut self,
         on: &mut On,
         most: usize,
-        answered: bool,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<usize, BodyError> {
-        if std::mem::take(&mut self.expects) {
-            self.ask(on, answered)?;
-        }
         loop {
             let unread = on.socket.unread();
             let place = self.body.advance(unread, most, self.limit, on.limits)?;
@@ -100,18 +94,22 @@ impl Incoming {
         }
     }
 
-    /// Asks the client for the body that it holds back.
-    fn ask(&self, on: &On, answered: bool) -> Result<(), BodyError> {
+    /// Asks the client for a body that it holds back. `answered` tells whether the head of the answer
+    /// is out. An error is that of the next read.
+    pub fn ask(&mut self, on: &On, answered: bool) {
+        if self.failed.is_some() || !std::mem::take(&mut self.expects) {
+            return;
+        }
         if answered {
-            return Err(BodyError::Unasked);
+            self.failed = Some(BodyError::Unasked);
+        } else if on.slot.is_closing() {
+            self.failed = Some(BodyError::Closing);
+        } else {
+            let bytes: &[&[u8]] = &[b"HTTP/1.1 100 Continue\r\n\r\n"];
+            let timeout = on.limits.write_timeout;
+            let written = write_all(&**on.socket.stream(), bytes, timeout, on.limits);
+            self.failed = written.err().map(|_| BodyError::CutShort);
         }
-        if on.slot.is_closing() {
-            return Err(BodyError::Closing);
-        }
-        let bytes: &[&[u8]] = &[b"HTTP/1.1 100 Continue\r\n\r\n"];
-        let timeout = on.limits.write_timeout;
-        let written = write_all(&**on.socket.stream(), bytes, timeout, on.limits);
-        written.map_err(|_| BodyError::CutShort)
     }
 
     /// Reads once from the socket.
@@ -134,11 +132,12 @@ impl Incoming {
 
     /// Reads the whole rest. Memory grows with the bytes that have come, not with those announced,
     /// and never beyond those.
-    pub fn read_whole(&mut self, on: &mut On, answered: bool) -> Result<Vec<u8>, BodyError> {
-        let most = self.body.left().map_or(usize::MAX, |left| left as usize);
+    pub fn read_whole(&mut self, on: &mut On) -> Result<Vec<u8>, BodyError> {
+        let left = self.body.left().and_then(|left| left.try_into().ok());
+        let most = left.unwrap_or(usize::MAX);
         let mut body = Vec::new();
         while !self.body.is_done() {
-            self.read(on, usize::MAX, answered, &mut |bytes| {
+            self.read(on, usize::MAX, &mut |bytes| {
                 if body.capacity() - body.len() < bytes.len() {
                     let size = (body.capacity() * 2).min(most).max(body.len() + bytes.len());
                     body.reserve_exact(size - body.len());
@@ -163,7 +162,7 @@ impl Incoming {
 
     /// Reads and drops what is left, so that another request can follow.
     pub fn drain(&mut self, on: &mut On) -> Result<(), BodyError> {
-        while self.read(on, usize::MAX, true, &mut |_| {})? > 0 {}
+        while self.read(on, usize::MAX, &mut |_| {})? > 0 {}
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ use crate::session::keys::SessionKeys;
 use crate::session::revoked::{self, Ended};
 use crate::websocket::handshake::{asks_upgrade, Refusal};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// An HTTP request.
 ///
@@ -64,9 +64,11 @@ pub struct Request {
     /// The slot of the connection; `None` in a request that no client sent.
     pub(crate) slot: Option<Arc<Slot>>,
     wire: Mutex<Wire>,
+    /// Locked before the wire, never after it.
+    outcome: Mutex<Outcome>,
 }
 
-/// The two directions of the connection while the handler runs.
+/// The connection while the handler runs.
 #[derive(Default)]
 pub(crate) struct Wire {
     /// The socket, until an upgrade takes it; `None` in a request that no client sent.
@@ -79,17 +81,15 @@ pub(crate) struct Wire {
     pub position: usize,
     /// Whether the connection ends after this request, whatever the answer is.
     pub last: bool,
+}
+
+/// What has become of the request. Apart from the wire, which a thread that reads a body holds.
+#[derive(Default)]
+pub(crate) struct Outcome {
     /// Whether the client was gone when an answer streamed, or has not taken it in time.
     pub lost: bool,
     /// What has become of an answer that streams, once its head is out.
     pub sent: Option<Sent>,
-}
-
-impl Wire {
-    /// Returns whether the request can be answered: no head is out, and no WebSocket has the socket.
-    pub fn is_free(&self) -> bool {
-        self.sent.is_none() && self.socket.is_some()
-    }
 }
 
 /// An answer whose head is out, so that nothing else can be answered.
@@ -134,6 +134,7 @@ impl Request {
             session: Mutex::new(None),
             slot: Some(Arc::clone(slot)),
             wire: Mutex::new(wire),
+            outcome: Mutex::default(),
         }
     }
 
@@ -180,6 +181,7 @@ impl Request {
             session: Mutex::new(None),
             slot: None,
             wire: Mutex::default(),
+            outcome: Mutex::default(),
         }
     }
 
@@ -510,12 +512,12 @@ impl Request {
     /// Notes that the head of the answer goes out, with the session's cookie. Returns false if the
     /// request has been answered in another way.
     pub(crate) fn set_sent(&self, sent: Sent) -> bool {
-        let mut wire = self.lock_wire();
-        if !wire.is_free() {
+        let mut outcome = self.lock_outcome();
+        if !self.is_free(&outcome) {
             return false;
         }
-        wire.sent = Some(sent);
-        drop(wire);
+        outcome.sent = Some(sent);
+        drop(outcome);
         if let Some((_, unsent)) = &mut *self.lock_session() {
             *unsent = false;
         }
@@ -526,7 +528,7 @@ impl Request {
     /// fault: a request that another site's page sent, say. The end of the server is nobody's.
     pub(crate) fn level_of(&self, error: &Error) -> Level {
         let fault = error.status() >= 500 && !matches!(error, Error::Body(BodyError::Closing));
-        match self.lock_wire().lost {
+        match self.lock_outcome().lost {
             true => Level::Debug,
             false if fault => Level::Error,
             false => Level::Info,
@@ -555,25 +557,46 @@ impl Request {
         // Whether the bytes after the head are a body or frames, a proxy may judge differently. So
         // no request follows on this connection.
         let ambiguous = asks_upgrade(head) && head.body != BodyLength::Known(0);
-        let wire = self.lock_wire();
-        let unread = wire.incoming.as_ref().map_or(false, |incoming| incoming.ends_connection());
+        // What another thread is reading meanwhile is not known to end well.
+        let ends = self.try_wire().map_or(true, |wire| {
+            wire.last || wire.incoming.as_ref().map_or(false, |body| body.ends_connection())
+        });
         let closing = self.slot.as_ref().map_or(false, |slot| slot.is_closing());
         let asked = response.asks_close() || !head.keep_alive();
-        wire.last || ambiguous || unread || closing || asked
+        ends || ambiguous || closing || asked
     }
 
     /// Takes the socket for good, unless an answer has begun on it.
     pub(crate) fn take_socket(&self) -> Option<Box<Socket>> {
-        let mut wire = self.lock_wire();
-        match wire.sent {
-            None => wire.socket.take(),
+        let outcome = self.lock_outcome();
+        match outcome.sent {
+            None => self.lock_wire().socket.take(),
             Some(_) => None,
         }
+    }
+
+    /// Returns whether the request can be answered: no head is out, and no WebSocket has the socket.
+    pub(crate) fn is_free(&self, outcome: &Outcome) -> bool {
+        outcome.sent.is_none() && self.try_wire().map_or(true, |wire| wire.socket.is_some())
     }
 
     /// Held across reads of a streamed body, which this request's handler alone waits for.
     pub(crate) fn lock_wire(&self) -> MutexGuard<'_, Wire> {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the wire unless another thread has it, which reads a body.
+    pub(crate) fn try_wire(&self) -> Option<MutexGuard<'_, Wire>> {
+        match self.wire.try_lock() {
+            Ok(wire) => Some(wire),
+            Err(TryLockError::Poisoned(wire)) => Some(wire.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Held while the client is asked for a body, but for no other input or output.
+    pub(crate) fn lock_outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_session(&self) -> MutexGuard<'_, Option<(Session, bool)>> {

@@ -597,6 +597,38 @@ fn an_echo_that_reads_while_it_writes_passes_what_comes_on() {
 }
 
 #[test]
+fn two_threads_of_a_handler_read_and_write_at_the_same_time() {
+    let handler = |request: &Request| {
+        let mut body = request.reader(u64::MAX)?;
+        request.stream(Response::new(), |out| {
+            let (tell, told) = channel();
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(move || {
+                    body.read_exact(&mut [0; 1])?;
+                    let _ = tell.send(());
+                    io::copy(&mut body, &mut io::sink())
+                });
+                told.recv_timeout(PATIENCE).map_err(|_| ErrorKind::TimedOut)?;
+                out.write_all(b"meanwhile").and_then(|()| out.flush())?;
+                out.poll()?;
+                let read = reader.join().map_err(|_| ErrorKind::Other)??;
+                write!(out, "{}", read)
+            })
+        })
+    };
+    let running = start(Limits::default(), handler);
+    let mut client = Client::connect(running.address);
+    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n");
+    client.send(b"Expect: 100-continue\r\nContent-Length: 6\r\n\r\n");
+    assert_eq!(client.reply_head().status, 100);
+    client.send(b"one");
+    assert_eq!(client.reply_head().status, 200);
+    assert_eq!(client.bytes(14), b"9\r\nmeanwhile\r\n");
+    client.send(b"two");
+    assert_eq!(client.bytes(6 + END.len()), format!("1\r\n5\r\n{}", END).as_bytes());
+}
+
+#[test]
 fn a_client_is_not_asked_for_its_body_once_the_answer_has_begun() {
     let (tell, told) = channel();
     let tell = Mutex::new(tell);
