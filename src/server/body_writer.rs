@@ -111,6 +111,8 @@ pub struct BodyWriter<'a> {
     /// The bytes that may still be written, if the length is announced.
     left: Option<u64>,
     chunked: bool,
+    /// The login whose cookie the head has, or needs not have.
+    login: Option<[u8; 16]>,
     /// Whether the client has gone, or has not read in time.
     lost: bool,
     /// Room for the size of a chunk, and the bytes that wait.
@@ -132,12 +134,13 @@ impl<'a> BodyWriter<'a> {
             }
             _ => return Err(Error::Setting(ANSWERED.to_string())),
         };
+        let login = request.login_so_far();
         let response = if to.is_some() { request.for_session(response) } else { response };
         let left = response.announced();
         let chunked = left.is_none() && request.head.http11;
         let head = Some(response.stream_head(chunked, unix_seconds())?);
         let (lost, buffer, waited) = (false, vec![0; SIZE_LINE], Waited::default());
-        Ok(BodyWriter { request, response, to, head, left, chunked, lost, buffer, waited })
+        Ok(BodyWriter { request, response, to, head, left, chunked, login, lost, buffer, waited })
     }
 
     /// Fails if the client has closed the connection, even its sending side alone, or if a shutdown
@@ -256,7 +259,8 @@ impl<'a> BodyWriter<'a> {
         let close = endless || self.request.ends_connection(&self.response);
         let idle_timeout = self.request.service.shared.limits.idle_timeout;
         self.response.put_connection(&mut head, (!close).then_some(idle_timeout.as_secs()));
-        if !self.request.set_sent(Sent { status, whole: false, close, log: log_end }) {
+        let sent = Sent { status, whole: false, close, log: log_end };
+        if !self.request.set_sent(sent, self.login) {
             self.lost = true;
             return Err(io::Error::new(ErrorKind::Other, ANSWERED));
         }
@@ -328,12 +332,15 @@ fn log_end(request: &Request, answer: Option<Result<Response, Error>>) {
             request
         );
     }
+    let whole = request.lock_outcome().sent.map_or(false, |sent| sent.whole);
+    let place =
+        if whole { "behind its whole answer" } else { "within its answer, which ended early" };
     match answer {
         Some(Ok(_)) => {}
         Some(Err(error)) => {
             let (level, why) = (request.level_of(&error), error.into_text());
-            log_line!(level, "the answer to {:?} ended early: {:?}", request, why);
+            log_line!(level, "the handler of {:?} failed {}: {:?}", request, place, why);
         }
-        None => log_line!(Error, "the answer to {:?} ended early: its handler panicked", request),
+        None => log_line!(Error, "the handler of {:?} panicked {}", request, place),
     }
 }

@@ -509,17 +509,23 @@ impl Request {
         Some(self.service.cookie.set(&session, unix_seconds()))
     }
 
-    /// Notes that the head of the answer goes out, with the session's cookie. Returns false if the
+    /// Returns the bits of the session's login, if the handler has asked for the session.
+    pub(crate) fn login_so_far(&self) -> Option<[u8; 16]> {
+        self.lock_session().map(|(session, _)| session.login)
+    }
+
+    /// Notes that the head of the answer goes out, with the cookie of this login. Returns false if the
     /// request has been answered in another way.
-    pub(crate) fn set_sent(&self, sent: Sent) -> bool {
+    pub(crate) fn set_sent(&self, sent: Sent, login: Option<[u8; 16]>) -> bool {
         let mut outcome = self.lock_outcome();
         if !self.is_free(&outcome) {
             return false;
         }
         outcome.sent = Some(sent);
         drop(outcome);
-        if let Some((_, unsent)) = &mut *self.lock_session() {
-            *unsent = false;
+        match &mut *self.lock_session() {
+            Some((session, unsent)) if Some(session.login) == login => *unsent = false,
+            _ => {}
         }
         true
     }

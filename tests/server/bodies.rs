@@ -5,6 +5,7 @@ use super::patient;
 use sockling::http::BodyError;
 use sockling::limits::Limits;
 use sockling::prelude::*;
+use sockling::testing;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{channel, Receiver};
@@ -402,6 +403,36 @@ fn a_stream_sets_the_cookie_of_the_session_that_was_asked_for_before() {
     assert!(reply.header("cache-control").expect("one").starts_with("private"), "{}", reply.head);
     let reply = Client::connect(running.address).get("/", &format!("Cookie: {}\r\n", cookie));
     assert_eq!((reply.cookie(), reply.header("cache-control")), (None, Some("private")));
+}
+
+#[test]
+fn the_log_tells_what_has_gone_wrong_behind_the_head_of_an_answer() {
+    let stream = |request: &Request| request.stream(Response::new(), |body| body.write_all(b"hey"));
+    let late = |request: &Request| {
+        request.stream(Response::new(), |body| {
+            drop(request.login(7));
+            body.write_all(b"hey")
+        })
+    };
+    let fail = move |request: &Request| stream(request).and(Err("a table is full".into()));
+    let panic = move |request: &Request| -> Result<Response, Error> {
+        stream(request)?;
+        std::panic::panic_any("a bug")
+    };
+    for (what, handler, expected) in [
+        ("late", Handler::new("/", late), "asked for a session behind the head"),
+        ("fail", Handler::new("/", fail), "failed behind its whole answer: \"a table is full\""),
+        ("panic", Handler::new("/", panic), "panicked behind its whole answer"),
+    ] {
+        let server = testing::Server::new(vec![handler]).allow_failures();
+        assert_eq!(server.browser().get("/").text(), "hey", "{}", what);
+        let mut failures = Vec::new();
+        wait_until(what, || {
+            failures.extend(server.failures());
+            failures.iter().any(|line: &String| line.contains("GET \"/\""))
+        });
+        assert!(failures.iter().any(|line| line.contains(expected)), "{:?}", failures);
+    }
 }
 
 #[test]
