@@ -4,6 +4,7 @@
 use sockling::limits::Limits;
 use sockling::testing::{self, Browser, Tab};
 use sockling::{prelude::*, Topic};
+use std::io::Write;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
@@ -325,6 +326,37 @@ fn a_panic_or_an_error_of_a_handler_reaches_the_test() {
     let failures = server.failures();
     assert!(failures[0].contains("no luck") && failures[2].contains("asked to fail"));
     assert!(server.failures().is_empty());
+}
+
+#[test]
+fn a_stream_that_was_cut_short_is_no_answer_and_a_broken_upload_is_one_to_send() {
+    let stream = |request: &Request| {
+        let length = request.query("length").and_then(|length| length.parse().ok());
+        let response = length.map_or(Response::new(), |length| Response::new().length(length));
+        request.stream(response, |body| {
+            body.write_all(b"hey").and_then(|()| body.flush())?;
+            match request.query("fails") {
+                Some(_) => Err(std::io::ErrorKind::Other.into()),
+                None => Ok(()),
+            }
+        })
+    };
+    let upload = |request: &Request| Ok(Response::new().body(request.read_body()?));
+    let routes = vec![Handler::get("/", stream), Handler::put("/", upload).streams()];
+    let server = testing::Server::new(routes).allow_failures();
+    let browser = server.browser();
+    assert_eq!((browser.get("/").text(), browser.get("/?length=3").text()), ("hey", "hey"));
+    let head = browser.request(Method::Head, "/?length=3").send();
+    assert_eq!((head.header("content-length"), head.text()), (Some("3"), ""));
+    for path in ["/?fails", "/?fails&length=9", "/?length=9"] {
+        let text = panic_of(|| drop(browser.get(path)));
+        assert!(text.contains("without a whole answer"), "{}: {}", path, text);
+    }
+
+    let put = || browser.request(Method::Put, "/");
+    assert_eq!(put().header("Content-Length", "9").body("half").send().status(), 400);
+    assert_eq!(put().header("Transfer-Encoding", "chunked").body("9\r\nhalf").send().status(), 400);
+    assert_eq!(put().body("whole").send().text(), "whole");
 }
 
 #[test]

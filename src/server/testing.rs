@@ -509,7 +509,8 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     /// Adds a header field, as it is written. Host, Origin, Cookie, and Content-Length replace what
-    /// the browser would send.
+    /// the browser would send. With a Content-Length that is larger than the body, the browser ends
+    /// its side within it, as one that breaks off an upload.
     pub fn header(mut self, name: &str, value: &str) -> RequestBuilder {
         self.headers.push(name, value.as_bytes());
         self
@@ -615,7 +616,7 @@ impl RequestBuilder {
                 Err(_) => self.fail("has not answered"),
             }
         }
-        let (answer, used) = match read_answer(socket.unread()) {
+        let (answer, used) = match read_answer(socket.unread(), self.method) {
             Some(read) => read,
             None => self.fail("has ended the connection without a whole answer"),
         };
@@ -644,9 +645,9 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// Returns an answer and its length, or `None` if it is not whole. The body of a 101 is none: frames
-/// follow.
-fn read_answer(bytes: &[u8]) -> Option<(Answer, usize)> {
+/// Returns the answer to a request of this method, and its length, or `None` if it is not whole. The
+/// body of a 101 is none: frames follow.
+fn read_answer(bytes: &[u8], method: Method) -> Option<(Answer, usize)> {
     let end = find(bytes, END)?;
     let (mut used, mut headers) = (end + END.len(), Headers::new());
     let mut lines = std::str::from_utf8(&bytes[..end]).ok()?.split("\r\n");
@@ -661,6 +662,9 @@ fn read_answer(bytes: &[u8]) -> Option<(Answer, usize)> {
     } else if status != 101 {
         content.extend_from_slice(&bytes[used..]);
         used = bytes.len();
+        let length = headers.get_str("content-length").and_then(|length| length.parse().ok());
+        let bodiless = method == Method::Head || status == 304;
+        (bodiless || length.map_or(true, |length| content.len() >= length)).then_some(())?;
     }
     Some((Answer { status, headers, content }, used))
 }
