@@ -360,6 +360,25 @@ fn a_stream_that_was_cut_short_is_no_answer_and_a_broken_upload_is_one_to_send()
 }
 
 #[test]
+fn a_browser_that_waits_for_its_answer_has_not_closed() {
+    let events = |request: &Request| {
+        request.stream(Response::new(), |body| {
+            for _ in 0..3 {
+                body.write_all(b"tick ").and_then(|()| body.flush())?;
+                body.poll()?;
+            }
+            Ok(())
+        })
+    };
+    let server = testing::Server::new(vec![Handler::new("/", events)]);
+    let browser = server.browser();
+    assert_eq!(browser.get("/").text(), "tick tick tick ");
+    assert_eq!(browser.post("/", "a body").text(), "tick tick tick ");
+    let kept = browser.request(Method::Get, "/nothing").header("Connection", "keep-alive");
+    assert_eq!(kept.send().header("connection"), Some("keep-alive"));
+}
+
+#[test]
 fn a_failure_belongs_to_its_server() {
     let (one, other) = (start_echo(Limits::default()), start_echo(Limits::default()));
     let (failing, fine) = (one.browser().websocket("/"), other.browser().websocket("/"));

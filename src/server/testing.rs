@@ -356,7 +356,7 @@ impl Harness {
 /// Several tabs of one browser are one session.
 ///
 /// A request has the fields that a page of the server would send: Host, the cookies of its path,
-/// and Origin unless the method is GET or HEAD. It does not follow redirects.
+/// and Origin unless the method is GET or HEAD; and `Connection: close`. It does not follow redirects.
 ///
 /// ```
 /// use sockling::{prelude::*, testing};
@@ -567,6 +567,13 @@ impl RequestBuilder {
         }
     }
 
+    /// Returns whether the body is as long as the head will say.
+    fn sends_all(&self) -> bool {
+        let length = self.headers.get_str("content-length").map(str::parse);
+        self.headers.get("transfer-encoding").is_none()
+            && length.map_or(true, |length| length == Ok(self.body.len()))
+    }
+
     /// Adds what the browser would send, and returns the bytes of the request.
     fn encode(&mut self) -> Vec<u8> {
         let browser = self.browser.clone();
@@ -595,6 +602,12 @@ impl RequestBuilder {
     /// Connects, sends the request, and reads the answer, which for an `upgrade` may be a 101.
     #[track_caller]
     fn exchange(&mut self, upgrade: bool) -> (Arc<Memory>, Box<Socket>, Answer) {
+        // Nothing follows, so the server is to close after the answer. A handler that polls for the end
+        // of its client would find one that closes its own side.
+        let waits = !upgrade && self.headers.get("connection").is_none() && self.sends_all();
+        if waits {
+            self.default("Connection", "close");
+        }
         let bytes = self.encode();
         let browser = &self.browser;
         let stream = browser.harness.connect(browser.peer.clone());
@@ -606,8 +619,7 @@ impl RequestBuilder {
             if upgrade && has_head && socket.unread().starts_with(b"HTTP/1.1 101 ") {
                 break;
             }
-            if !upgrade || has_head {
-                // Nothing follows, so the server closes after the answer.
+            if !waits && (!upgrade || has_head) {
                 let _ = stream.shutdown(Shutdown::Write);
             }
             match socket.fill(after(browser.patience)) {
