@@ -89,9 +89,9 @@ impl Body {
 /// use std::io::Read;
 ///
 /// fn store(request: &Request) -> Result<Response, Error> {
-///     let mut text = String::new();
-///     request.reader(4)?.read_to_string(&mut text)?;
-///     Ok(Response::new().text(text))
+///     let mut bytes = Vec::new();
+///     request.reader(4)?.read_to_end(&mut bytes)?;
+///     Ok(Response::new().body(bytes))
 /// }
 /// assert_eq!(store(&Request::post("/", "hey"))?.content(), b"hey");
 /// let error = store(&Request::post("/", "hello")).unwrap_err();

@@ -460,7 +460,7 @@ fn is_for_shared_caches(name: &str) -> bool {
             .any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Returns whether the value is a decimal number that fits in 64 bits.
+/// Returns whether the value is a decimal number of at most 19 digits, and so fits in 64 bits.
 fn is_length(value: &[u8]) -> bool {
     (1..20).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }
