@@ -29,7 +29,10 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("websocket", &["close", "frame", "message", "handshake"]),
     ("", &["error"]),
     ("session", &["keys", "id", "cookie", "revoked"]),
-    ("net", &["stream", "memory", "reader", "timer", "queue", "outbox", "waits", "batch"]),
+    (
+        "net",
+        &["stream", "listener", "memory", "reader", "timer", "queue", "outbox", "waits", "batch"],
+    ),
     ("relay", &["channel", "envelope", "adapter"]),
     (
         "comms",

@@ -1,15 +1,16 @@
-//! Who is at the other end of a connection: an IP address with a port, or only a text, as of a
-//! client in memory.
+//! Who is at the other end of a connection: an IP address with a port, a Unix socket, or only a
+//! text, as of a client in memory.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The other end of a connection. It displays as the address with its port, as the address alone
 /// where the port is unknown, or as a text where there is no address.
 ///
-/// Two peers are equal if they have the same address and port, or none and the same text. An IPv4
-/// address is one in its IPv4-mapped IPv6 form, too.
+/// Two peers are equal if they have the same address and port, or none and the same text: all
+/// clients of one Unix socket are. An IPv4 address is one in its IPv4-mapped IPv6 form, too.
 ///
 /// ```
 /// use sockling::net::Peer;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 ///
 /// let named = Peer::named("memory");
 /// assert_eq!((named.ip(), named.port(), named.to_string()), (None, None, "memory".to_string()));
+/// assert_eq!(Peer::unix("/run/chat.socket").to_string(), "unix:/run/chat.socket");
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +32,8 @@ pub struct Peer(End);
 enum End {
     /// Canonical; port 0 is an unknown one.
     Address(SocketAddr),
+    /// The path of the server's socket: clients rarely bind theirs.
+    Unix(Arc<str>),
     Named(Arc<str>),
 }
 
@@ -39,20 +43,32 @@ impl Peer {
         Peer(End::Named(text.into()))
     }
 
+    /// Returns a peer on the Unix socket with this path, which displays as `unix:` and the path.
+    pub fn unix(path: impl AsRef<Path>) -> Peer {
+        Peer(End::Unix(path.as_ref().to_string_lossy().into()))
+    }
+
+    /// Returns whether the connection is one over a Unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self.0, End::Unix(_))
+    }
+
+    /// Returns the address, if there is one; an unknown port is 0.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            End::Address(address) => Some(*address),
+            End::Unix(_) | End::Named(_) => None,
+        }
+    }
+
     /// Returns the IP address, or `None` if the peer has none.
     pub fn ip(&self) -> Option<IpAddr> {
-        match &self.0 {
-            End::Address(address) => Some(address.ip()),
-            End::Named(_) => None,
-        }
+        self.socket().map(|address| address.ip())
     }
 
     /// Returns the port, or `None` if the peer has none or a proxy did not name it.
     pub fn port(&self) -> Option<u16> {
-        match &self.0 {
-            End::Address(address) => Some(address.port()).filter(|port| *port > 0),
-            End::Named(_) => None,
-        }
+        self.socket().map(|address| address.port()).filter(|port| *port > 0)
     }
 }
 
@@ -75,6 +91,7 @@ impl fmt::Display for Peer {
         match &self.0 {
             End::Address(address) if address.port() == 0 => address.ip().fmt(out),
             End::Address(address) => address.fmt(out),
+            End::Unix(path) => write!(out, "unix:{}", path),
             End::Named(text) => out.write_str(text),
         }
     }

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::fmt::Arguments;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,17 +98,24 @@ pub(crate) fn entropy() -> Option<io::Result<[u8; 32]>> {
     cfg!(unix).then(read)
 }
 
-/// Returns a handle to the listening socket whose `shutdown` wakes all threads that are blocked in
-/// `accept`, or `None` where the system cannot do that. Linux can.
+/// What wakes the threads that are blocked in `accept` of a socket `L`.
+pub(crate) enum Wake<L> {
+    /// Its `shutdown` wakes all of them.
+    Shutdown(TcpStream),
+    /// A connection to the socket wakes one.
+    Connect(fn(&L)),
+}
+
+/// Returns what wakes the threads in `accept` of a socket that no other process has: `shutdown` on
+/// Linux, whatever the socket's family is; elsewhere it does not, and they connect.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn waker(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
-    use std::os::unix::io::OwnedFd;
-    Ok(Some(TcpStream::from(OwnedFd::from(listener.try_clone()?))))
+pub(crate) fn wake<L: std::os::unix::io::AsFd>(listener: &L, _: fn(&L)) -> io::Result<Wake<L>> {
+    Ok(Wake::Shutdown(TcpStream::from(listener.as_fd().try_clone_to_owned()?)))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn waker(_: &TcpListener) -> io::Result<Option<TcpStream>> {
-    Ok(None)
+pub(crate) fn wake<L>(_: &L, connect: fn(&L)) -> io::Result<Wake<L>> {
+    Ok(Wake::Connect(connect))
 }
 
 /// Returns the seconds since 1970, or 0 if the clock of the system is earlier.

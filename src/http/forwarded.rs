@@ -9,10 +9,19 @@ use super::headers::{members, Headers};
 use crate::ground::peer::Peer;
 use std::net::{IpAddr, SocketAddr};
 
+/// The proxies that are believed when they name their client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proxies {
+    /// Canonical addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Whether every peer on a Unix socket is one.
+    pub unix: bool,
+}
+
 /// Returns the address of the client. If the connection comes from a trusted proxy, this is the
 /// last address in X-Forwarded-For that is not a trusted proxy's; otherwise, it is the peer of the
 /// connection. It has no port if the proxy does not give one.
-pub(crate) fn client(headers: &Headers, from: &Peer, proxies: &[IpAddr]) -> Peer {
+pub(crate) fn client(headers: &Headers, from: &Peer, proxies: &Proxies) -> Peer {
     let mut client = from.clone();
     let mut entries = headers.get_all("x-forwarded-for").flat_map(members).rev();
     while is_proxy(&client, proxies) {
@@ -32,9 +41,9 @@ pub(crate) fn is_secure(headers: &Headers) -> bool {
     last.eq_ignore_ascii_case(b"https") || last.eq_ignore_ascii_case(b"wss")
 }
 
-/// Returns whether the peer is a trusted proxy, which has an address.
-pub(crate) fn is_proxy(peer: &Peer, proxies: &[IpAddr]) -> bool {
-    peer.ip().map_or(false, |ip| proxies.contains(&ip))
+/// Returns whether the peer is a trusted proxy.
+pub(crate) fn is_proxy(peer: &Peer, proxies: &Proxies) -> bool {
+    peer.ip().map_or(proxies.unix && peer.is_unix(), |ip| proxies.addresses.contains(&ip))
 }
 
 /// Parses an address in one of the forms that proxies write: `192.0.2.1`, `192.0.2.1:4711`,

@@ -171,10 +171,6 @@ impl Stream for Memory {
         }
         Ok(())
     }
-
-    fn is_brittle(&self) -> bool {
-        false
-    }
 }
 
 impl Drop for Memory {

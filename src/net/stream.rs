@@ -1,4 +1,5 @@
-//! What a connection needs of the system: five calls on its socket, and deadlines that are totals.
+//! What a connection needs of its transport: a few calls on its socket, and deadlines that are
+//! totals.
 //!
 //! A timeout of the system starts anew with each call, so a peer that sends or takes a byte now and
 //! then never exceeds it. A deadline is a point in time, and each call gets what is left until
@@ -10,14 +11,75 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A connected socket. One thread reads it, and one thread at a time writes; they share one
-/// descriptor.
-pub(crate) trait Stream: Send + Sync {
-    /// Reads once, and returns the number of bytes: 0 at the end of the input, and once the receiving
-    /// side was shut and all that had come is read.
+/// A connection as the server needs it: one thread reads it, one thread at a time writes, and any
+/// thread may end it. They share one descriptor.
+///
+/// [`TcpStream`] is one; a transport of the application's own, such as one that encrypts, goes
+/// around another one.
+///
+/// ```
+/// use sockling::net::Stream;
+/// use std::net::{Shutdown, TcpListener, TcpStream};
+/// use std::time::{Duration, Instant};
+/// use std::io;
+///
+/// /// Adds one to each byte that is sent.
+/// struct Shifted<S>(S);
+///
+/// impl<S: Stream> Stream for Shifted<S> {
+///     fn open(&self, deadline: Instant) -> io::Result<()> {
+///         self.0.open(deadline)
+///     }
+///     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+///         self.0.read(buffer)
+///     }
+///     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+///         self.0.write(&bytes.iter().map(|byte| byte.wrapping_add(1)).collect::<Vec<u8>>())
+///     }
+///     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+///         self.0.set_read_timeout(timeout)
+///     }
+///     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+///         self.0.set_write_timeout(timeout)
+///     }
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         self.0.shutdown(how)
+///     }
+///     fn is_brittle(&self) -> bool {
+///         self.0.is_brittle()
+///     }
+/// }
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let near = Shifted(TcpStream::connect(listener.local_addr()?)?);
+/// let (far, _) = listener.accept()?;
+/// assert_eq!((near.write(b"HAL")?, near.is_brittle()), (3, cfg!(windows)));
+/// let mut bytes = [0; 3];
+/// Stream::read(&far, &mut bytes)?;
+/// assert_eq!(&bytes, b"IBM");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub trait Stream: Send + Sync {
+    /// Does what must precede the first byte, such as a handshake: once, on the connection's own
+    /// thread, after the server has admitted it and before the first read. `deadline` is total.
+    /// Default: nothing.
+    ///
+    /// After an error the connection ends without an answer. A client that is refused for lack of
+    /// room is written to and read from without a call of this; an encrypting stream then fails.
+    fn open(&self, deadline: Instant) -> io::Result<()> {
+        let _ = deadline;
+        Ok(())
+    }
+    /// Reads once, and returns the number of bytes. One thread at a time calls it. It never writes,
+    /// nor waits for a thread that does.
+    ///
+    /// 0 is the end: the peer said that nothing follows, or the receiving side was shut here and all
+    /// that had come is read. `UnexpectedEof` is a peer that has gone without saying so.
+    /// `WouldBlock` or `TimedOut`: the read timeout has passed in total, however many reads of the
+    /// system it took. `Interrupted`: nothing has happened, and the caller tries again.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes, and returns the number of bytes that the system took. One thread at a time may call
-    /// it, while another one reads or shuts the socket down.
+    /// it, while others read or shut the connection down.
     ///
     /// It goes on until everything is taken, the write timeout has passed, or an error occurs. A
     /// number below the length means that it gave up. If it gave up with nothing taken, that is an
@@ -25,17 +87,25 @@ pub(crate) trait Stream: Send + Sync {
     /// returned by the next call. The next call begins with the bytes that were not taken, or there
     /// is no next call: a transport that encrypts may have sent a part of them already.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Makes reads give up after this time.
+    /// Makes reads give up after this time. Zero is the shortest that the system has.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
-    /// Makes writes give up after this time. What was taken until then is taken.
+    /// Makes writes give up after this time. What was taken until then is taken. Zero is the
+    /// shortest that the system has.
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
     /// Shuts down one direction or both, and wakes a thread that is blocked there. What came before
-    /// can still be read.
+    /// can still be read. Any thread calls it at any time. It takes no lock that is held in a read
+    /// or a write, and blocks for 8 ms at most, for a farewell of the transport's own.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
     /// Returns whether nothing may be written after a write that gave up, because the system does
-    /// not say how much of it was taken.
-    fn is_brittle(&self) -> bool;
+    /// not say how much of it was taken: sockets of Windows. A stream around another one returns
+    /// what that one does. Default false.
+    fn is_brittle(&self) -> bool {
+        false
+    }
 }
+
+/// The standard library refuses a timeout of zero, which would be none, and rounds this one up.
+pub(crate) const SHORTEST: Duration = Duration::from_nanos(1);
 
 impl Stream for TcpStream {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -48,11 +118,11 @@ impl Stream for TcpStream {
     }
 
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        TcpStream::set_read_timeout(self, Some(timeout))
+        TcpStream::set_read_timeout(self, Some(timeout.max(SHORTEST)))
     }
 
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        TcpStream::set_write_timeout(self, Some(timeout))
+        TcpStream::set_write_timeout(self, Some(timeout.max(SHORTEST)))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

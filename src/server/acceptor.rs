@@ -10,12 +10,13 @@
 //!
 //! # Theory of operation
 //!
-//! *Threads.* All of them block in `accept` on one listening socket, and the system picks one for
-//! each connection. Before that thread serves, it starts another if none is left in `accept`;
-//! afterwards it accepts again, unless [`SPARE_THREADS`] do already. So a connection costs the
-//! start of a thread only when there is none to spare, and a quiet server keeps a few threads.
+//! *Threads.* Those of one listener block in its `accept`, and the system picks one for each
+//! connection. Before that thread serves, it starts another if none is left in `accept`; afterwards
+//! it accepts again, unless another one of its listener does and [`SPARE_THREADS`] of all listeners
+//! do already. So a connection costs the start of a thread only when there is none to spare, and a
+//! quiet server keeps a few threads.
 //!
-//! *The lock* guards the counts and the listening socket. A thread is started and counted under one
+//! *The lock* guards the counts and the listeners. A thread is started and counted under one
 //! lock, so it is counted before it can accept and look for others. Nothing else that may take long
 //! happens inside: no `accept`, no write, no connection.
 //!
@@ -25,14 +26,15 @@
 //! second to end its side; at most [`SPARE_THREADS`] threads wait for such clients, so that refusals
 //! never take all threads.
 //!
-//! *Closing.* A thread holds the listening socket only while it is in `accept`. `close` drops the
-//! shared reference first and then wakes those threads, so the port is free once they have looked,
-//! however long a handler keeps its own thread.
+//! *Closing.* A thread holds its listener only while it is in `accept`. `close` takes the shared
+//! reference first and then wakes those threads, so the port is free once they have looked, however
+//! long a handler keeps its own thread.
 
 use crate::ground::limits::SPARE_THREADS;
 use crate::ground::logger::{log_line, Level};
 use crate::ground::peer::Peer;
-use crate::ground::system::{contained, start_thread, waker};
+use crate::ground::system::{contained, start_thread};
+use crate::net::listener::Listener;
 use crate::net::reader::Socket;
 use crate::net::stream::Stream;
 use crate::server::connection::{serve_client, write_refusal};
@@ -40,7 +42,7 @@ use crate::server::connections::Connections;
 use crate::server::request::Service;
 use crate::server::route::Router;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,10 +56,10 @@ const PARTING: Duration = Duration::from_millis(500);
 /// First and longest pause after a failed `accept`.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// The listening socket of a server, its threads, and what they serve with.
+/// The listeners of a server, their threads, and what they serve with.
 pub(crate) struct Acceptor {
-    pub address: SocketAddr,
     pub router: Router,
+    /// That of the first listener. All have the same limits and the same clock.
     pub service: Arc<Service>,
     pub connections: Arc<Connections>,
     /// Held to count and while a thread is started, never in `accept` or while a client is served.
@@ -70,88 +72,126 @@ pub(crate) struct Acceptor {
 /// The threads of a server.
 #[derive(Default)]
 struct Threads {
-    /// Threads in `accept`.
-    accepting: usize,
+    sources: Vec<Source>,
     /// Threads in all.
     total: usize,
     /// Threads that refuse a client.
     refusing: usize,
+}
+
+/// A listener and its threads.
+struct Source {
+    address: Peer,
+    /// What its clients are served with.
+    service: Arc<Service>,
+    /// `None` once the acceptor has closed.
+    listener: Option<Arc<dyn Listener>>,
+    /// Threads in its `accept`.
+    accepting: usize,
     /// Whether one of them waits after a failed `accept`.
     backing_off: bool,
-    /// `None` once the acceptor has closed.
-    listener: Option<Arc<TcpListener>>,
-    /// What wakes the threads in `accept`; made at the start, when there are descriptors for it.
-    waker: Option<TcpStream>,
+}
+
+impl Threads {
+    // A function, for the sake of its bounds check.
+    #[inline(never)]
+    fn source(&mut self, at: usize) -> &mut Source {
+        &mut self.sources[at]
+    }
+
+    /// Returns the number of threads in `accept`, of all listeners.
+    fn accepting(&self) -> usize {
+        self.sources.iter().map(|source| source.accepting).sum()
+    }
 }
 
 impl Acceptor {
-    /// Returns an acceptor without threads.
-    pub fn new(
-        listener: TcpListener,
-        address: SocketAddr,
-        router: Router,
-        service: Arc<Service>,
-    ) -> io::Result<Arc<Acceptor>> {
-        let waker = waker(&listener)?;
-        let threads = Threads { listener: Some(Arc::new(listener)), waker, ..Threads::default() };
+    /// Returns an acceptor without listeners.
+    pub fn new(router: Router, service: Arc<Service>) -> Arc<Acceptor> {
         let connections = Connections::new(&service.shared.limits);
-        let (threads, changed) = (Mutex::new(threads), Condvar::new());
-        Ok(Arc::new(Acceptor { address, router, service, connections, threads, changed }))
+        let (threads, changed) = Default::default();
+        Arc::new(Acceptor { router, service, connections, threads, changed })
     }
 
-    /// Starts the first thread. Error: the system has none; then the port is free.
+    /// Adds a listener, before the start.
+    pub fn add(&self, listener: Arc<dyn Listener>, service: Arc<Service>) {
+        let (address, listener) = (listener.address(), Some(listener));
+        let source = Source { address, service, listener, accepting: 0, backing_off: false };
+        self.threads().sources.push(source);
+    }
+
+    /// Returns the address of a listener, which is counted from 0, or `None` after the last one.
+    pub fn address_of(&self, at: usize) -> Option<Peer> {
+        self.threads().sources.get(at).map(|source| source.address.clone())
+    }
+
+    /// Returns the addresses of all listeners.
+    pub fn addresses(&self) -> impl Iterator<Item = Peer> + '_ {
+        (0..).map_while(|at| self.address_of(at))
+    }
+
+    /// Returns the first address that is one of the internet protocol, or else the unspecified one.
+    pub fn address(&self) -> SocketAddr {
+        let first = self.addresses().find_map(|address| address.socket());
+        first.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// Starts the first thread of each listener. Error: the system has none; then the ports are free.
     pub fn start(self: &Arc<Acceptor>) -> io::Result<()> {
         let mut threads = self.threads();
-        let started = self.start_thread(&mut threads);
+        let count = threads.sources.len();
+        let started = (0..count).try_for_each(|at| self.start_thread(&mut threads, at));
         if started.is_err() {
-            (threads.listener, threads.waker) = (None, None);
+            let open = threads.sources.iter_mut().filter_map(|source| source.listener.take());
+            open.for_each(|listener| listener.close());
         }
         started
     }
 
     #[inline(never)]
-    fn start_thread(self: &Arc<Acceptor>, threads: &mut Threads) -> io::Result<()> {
+    fn start_thread(self: &Arc<Acceptor>, threads: &mut Threads, at: usize) -> io::Result<()> {
         let acceptor = Arc::clone(self);
         start_thread(
             "sockling",
             self.service.shared.limits.stack,
-            Box::new(move || acceptor.accept_and_serve()),
+            Box::new(move || acceptor.accept_and_serve(at)),
         )?;
-        threads.accepting += 1;
+        threads.source(at).accepting += 1;
         threads.total += 1;
         Ok(())
     }
 
-    /// Accepts and serves until the acceptor closes or enough other threads accept.
-    fn accept_and_serve(self: Arc<Acceptor>) {
+    /// Accepts from one listener and serves, until the acceptor closes or enough other threads
+    /// accept.
+    fn accept_and_serve(self: Arc<Acceptor>, at: usize) {
         let mut backoff = BACKOFF.0;
         loop {
             // Dropped before a client is served: a handler that is stuck must not keep the port.
-            let listener = self.threads().listener.clone();
+            let listener = self.threads().source(at).listener.clone();
             let accepted = match listener {
                 Some(listener) => listener.accept(),
                 None => {
-                    self.threads().accepting -= 1;
+                    self.threads().source(at).accepting -= 1;
                     break;
                 }
             };
             match accepted {
                 Ok((stream, peer)) => {
                     backoff = BACKOFF.0;
-                    self.serve_accepted(stream, peer.into());
+                    self.serve_accepted(at, stream.into(), peer);
                     let mut threads = self.threads();
-                    if threads.backing_off {
+                    if threads.sources.iter().any(|source| source.backing_off) {
                         self.changed.notify_all(); // a descriptor is free
                     }
-                    if threads.accepting >= SPARE_THREADS {
+                    if threads.source(at).accepting > 0 && threads.accepting() >= SPARE_THREADS {
                         break;
                     }
-                    threads.accepting += 1;
+                    threads.source(at).accepting += 1;
                 }
                 // The client went away before it was accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !self.back_off(&error, &mut backoff) {
+                    if !self.back_off(at, &error, &mut backoff) {
                         break;
                     }
                 }
@@ -165,56 +205,52 @@ impl Acceptor {
     /// nor spins. Returns false when another thread does so, or the acceptor has closed: this one
     /// ends.
     #[inline(never)]
-    fn back_off(&self, error: &io::Error, backoff: &mut Duration) -> bool {
-        {
+    fn back_off(&self, at: usize, error: &io::Error, backoff: &mut Duration) -> bool {
+        let address = {
             let mut threads = self.threads();
-            if threads.listener.is_none() || threads.accepting > 1 {
-                threads.accepting -= 1;
+            let source = threads.source(at);
+            if source.listener.is_none() || source.accepting > 1 {
+                source.accepting -= 1;
                 return false;
             }
-            threads.backing_off = true;
-        }
+            source.backing_off = true;
+            source.address.clone()
+        };
         if *backoff == BACKOFF.0 {
-            log_line!(Error, "cannot accept on {}: {}; trying again", self.address, error);
+            log_line!(Error, "cannot accept on {}: {}; trying again", address, error);
         }
         // Closing ends this wait too; the loop then finds no listener.
         let waited = self.changed.wait_timeout(self.threads(), *backoff);
-        waited.unwrap_or_else(PoisonError::into_inner).0.backing_off = false;
+        waited.unwrap_or_else(PoisonError::into_inner).0.source(at).backing_off = false;
         *backoff = (*backoff * 2).min(BACKOFF.1);
         true
     }
 
     #[inline(never)]
-    fn serve_accepted(self: &Arc<Acceptor>, stream: TcpStream, peer: Peer) {
-        let follower = {
+    fn serve_accepted(self: &Arc<Acceptor>, at: usize, stream: Arc<dyn Stream>, peer: Peer) {
+        let (follower, service) = {
             let mut threads = self.threads();
-            threads.accepting -= 1;
-            match threads.accepting {
-                0 if threads.listener.is_some() => self.start_thread(&mut threads),
-                _ => Ok(()),
-            }
+            threads.source(at).accepting -= 1;
+            let follower = match threads.source(at) {
+                source if source.accepting > 0 || source.listener.is_none() => Ok(()),
+                _ => self.start_thread(&mut threads, at),
+            };
+            (follower, Arc::clone(&threads.source(at).service))
         };
         // A panic here is a fault of the library's own. The thread must survive it to be counted.
         let served = contained(|| match follower {
-            Ok(()) => self.serve(stream, &peer),
+            Ok(()) => {
+                if !serve_client(&self.router, &service, &self.connections, &stream, &peer) {
+                    self.refuse(stream, &peer, Level::Info, "full (Limits::connections)");
+                }
+            }
             Err(error) => {
                 let why = format!("no thread can be started: {}", error);
-                self.refuse(Arc::new(stream), &peer, Level::Error, &why);
+                self.refuse(stream, &peer, Level::Error, &why);
             }
         });
         if served.is_none() {
             log_line!(Error, "serving {} panicked", peer);
-        }
-    }
-
-    fn serve(&self, stream: TcpStream, peer: &Peer) {
-        // Or a small answer would wait for a full packet. An error means that the client has gone.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
-        let stream: Arc<dyn Stream> = Arc::new(stream);
-        if !serve_client(&self.router, &self.service, &self.connections, &stream, peer) {
-            self.refuse(stream, peer, Level::Info, "full (Limits::connections)");
         }
     }
 
@@ -237,17 +273,12 @@ impl Acceptor {
 
     /// Stops accepting, and wakes the threads in `accept`, which then end.
     pub fn close(&self) {
-        let (accepting, waker) = {
-            let mut threads = self.threads();
-            threads.listener = None;
-            (threads.accepting, threads.waker.take())
-        };
-        self.changed.notify_all();
-        let woken = waker.map(|waker| waker.shutdown(Shutdown::Both));
-        if !matches!(woken, Some(Ok(()))) {
-            for _ in 0..accepting {
-                // Each connection wakes one thread. An error means that none is left to wake.
-                let _ = TcpStream::connect_timeout(&reachable(self.address), REFUSAL);
+        loop {
+            let open = self.threads().sources.iter_mut().find_map(|source| source.listener.take());
+            self.changed.notify_all();
+            match open {
+                Some(listener) => listener.close(),
+                None => break,
             }
         }
     }
@@ -265,17 +296,6 @@ impl Acceptor {
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(out, "server on {}", self.address)
+        write!(out, "server on {:?}", self.address_of(0))
     }
-}
-
-/// Returns the address at which this machine reaches a listener: loopback for one that listens on
-/// all of the machine's addresses.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(ref mut v4) if v4.ip().is_unspecified() => v4.set_ip(Ipv4Addr::LOCALHOST),
-        SocketAddr::V6(ref mut v6) if v6.ip().is_unspecified() => v6.set_ip(Ipv6Addr::LOCALHOST),
-        _ => {}
-    }
-    address
 }

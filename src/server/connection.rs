@@ -114,10 +114,13 @@ pub(crate) fn serve_client(
         Some(slot) => slot,
         None => return false,
     };
-    let socket = Socket::new(Arc::clone(stream), service.shared.limits.buffer);
-    set_place(Some(Arc::clone(&*slot) as Arc<dyn Place>));
-    serve(router, service, socket, &slot);
-    set_place(None);
+    // Such as a handshake. An error is the client's, which the transport knows and may log.
+    if stream.open(after(service.shared.limits.head_timeout)).is_ok() {
+        let socket = Socket::new(Arc::clone(stream), service.shared.limits.buffer);
+        set_place(Some(Arc::clone(&*slot) as Arc<dyn Place>));
+        serve(router, service, socket, &slot);
+        set_place(None);
+    }
     true
 }
 

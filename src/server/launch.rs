@@ -13,10 +13,12 @@ use crate::comms::process;
 use crate::error::Error;
 use crate::ground::limits::{Limits, LOG_FLUSH};
 use crate::ground::logger::{self, log_line};
-use crate::ground::peer::{canonical, canonical_socket, Peer};
+use crate::ground::peer::{canonical, Peer};
+use crate::http::forwarded::Proxies;
 use crate::http::headers::is_token;
 use crate::http::origin::Origins;
 use crate::http::target::Authority;
+use crate::net::listener::{Listener, Tcp};
 use crate::net::outbox::Shared;
 use crate::server::acceptor::Acceptor;
 use crate::server::connections::Connections;
@@ -25,7 +27,8 @@ use crate::server::route::{Handler, Router};
 use crate::server::upgrade::going_away;
 use crate::session::cookie::SessionCookie;
 use crate::session::keys::{process_keys, SessionKeys};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::mem::take;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +63,7 @@ pub struct Server {
     cookie_name: String,
     hosts: Option<Vec<String>>,
     origins: Vec<String>,
-    proxies: Vec<IpAddr>,
+    proxies: Proxies,
 }
 
 impl Server {
@@ -74,7 +77,7 @@ impl Server {
             cookie_name: "sockling_session".to_string(),
             hosts: None,
             origins: Vec::new(),
-            proxies: Vec::new(),
+            proxies: Proxies::default(),
         }
     }
 
@@ -192,7 +195,7 @@ impl Server {
     ///
     /// [`Request::peer`]: crate::http::Request::peer
     pub fn trusted_proxy(mut self, address: impl Into<IpAddr>) -> Server {
-        self.proxies.push(canonical(address.into()));
+        self.proxies.addresses.push(canonical(address.into()));
         self
     }
 
@@ -204,43 +207,54 @@ impl Server {
     /// without session keys; [`Error::Entropy`] if no keys can be made; [`Error::Io`] if the system
     /// has no descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
-        let listener = listen(address)?;
-        // `::ffff:127.0.0.1` is a loopback address too, though std does not say so.
-        let address = canonical_socket(listener.local_addr()?);
+        self.listen(Tcp::bind(address)?)
+    }
+
+    /// Listens with a listener of any kind: one that the application has already, from a service
+    /// manager for example, or one with a transport of its own. [`Listening::also`] adds others.
+    /// Errors: those of [`bind`](Server::bind), but for [`Error::Bind`].
+    ///
+    /// ```
+    /// use sockling::{net, prelude::*};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let listening = Server::new(vec![]).listen(net::Tcp::from(listener))?;
+    /// assert_eq!(listening.address(), address);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn listen(self, listener: impl Listener + 'static) -> Result<Listening, Error> {
+        self.listen_with(Arc::new(listener))
+    }
+
+    fn listen_with(mut self, listener: Arc<dyn Listener>) -> Result<Listening, Error> {
         // Before anything is logged: a stderr that nobody reads must not hold this thread.
         logger::start();
-        let (router, service) = self.prepare(address)?;
-        Ok(Listening { acceptor: Acceptor::new(listener, address, router, service)? })
+        let (router, service) = self.prepare(&listener.address(), listener.is_secure())?;
+        let acceptor = Acceptor::new(router, Arc::clone(&service));
+        acceptor.add(listener, service);
+        Ok(Listening { acceptor, hosts: self.hosts, secure: self.secure })
     }
 
     /// Returns the routes of a server at this address, and what it answers requests with.
-    pub(crate) fn prepare(self, address: SocketAddr) -> Result<(Router, Arc<Service>), Error> {
-        let router = Router::new(self.routes)?;
+    pub(crate) fn prepare(
+        &mut self,
+        address: &Peer,
+        encrypted: bool,
+    ) -> Result<(Router, Arc<Service>), Error> {
+        let router = Router::new(take(&mut self.routes))?;
         if !is_token(self.cookie_name.as_bytes()) {
             return Err(Error::Setting(format!("{:?} is not a cookie name", self.cookie_name)));
         }
         process::bind(self.keys.is_some(), &self.limits)?;
-        let loopback = address.ip().is_loopback();
-        let bound = match address.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{}]", ip),
-        };
-        let hosts = match self.hosts {
-            None if !loopback => None,
-            hosts => {
-                let mut known = Vec::new();
-                let named = hosts.iter().flatten().map(|host| &**host);
-                for host in ["localhost", "127.0.0.1", "[::1]", &*bound].into_iter().chain(named) {
-                    known.extend(Authority::parse(host));
-                }
-                Some(known)
-            }
-        };
-        let keys = self.keys.map_or_else(process_keys, Ok)?;
-        let cookie = SessionCookie { name: self.cookie_name, secure: self.secure, keys };
-        let origins = Origins { allowed: self.origins, loopback, https_only: self.secure };
-        let (shared, proxies) = (Shared::new(self.limits), self.proxies);
-        Ok((router, Arc::new(Service { shared, cookie, origins, hosts, proxies })))
+        let secure = self.secure || encrypted;
+        let keys = self.keys.take().map_or_else(process_keys, Ok)?;
+        let cookie = SessionCookie { name: take(&mut self.cookie_name), secure, keys };
+        let (loopback, hosts) = own_names(address, &self.hosts);
+        let origins = Origins { allowed: take(&mut self.origins), loopback, https_only: secure };
+        let (shared, proxies) = (Shared::new(take(&mut self.limits)), take(&mut self.proxies));
+        let service = Service { shared, cookie, origins, hosts, proxies, encrypted };
+        Ok((router, Arc::new(service)))
     }
 
     /// Listens on `$SOCKLING_ADDR`, or on 127.0.0.1:8000 by default, and serves until the process
@@ -268,19 +282,23 @@ impl Server {
     }
 }
 
-fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, Error> {
-    let addresses: Vec<SocketAddr> = address
-        .to_socket_addrs()
-        .map_err(|source| Error::Bind { address: "that address".to_string(), source })?
-        .collect();
-    TcpListener::bind(&*addresses).map_err(|source| {
-        let mut names = String::new();
-        for address in &addresses {
-            names += if names.is_empty() { "" } else { " or " };
-            names += &address.to_string();
-        }
-        Error::Bind { address: names, source }
-    })
+/// Returns whether an address is one of loopback, and the hosts that a listener there answers for,
+/// where these are allowed; `None` is any.
+fn own_names(address: &Peer, allowed: &Option<Vec<String>>) -> (bool, Option<Vec<Authority>>) {
+    let loopback = address.ip().map_or(false, |ip| ip.is_loopback());
+    if !loopback && allowed.is_none() {
+        return (false, None);
+    }
+    let mut hosts = Vec::new();
+    let mut add = |host: &str| hosts.extend(Authority::parse(host));
+    allowed.iter().flatten().for_each(|host| add(host));
+    ["localhost", "127.0.0.1", "[::1]"].iter().for_each(|host| add(host));
+    match address.ip() {
+        Some(IpAddr::V4(ip)) => add(&ip.to_string()),
+        Some(IpAddr::V6(ip)) => add(&format!("[{}]", ip)),
+        None => {}
+    }
+    (loopback, Some(hosts))
 }
 
 /// How long a shutdown waits for threads whose sockets were shut to notice that.
@@ -290,12 +308,50 @@ const AFTER_CUT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Listening {
     acceptor: Arc<Acceptor>,
+    /// The settings that depend on a listener, for those that are added.
+    hosts: Option<Vec<String>>,
+    secure: bool,
 }
 
 impl Listening {
-    /// Returns the address that the server listens on, with the port that the system chose.
+    /// Adds a listener: its clients share the limits, the connections, and the shutdown of the
+    /// server. Which hosts it answers for by default, and whether cookies are `Secure`, depends on
+    /// each listener.
+    ///
+    /// ```
+    /// use sockling::{net, prelude::*};
+    ///
+    /// let listening = Server::new(vec![]).bind("127.0.0.1:0")?.also(net::Tcp::bind("127.0.0.1:0")?)?;
+    /// for address in listening.addresses() {
+    ///     println!("listening on {}", address);
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn also(self, listener: impl Listener + 'static) -> Result<Listening, Error> {
+        self.add(Arc::new(listener));
+        Ok(self)
+    }
+
+    fn add(&self, listener: Arc<dyn Listener>) {
+        let (address, encrypted) = (listener.address(), listener.is_secure());
+        let mut service = Service::clone(&self.acceptor.service);
+        (service.origins.loopback, service.hosts) = own_names(&address, &self.hosts);
+        service.encrypted = encrypted;
+        service.cookie.secure = self.secure || encrypted;
+        service.origins.https_only = self.secure || encrypted;
+        self.acceptor.add(listener, Arc::new(service));
+    }
+
+    /// Returns the address that the server listens on, with the port that the system chose. Of
+    /// several listeners it is the first that has one; if none has, as on a Unix socket, it is
+    /// `0.0.0.0:0`.
     pub fn address(&self) -> SocketAddr {
-        self.acceptor.address
+        self.acceptor.address()
+    }
+
+    /// Returns the addresses of all listeners, as they display in the log.
+    pub fn addresses(&self) -> Vec<Peer> {
+        self.acceptor.addresses().collect()
     }
 
     /// Returns a handle that can shut the server down from any thread.
@@ -309,19 +365,28 @@ impl Listening {
     /// started.
     pub fn serve(self) -> Result<(), Error> {
         self.acceptor.start()?;
-        let address = self.acceptor.address;
-        // The line names an address that works: `localhost` is 127.0.0.1 and need not be any other
-        // address of loopback, and not every client can connect to `0.0.0.0`.
-        let all = if address.ip().is_unspecified() { " and all other addresses" } else { "" };
-        match address.ip() == Ipv4Addr::LOCALHOST || address.ip().is_unspecified() {
-            true => log_line!(Info, "listening on http://localhost:{}/{}", address.port(), all),
-            false => log_line!(Info, "listening on http://{}/", address),
+        for address in self.acceptor.addresses() {
+            log_address(&address);
         }
         let shared = &self.acceptor.service.shared;
         shared.clock.run();
         self.acceptor.connections.wait_for_the_rest(shared.limits.drain_timeout);
         logger::flush(LOG_FLUSH);
         Ok(())
+    }
+}
+
+/// Logs an address that works: `localhost` is 127.0.0.1 and need not be any other address of
+/// loopback, and not every client can connect to `0.0.0.0`.
+fn log_address(address: &Peer) {
+    let (socket, ip) = match address.socket() {
+        Some(socket) => (socket, socket.ip()),
+        None => return log_line!(Info, "listening on {}", address),
+    };
+    let all = if ip.is_unspecified() { " and all other addresses" } else { "" };
+    match ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() {
+        true => log_line!(Info, "listening on http://localhost:{}/{}", socket.port(), all),
+        false => log_line!(Info, "listening on http://{}/", socket),
     }
 }
 
@@ -356,9 +421,9 @@ pub struct Stuck {
 }
 
 impl ServerHandle {
-    /// Returns the server's address.
+    /// Returns the server's address, as [`Listening::address`] does.
     pub fn address(&self) -> SocketAddr {
-        self.acceptor.address
+        self.acceptor.address()
     }
 
     /// Shuts the server down gracefully, and returns the connections that had to be cut off.

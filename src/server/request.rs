@@ -12,7 +12,7 @@ use crate::ground::peer::Peer;
 use crate::ground::system::unix_seconds;
 use crate::http::body::BodyError;
 use crate::http::cookie::cookies;
-use crate::http::forwarded;
+use crate::http::forwarded::{self, Proxies};
 use crate::http::head::{BodyLength, Head, HeadParser, Method};
 use crate::http::headers::{trim, Headers};
 use crate::http::origin::Origins;
@@ -104,7 +104,8 @@ pub(crate) struct Sent {
     pub log: fn(&Request, Option<Result<Response, Error>>),
 }
 
-/// What all requests to one server are answered with, beside its routes.
+/// What all requests to one listener of a server are answered with, beside its routes.
+#[derive(Clone)]
 pub(crate) struct Service {
     /// The state that all outboxes share, and the limits.
     pub shared: Arc<Shared>,
@@ -112,8 +113,9 @@ pub(crate) struct Service {
     pub origins: Origins,
     /// The hosts that the server answers for; `None` is any.
     pub hosts: Option<Vec<Authority>>,
-    /// The proxies that are believed when they name their client.
-    pub proxies: Vec<IpAddr>,
+    pub proxies: Proxies,
+    /// Whether the transport itself encrypts.
+    pub encrypted: bool,
 }
 
 impl Request {
@@ -176,7 +178,8 @@ impl Request {
                 cookie,
                 origins: Origins::default(),
                 hosts: None,
-                proxies: Vec::new(),
+                proxies: Proxies::default(),
+                encrypted: false,
             }),
             session: Mutex::new(None),
             slot: None,
@@ -316,9 +319,9 @@ impl Request {
 
     /// Returns whether the client speaks TLS to a
     /// [trusted proxy](crate::http::Server::trusted_proxy): the last value of X-Forwarded-Proto,
-    /// which that proxy wrote, is `https` or `wss`. Without a trusted proxy it is always false,
-    /// since anybody can send the field, and the server itself speaks no TLS. A request that is made
-    /// to test a handler comes from a trusted proxy.
+    /// which that proxy wrote, is `https` or `wss`. From another peer the field says nothing, since
+    /// anybody can send it. Always true where the [listener](crate::net::Listener::is_secure) itself
+    /// encrypts. A request that is made to test a handler comes from a trusted proxy.
     ///
     /// The proxy must set the field. One that only passes it on lets any client claim TLS.
     ///
@@ -335,8 +338,8 @@ impl Request {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn is_secure(&self) -> bool {
-        self.slot.as_ref().map_or(true, |slot| slot.proxy)
-            && forwarded::is_secure(&self.head.headers)
+        let proxied = self.slot.as_ref().map_or(true, |slot| slot.proxy);
+        self.service.encrypted || proxied && forwarded::is_secure(&self.head.headers)
     }
 
     /// Returns the decoded part of the path that matched `:name` in the route's pattern. For a

@@ -191,13 +191,14 @@ impl Server {
     /// assert_eq!(server.browser().post("/", "four").status(), 413);
     /// ```
     #[track_caller]
-    pub fn of(server: crate::http::Server) -> Server {
+    pub fn of(mut server: crate::http::Server) -> Server {
         #[cfg(not(feature = "log"))]
         crate::ground::log::off_by_default();
-        let (router, service) = match server.prepare((Ipv4Addr::LOCALHOST, 0).into()) {
-            Ok(prepared) => prepared,
-            Err(error) => fail(format_args!("the server cannot start: {}", error)),
-        };
+        let (router, service) =
+            match server.prepare(&IpAddr::from(Ipv4Addr::LOCALHOST).into(), false) {
+                Ok(prepared) => prepared,
+                Err(error) => fail(format_args!("the server cannot start: {}", error)),
+            };
         watch_failures(note);
         let shared = Arc::clone(&service.shared);
         thread::spawn(move || shared.clock.run());

@@ -1,9 +1,9 @@
 //! Who speaks through a proxy.
 
 use crate::ground::peer::{canonical_socket, Peer};
-use crate::http::forwarded::client;
+use crate::http::forwarded::{client, is_proxy, Proxies};
 use crate::http::Headers;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Fields, and the client whom they tell, on a connection from 192.0.2.1, port 80, where this and
 /// 2001:db8::1 are proxies.
@@ -42,13 +42,18 @@ fn headers(fields: &[&str]) -> Headers {
     headers
 }
 
+fn proxies(addresses: &[&str]) -> Proxies {
+    let address = |address: &&str| address.parse().expect("an address");
+    Proxies { addresses: addresses.iter().map(address).collect(), unix: false }
+}
+
 fn peer(address: &str) -> Peer {
     address.parse::<SocketAddr>().expect("an address").into()
 }
 
 #[test]
 fn the_client_is_the_last_address_that_is_not_a_proxys() {
-    let proxies = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().expect("an address"));
+    let proxies = proxies(&["192.0.2.1", "2001:db8::1"]);
     for (fields, expected, gloss) in ROWS {
         // An IPv4 connection to a listener of both kinds has an address of IPv6.
         for from in ["192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
@@ -61,17 +66,33 @@ fn the_client_is_the_last_address_that_is_not_a_proxys() {
 #[test]
 fn from_anybody_else_the_field_means_nothing() {
     let from = peer("203.0.113.9:80");
-    let proxy = ["192.0.2.1".parse().expect("an address")];
-    for proxies in [&proxy[..], &[]] {
-        assert_eq!(client(&headers(&["198.51.100.7"]), &from, proxies), from);
+    for trusted in [&["192.0.2.1"][..], &[]] {
+        assert_eq!(client(&headers(&["198.51.100.7"]), &from, &proxies(trusted)), from);
     }
 }
 
 #[test]
 fn a_peer_without_an_address_is_no_proxy() {
-    let proxies = ["0.0.0.0", "127.0.0.1", "::"].map(|ip| ip.parse().expect("an address"));
-    let from = Peer::named("127.0.0.1");
-    assert_eq!(client(&headers(&["198.51.100.7"]), &from, &proxies), from);
+    let mut proxies = proxies(&["0.0.0.0", "127.0.0.1", "::"]);
+    for from in
+        [Peer::named("127.0.0.1"), Peer::named("unix:/run/socket"), Peer::unix("/run/socket")]
+    {
+        assert_eq!(client(&headers(&["198.51.100.7"]), &from, &proxies), from);
+    }
+    proxies.unix = true;
+    assert!(!is_proxy(&Peer::named("unix:/run/socket"), &proxies));
+    assert!(!is_proxy(&peer("192.0.2.1:80"), &proxies));
+}
+
+#[test]
+fn a_peer_on_a_unix_socket_is_a_proxy_where_the_server_trusts_it() {
+    let (proxies, from) =
+        (Proxies { unix: true, ..proxies(&["192.0.2.1"]) }, Peer::unix("/run/socket"));
+    let behind = |fields: &[&str]| client(&headers(fields), &from, &proxies);
+    assert_eq!(behind(&[]), from);
+    assert_eq!(behind(&["unknown"]), from);
+    assert_eq!(behind(&["203.0.113.9, 198.51.100.7"]), peer("198.51.100.7:0"));
+    assert_eq!(behind(&["198.51.100.7, 192.0.2.1"]), peer("198.51.100.7:0"));
 }
 
 #[test]

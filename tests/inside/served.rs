@@ -98,7 +98,8 @@ pub(super) fn service(limits: Limits) -> Arc<Service> {
     let cookie = SessionCookie { name: "session".to_string(), secure: false, keys };
     let origins = Origins { loopback: true, ..Origins::default() };
     let (shared, hosts) = (Shared::new(limits), Authority::parse("h").map(|host| vec![host]));
-    Arc::new(Service { shared, cookie, origins, hosts, proxies: Vec::new() })
+    let (proxies, encrypted) = Default::default();
+    Arc::new(Service { shared, cookie, origins, hosts, proxies, encrypted })
 }
 
 /// Serves the stub until its connection is over. Returns what was written, without the values that

@@ -9,6 +9,7 @@ mod deadlines;
 mod eviction;
 mod exhaustion;
 mod http;
+mod listeners;
 mod proxy;
 mod routes;
 mod sessions;
