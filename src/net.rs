@@ -3,11 +3,13 @@
 //!
 //! The files are listed in the order in which they may name each other. Public is the seam to the
 //! transports: a [`Listener`] accepts a [`Stream`] from a [`Peer`], which every room names. [`Tcp`]
-//! is a listener; one of the application's own goes to
+//! is a listener, and on Unix `Unix`; one of the application's own goes to
 //! [`Server::listen`](crate::http::Server::listen).
 
 pub(crate) mod stream;
 pub(crate) mod listener;
+#[cfg(unix)]
+pub(crate) mod unix;
 pub(crate) mod memory;
 pub(crate) mod reader;
 pub(crate) mod timer;
@@ -18,4 +20,6 @@ pub(crate) mod batch;
 
 pub use self::listener::{Listener, Tcp};
 pub use self::stream::Stream;
+#[cfg(unix)]
+pub use self::unix::Unix;
 pub use crate::ground::peer::Peer;

@@ -677,7 +677,7 @@ fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
     let (left, took) = ending.join().expect("no panic");
     let mut left: Vec<_> = left.into_iter().map(|stuck| (stuck.path, stuck.peer)).collect();
     left.sort();
-    let peer = |client: &Client| client.stream.local_addr().expect("an address").into();
+    let peer = |client: &Client| client.stream.peer();
     assert_eq!(left, [(None, peer(&stalled)), (Some("/ws".to_string()), peer(&stuck))]);
     assert!(took >= DRAIN && took < DRAIN + loopback::PATIENCE, "{:?}", took);
     serving.join().expect("no panic").expect("a thread");

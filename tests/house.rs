@@ -31,7 +31,10 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("session", &["keys", "id", "cookie", "revoked"]),
     (
         "net",
-        &["stream", "listener", "memory", "reader", "timer", "queue", "outbox", "waits", "batch"],
+        &[
+            "stream", "listener", "unix", "memory", "reader", "timer", "queue", "outbox", "waits",
+            "batch",
+        ],
     ),
     ("relay", &["channel", "envelope", "adapter"]),
     (

@@ -1,5 +1,5 @@
 //! The differences between operating systems: sockets, names of files, entropy, clocks, and the
-//! start of a thread. No other file asks which system it runs on.
+//! start of a thread. No other file asks which system it runs on, but that Unix alone has Unix sockets.
 
 use std::any::Any;
 use std::fmt::Arguments;
@@ -26,6 +26,11 @@ pub(crate) const HOLD: Duration = Duration::from_secs(1);
 /// receiving side is shut to wake it. The client's answer wakes it, too, mostly sooner; on Windows,
 /// one that comes later resets the connection.
 pub(crate) const WAKE: Duration = Duration::from_millis(if cfg!(windows) { 1000 } else { 100 });
+
+/// The most bytes of a Unix socket's path: `sun_path`, with a zero behind them.
+#[cfg(unix)]
+pub(crate) const SOCKET_PATH: usize =
+    if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
 
 /// Whether a segment of a path may name a drive, a stream, or a device.
 pub(crate) const WINDOWS_NAMES: bool = cfg!(windows);
@@ -98,23 +103,23 @@ pub(crate) fn entropy() -> Option<io::Result<[u8; 32]>> {
     cfg!(unix).then(read)
 }
 
-/// What wakes the threads that are blocked in `accept` of a socket `L`.
+/// What wakes the threads that are blocked in `accept` of a listener `L`.
 pub(crate) enum Wake<L> {
-    /// Its `shutdown` wakes all of them.
+    /// The `shutdown` of its socket wakes all of them.
     Shutdown(TcpStream),
-    /// A connection to the socket wakes one.
+    /// A connection to it wakes one.
     Connect(fn(&L)),
 }
 
 /// Returns what wakes the threads in `accept` of a socket that no other process has: `shutdown` on
 /// Linux, whatever the socket's family is; elsewhere it does not, and they connect.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn wake<L: std::os::unix::io::AsFd>(listener: &L, _: fn(&L)) -> io::Result<Wake<L>> {
-    Ok(Wake::Shutdown(TcpStream::from(listener.as_fd().try_clone_to_owned()?)))
+pub(crate) fn wake<S: std::os::unix::io::AsFd, L>(socket: &S, _: fn(&L)) -> io::Result<Wake<L>> {
+    Ok(Wake::Shutdown(TcpStream::from(socket.as_fd().try_clone_to_owned()?)))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn wake<L>(_: &L, connect: fn(&L)) -> io::Result<Wake<L>> {
+pub(crate) fn wake<S, L>(_: &S, connect: fn(&L)) -> io::Result<Wake<L>> {
     Ok(Wake::Connect(connect))
 }
 

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! a socket that this process has bound   shutdown(2) wakes all, where the system can (Linux)
-//! one that was handed over, or any       one connection to itself for each thread that in_accept:
+//! one that was handed over, or any       one connection to itself for each thread that waits:
 //! socket of another system               shutdown(2) would end it for every process that has it
 //! ```
 
@@ -16,10 +16,11 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest wait for a connection to itself.
-const WAKE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// A source of connections, for [`Server::listen`](crate::http::Server::listen). The server's
 /// threads block in [`accept`](Listener::accept), several at once.
@@ -66,11 +67,11 @@ const WAKE: Duration = Duration::from_secs(1);
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Listener: Send + Sync {
-    /// InAccept for a connection, and returns it with its other end. Several threads may call this at
+    /// Waits for a connection, and returns it with its other end. Several threads may call this at
     /// once. It does nothing that a client could delay: a handshake belongs into [`Stream::open`].
     ///
     /// `ConnectionAborted` is a client that has gone before it was accepted; the next call follows
-    /// at once. After any other error the server in_accept for a moment.
+    /// at once. After any other error the server waits for a moment.
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)>;
     /// Returns the address that it listens on. A loopback address decides which hosts the server
     /// answers for by default, see
@@ -83,6 +84,26 @@ pub trait Listener: Send + Sync {
     /// Default false.
     fn is_secure(&self) -> bool {
         false
+    }
+}
+
+/// For a listener that the application goes on to use, one whose certificates it replaces for
+/// example.
+impl<L: Listener + ?Sized> Listener for Arc<L> {
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        (**self).accept()
+    }
+
+    fn address(&self) -> Peer {
+        (**self).address()
+    }
+
+    fn close(&self) {
+        (**self).close()
+    }
+
+    fn is_secure(&self) -> bool {
+        (**self).is_secure()
     }
 }
 
@@ -104,7 +125,7 @@ pub trait Listener: Send + Sync {
 pub struct Tcp {
     listener: TcpListener,
     address: Peer,
-    in_accept: InAccept<TcpListener>,
+    in_accept: InAccept<Tcp>,
 }
 
 impl Tcp {
@@ -154,11 +175,11 @@ impl Listener for Tcp {
     }
 
     fn close(&self) {
-        self.in_accept.end(&self.listener);
+        self.in_accept.end(self);
     }
 }
 
-/// The threads in `accept` of a socket, and how they are woken.
+/// The threads in `accept` of a listener, and how they are woken.
 pub(crate) struct InAccept<L> {
     /// Twice the number of threads, and one more once it has ended. In one number, so that a thread
     /// that is counted before the end is woken, and one after it sees the end.
@@ -201,8 +222,8 @@ fn error_if_odd(state: usize) -> io::Result<()> {
 }
 
 /// Connects to a listener: on loopback, if it listens on all addresses of the machine.
-fn connect(listener: &TcpListener) {
-    let own = listener.local_addr().map(|mut address| {
+fn connect(tcp: &Tcp) {
+    let own = tcp.listener.local_addr().map(|mut address| {
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -211,5 +232,5 @@ fn connect(listener: &TcpListener) {
         address
     });
     // An error means that nobody is left to wake.
-    let _ = own.and_then(|address| TcpStream::connect_timeout(&address, WAKE));
+    let _ = own.and_then(|address| TcpStream::connect_timeout(&address, LONGEST));
 }

@@ -10,6 +10,8 @@
 //! all. Nothing is lost at an end: a read returns what came before it, and only then 0. An end that
 //! is dropped is a peer that has gone: what it sent can still be read, and writing to it fails.
 
+use crate::ground::peer::Peer;
+use crate::net::listener::Listener;
 use crate::net::stream::{after, Stream};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
@@ -20,8 +22,18 @@ use std::time::{Duration, Instant};
 /// The most bytes in one direction that nobody has read.
 const CAPACITY: usize = 256 * 1024;
 
-/// One end of a stream.
-pub(crate) struct Memory {
+/// One end of a [`Stream`](crate::net::Stream) in memory. Dropped, it is a peer that has gone.
+///
+/// ```
+/// use sockling::{net::Stream, testing::Memory};
+///
+/// let (near, far) = Memory::pair();
+/// assert_eq!(near.write(b"hello")?, 5);
+/// let mut bytes = [0; 8];
+/// assert_eq!(far.read(&mut bytes)?, 5);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Memory {
     incoming: Arc<Pipe>,
     outgoing: Arc<Pipe>,
 }
@@ -122,7 +134,7 @@ impl Pipe {
 }
 
 impl Memory {
-    /// Returns the two ends of a new stream.
+    /// Returns the two ends of a new stream. Each direction holds 256 KiB that nobody has read.
     pub fn pair() -> (Memory, Memory) {
         let (one, other) = (Arc::<Pipe>::default(), Arc::<Pipe>::default());
         let near = Memory { incoming: Arc::clone(&one), outgoing: Arc::clone(&other) };
@@ -131,7 +143,7 @@ impl Memory {
 
     /// Waits until the other end has read everything and waits for more, or reads no more. Returns
     /// false if it has not by then.
-    pub fn wait_until_read(&self, deadline: Instant) -> bool {
+    pub(crate) fn wait_until_read(&self, deadline: Instant) -> bool {
         let has_read = |state: &State| {
             state.gone || state.bytes.is_empty() && (state.reading || state.stopped)
         };
@@ -177,5 +189,73 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // It cannot fail.
         let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+/// A [`Listener`](crate::net::Listener) whose clients are in memory: an
+/// [`http::Server`](crate::http::Server) that is started as in the program, without a port.
+///
+/// ```
+/// use sockling::{net::Stream, prelude::*, testing::MemoryListener};
+/// use std::sync::Arc;
+///
+/// let listener = Arc::new(MemoryListener::new("memory"));
+/// let listening = Server::new(vec![]).listen(Arc::clone(&listener))?;
+/// let handle = listening.handle();
+/// let server = std::thread::spawn(move || listening.serve());
+/// let client = listener.connect()?;
+/// client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+/// let mut bytes = [0; 1024];
+/// assert!(client.read(&mut bytes)? > 0 && bytes.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
+/// handle.shutdown();
+/// server.join().unwrap()?;
+/// # Ok::<(), Error>(())
+/// ```
+pub struct MemoryListener {
+    peer: Peer,
+    /// Clients that were not accepted yet; `None` once it has closed.
+    waiting: Mutex<Option<VecDeque<Memory>>>,
+    changed: Condvar,
+}
+
+impl MemoryListener {
+    /// Returns a listener; its address and its clients display as this text.
+    pub fn new(name: &str) -> MemoryListener {
+        let (waiting, changed) = (Mutex::new(Some(VecDeque::new())), Condvar::new());
+        MemoryListener { peer: Peer::named(name), waiting, changed }
+    }
+
+    /// Connects a client, and returns its end. Error: the listener has closed.
+    pub fn connect(&self) -> io::Result<Memory> {
+        let (near, far) = Memory::pair();
+        self.lock().as_mut().ok_or(ErrorKind::ConnectionRefused)?.push_back(far);
+        self.changed.notify_one();
+        Ok(near)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Memory>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for MemoryListener {
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        let empty =
+            |waiting: &mut Option<VecDeque<_>>| matches!(waiting, Some(all) if all.is_empty());
+        let waited = self.changed.wait_while(self.lock(), empty);
+        let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        let first = waiting.as_mut().and_then(VecDeque::pop_front);
+        Ok((Box::new(first.ok_or(ErrorKind::NotConnected)?), self.peer.clone()))
+    }
+
+    fn address(&self) -> Peer {
+        self.peer.clone()
+    }
+
+    fn close(&self) {
+        // Dropped outside the lock: each is a client that has gone.
+        let waiting = self.lock().take();
+        self.changed.notify_all();
+        drop(waiting);
     }
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// A connection as the server needs it: one thread reads it, one thread at a time writes, and any
 /// thread may end it. They share one descriptor.
 ///
-/// [`TcpStream`] is one; a transport of the application's own, such as one that encrypts, goes
-/// around another one.
+/// [`TcpStream`] is one, and on Unix `UnixStream`; a transport of the application's own, such as one
+/// that encrypts, goes around another one.
 ///
 /// ```
 /// use sockling::net::Stream;
@@ -105,34 +105,42 @@ pub trait Stream: Send + Sync {
 }
 
 /// The standard library refuses a timeout of zero, which would be none, and rounds this one up.
-pub(crate) const SHORTEST: Duration = Duration::from_nanos(1);
+const SHORTEST: Duration = Duration::from_nanos(1);
 
-impl Stream for TcpStream {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, buffer)
-    }
+macro_rules! socket {
+    ($socket:ty, $brittle:expr) => {
+        impl Stream for $socket {
+            fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                Read::read(&mut &*self, buffer)
+            }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let most = if self.is_brittle() { PIECE } else { usize::MAX };
-        Write::write(&mut &*self, &bytes[..bytes.len().min(most)])
-    }
+            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+                let most = if self.is_brittle() { PIECE } else { usize::MAX };
+                Write::write(&mut &*self, &bytes[..bytes.len().min(most)])
+            }
 
-    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
-        TcpStream::set_read_timeout(self, Some(timeout.max(SHORTEST)))
-    }
+            fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+                <$socket>::set_read_timeout(self, Some(timeout.max(SHORTEST)))
+            }
 
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        TcpStream::set_write_timeout(self, Some(timeout.max(SHORTEST)))
-    }
+            fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+                <$socket>::set_write_timeout(self, Some(timeout.max(SHORTEST)))
+            }
 
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        TcpStream::shutdown(self, how)
-    }
+            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+                <$socket>::shutdown(self, how)
+            }
 
-    fn is_brittle(&self) -> bool {
-        BRITTLE
-    }
+            fn is_brittle(&self) -> bool {
+                $brittle
+            }
+        }
+    };
 }
+
+socket!(TcpStream, BRITTLE);
+#[cfg(unix)]
+socket!(std::os::unix::net::UnixStream, false);
 
 /// How long this side has waited for a peer, and the time that the peer's progress has earned.
 #[derive(Clone, Copy, Default)]

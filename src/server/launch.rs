@@ -64,6 +64,8 @@ pub struct Server {
     hosts: Option<Vec<String>>,
     origins: Vec<String>,
     proxies: Proxies,
+    #[cfg(unix)]
+    unix_mode: u32,
 }
 
 impl Server {
@@ -78,6 +80,8 @@ impl Server {
             hosts: None,
             origins: Vec::new(),
             proxies: Proxies::default(),
+            #[cfg(unix)]
+            unix_mode: 0o600,
         }
     }
 
@@ -199,6 +203,24 @@ impl Server {
         self
     }
 
+    /// Makes every peer on a Unix socket a trusted proxy, as [`trusted_proxy`](Server::trusted_proxy)
+    /// does with an address: the mode of the socket's file decides who can be one. Without this,
+    /// [`Request::peer`] is the socket itself, `unix:` and its path, for all clients.
+    ///
+    /// [`Request::peer`]: crate::http::Request::peer
+    pub fn trusted_unix_proxy(mut self) -> Server {
+        self.proxies.unix = true;
+        self
+    }
+
+    /// Sets the mode of the file of [`bind_unix`](Server::bind_unix). Default 0600: only processes of
+    /// this user, and root, can connect.
+    #[cfg(unix)]
+    pub fn unix_mode(mut self, mode: u32) -> Server {
+        self.unix_mode = mode;
+        self
+    }
+
     /// Listens on an address; for port 0 the system chooses a port. Clients wait until
     /// [`Listening::serve`] is called.
     ///
@@ -208,6 +230,41 @@ impl Server {
     /// has no descriptors left.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Listening, Error> {
         self.listen(Tcp::bind(address)?)
+    }
+
+    /// Listens on a Unix socket, as a server behind a web server of the same machine does. What a
+    /// process that was killed has left there is replaced, but never a socket at which somebody
+    /// listens, nor anything else; the file is removed at the end. See [`net::Unix`](crate::net::Unix).
+    ///
+    /// No page of another site can reach it in a browser, so it answers for every host unless
+    /// [`allowed_hosts`](Server::allowed_hosts) says otherwise. Pages of the host that the client
+    /// asks for pass [`check_origin`](crate::http::Request::check_origin); so the web server must pass
+    /// on Host. Errors: those of [`bind`](Server::bind).
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    /// use std::io::{Read, Write};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("sockling-{}.socket", std::process::id()));
+    /// let who = |request: &Request| Ok(Response::new().text(request.peer().to_string()));
+    /// let server = Server::new(vec![Handler::new("/", who)]).unix_mode(0o660).trusted_unix_proxy();
+    /// let listening = server.bind_unix(&path)?; // such as "/run/chat/http.socket"
+    /// # let handle = listening.handle();
+    /// # let server = std::thread::spawn(move || listening.serve());
+    /// let mut proxy = std::os::unix::net::UnixStream::connect(&path)?;
+    /// proxy.write_all(b"GET / HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n\
+    ///     X-Forwarded-For: 192.0.2.7\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// proxy.read_to_string(&mut answer)?;
+    /// assert!(answer.ends_with("\r\n\r\n192.0.2.7"));
+    /// # handle.shutdown();
+    /// # server.join().unwrap()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn bind_unix(self, path: impl AsRef<std::path::Path>) -> Result<Listening, Error> {
+        let listener = crate::net::unix::Unix::bind_with_mode(path, self.unix_mode)?;
+        self.listen(listener)
     }
 
     /// Listens with a listener of any kind: one that the application has already, from a service

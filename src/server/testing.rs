@@ -98,13 +98,14 @@
 //! [`Limits`]: crate::limits::Limits
 //! [`Limits::overflow`]: crate::limits::Limits::overflow
 
+pub use crate::net::memory::{Memory, MemoryListener};
+
 use crate::ground::limits::Limits;
 use crate::ground::peer::Peer;
 use crate::ground::system::{contained, start_thread, watch_failures, Failure};
 use crate::http::chunked::Chunked;
 use crate::http::head::Method;
 use crate::http::headers::Headers;
-use crate::net::memory::Memory;
 use crate::net::reader::Socket;
 use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::server::connection::{serve_client, write_refusal};

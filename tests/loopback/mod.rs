@@ -1,15 +1,17 @@
-//! A server on a port of the system's choice, and a client that sends and sees every byte.
+//! A server at an address of the system's choice, and a client that sends and sees every byte.
 
 #![allow(dead_code)] // each test binary uses a part of it
 
 pub mod child;
+pub mod wire;
 
 use sockling::http::{Listening, Server, ServerHandle};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Once;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use wire::Wire;
 
 /// How long anything is waited for before a test fails. Far more than a slow machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +29,7 @@ impl Running {
     }
 
     pub fn serve(listening: Listening) -> Running {
-        let (address, handle) = (listening.address(), listening.handle());
+        let (address, handle) = (wire::address(&listening), listening.handle());
         let thread = std::thread::spawn(move || listening.serve().expect("a thread"));
         Running { address, handle, thread: Some(thread) }
     }
@@ -49,10 +51,9 @@ impl Drop for Running {
     }
 }
 
-/// Binds a server to a free port.
+/// Binds a server to a free address of the transport that the test runs over.
 pub fn bind(server: Server) -> Listening {
-    quiet();
-    server.bind("127.0.0.1:0").expect("a free port")
+    wire::bind(server).expect("a free address")
 }
 
 /// Turns the log off, which `cargo test` does not capture: a thread of the library's own writes it.
@@ -77,7 +78,7 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// The end of a connection, as a client sees it.
 pub struct Client {
-    pub stream: TcpStream,
+    pub stream: Wire,
     unread: Vec<u8>,
 }
 
@@ -116,12 +117,10 @@ pub struct Frame {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        Client::over(TcpStream::connect(address).expect("the server listens"))
+        Client::over(Wire::connect(address).expect("the server listens"))
     }
 
-    pub fn over(stream: TcpStream) -> Client {
-        stream.set_nodelay(true).expect("a socket option");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    pub fn over(stream: Wire) -> Client {
         Client { stream, unread: Vec::new() }
     }
 

@@ -3,12 +3,12 @@
 #![cfg(target_os = "linux")]
 
 use super::loopback::child::{limited, Child};
+use super::loopback::wire::Wire;
 use super::loopback::{bind, wait_until, Client, PATIENCE};
 use super::Told;
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::fs;
-use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,6 @@ fn without_even_one_thread_serve_is_an_error_and_nobody_listens() {
     std::thread::spawn(move || tell.send(listening.serve()));
     let served = told.recv_timeout(PATIENCE).expect("it returns");
     assert!(matches!(served, Err(Error::Io(_))), "{:?}", served);
-    assert!(TcpStream::connect(address).is_err(), "nobody listens");
+    assert!(Wire::connect(address).is_err(), "nobody listens");
     assert_eq!(handle.shutdown(), []);
 }

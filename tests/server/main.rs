@@ -16,6 +16,7 @@ mod sessions;
 mod shutdown;
 mod stderr;
 mod straight;
+mod unix;
 mod websocket;
 
 use loopback::PATIENCE;

@@ -1,10 +1,10 @@
 //! The end of a server.
 
+use super::loopback::wire::Wire;
 use super::loopback::{bind, masked, quiet, upgrade_request, Client, Running, PATIENCE};
 use super::{held, patient, soon_drained, Told};
 use sockling::limits::Limits;
 use sockling::prelude::*;
-use std::net::TcpStream;
 use std::sync::mpsc::{channel, Receiver};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn every_websocket_is_closed_with_1001_and_serve_returns() {
     assert_eq!(ending.join().expect("no panic"), []);
     let address = running.address;
     running.join();
-    assert!(TcpStream::connect(address).is_err(), "nobody listens");
+    assert!(Wire::connect(address).is_err(), "nobody listens");
     let ends = events.try_iter().filter(|event| event.starts_with("disconnected")).count();
     assert_eq!(ends, 20);
     // The same port serves again at once.
@@ -55,7 +55,7 @@ fn a_request_that_is_being_answered_is_finished() {
     // The Close frames follow once every connection has been asked to end.
     assert_eq!(websocket.next_close().0, 1001);
     drop(websocket);
-    assert!(TcpStream::connect(running.address).is_err(), "nobody is let in");
+    assert!(Wire::connect(running.address).is_err(), "nobody is let in");
     release.send(()).expect("the handler waits");
     let reply = client.reply();
     assert_eq!((reply.text(), reply.header("connection")), ("finished", Some("close")));
@@ -75,7 +75,7 @@ fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
     wait_for_entry.recv().expect("the handler runs");
     let left = running.handle.shutdown();
     assert_eq!(left.len(), 1);
-    assert_eq!(left[0].peer, client.stream.local_addr().expect("an address").into());
+    assert_eq!(left[0].peer, client.stream.peer());
     assert_eq!(left[0].path.as_deref(), Some("/stuck"));
     let begun = Instant::now();
     assert_eq!(running.handle.shutdown(), left);
@@ -176,7 +176,7 @@ fn a_port_is_free_at_once_while_a_handler_is_stuck_and_handles_of_the_server_are
         client.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
         wait_for_entry.recv().expect("the handler runs");
         assert_eq!(running.handle.shutdown().len(), 1);
-        assert!(TcpStream::connect(address).is_err(), "nobody listens");
+        assert!(Wire::connect(address).is_err(), "nobody listens");
         kept.push((release, client, running));
     }
 }
@@ -310,7 +310,7 @@ fn a_client_that_does_not_answer_is_not_reported_as_a_handler() {
     let client = Client::websocket(running.address, "/ws", "");
     let stuck = running.handle.shutdown();
     assert_eq!(stuck.len(), 1);
-    assert_eq!(stuck[0].peer, client.stream.local_addr().expect("an address").into());
+    assert_eq!(stuck[0].peer, client.stream.peer());
     assert_eq!(stuck[0].path, None);
 }
 

@@ -1,0 +1,243 @@
+//! The transports that the tests run over, and a client's end of a connection.
+//!
+//! The transport of a test is that of its thread: [`over`] sets it, and `bind` looks at it. A server
+//! that is not at an address of TCP has one that stands for it, so that no test needs to know.
+
+use super::{quiet, PATIENCE};
+use sockling::http::{Listening, Server};
+use sockling::net::{Peer, Stream};
+use sockling::testing::{Memory, MemoryListener};
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    #[cfg(unix)]
+    Unix,
+    Memory,
+}
+
+thread_local! {
+    static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Tcp) };
+}
+
+/// Runs a test over a transport. The same test does not run over two at once: what it has in the
+/// process, such as a user's number, is its own.
+pub fn over(transport: Transport, test: fn()) {
+    TRANSPORT.with(|current| current.set(transport));
+    test();
+}
+
+/// Declares tests of this file for the transports beside TCP, over which they run anyway:
+///
+/// ```text
+/// transports! {
+///     all { these run over each }
+///     not over memory: "why not" { these do not run in memory }
+///     only over TCP: "why only there" { these do not run over the others }
+/// }
+/// ```
+///
+/// A test that is not listed is found by `tests/transports.rs`.
+#[allow(unused_macros)]
+macro_rules! transports {
+    (
+        all { $($all:ident)* }
+        $(not over memory: $socket:literal { $($sockets:ident)* })*
+        $(only over TCP: $only:literal { $($tcp:ident)* })*
+    ) => {
+        #[cfg(unix)]
+        mod unix {
+            $(#[test] fn $all() {
+                crate::loopback::wire::over(crate::loopback::wire::Transport::Unix, super::$all);
+            })*
+            $($(#[test] fn $sockets() {
+                crate::loopback::wire::over(crate::loopback::wire::Transport::Unix, super::$sockets);
+            })*)*
+        }
+        mod memory {
+            $(#[test] fn $all() {
+                crate::loopback::wire::over(crate::loopback::wire::Transport::Memory, super::$all);
+            })*
+        }
+        // Whatever is named exists.
+        $($(const _: fn() = $tcp;)*)*
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use transports;
+
+/// Servers that are not at an address of TCP. The number of one is the port of the address that stands
+/// for it, which nobody can have.
+static OTHERS: Mutex<Vec<Other>> = Mutex::new(Vec::new());
+
+struct Other {
+    address: Peer,
+    memory: Option<Arc<MemoryListener>>,
+}
+
+fn others() -> MutexGuard<'static, Vec<Other>> {
+    OTHERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn stand_in(number: usize) -> SocketAddr {
+    ([240, 0, 0, 1], u16::try_from(number + 1).expect("few servers")).into()
+}
+
+/// Binds a server to a free address of the thread's transport.
+pub fn bind(server: Server) -> Result<Listening, sockling::Error> {
+    quiet();
+    let transport = TRANSPORT.with(Cell::get);
+    if transport == Transport::Tcp {
+        return server.bind("127.0.0.1:0");
+    }
+    let number = others().len();
+    others().push(Other { address: Peer::named("not yet"), memory: None });
+    let (listening, memory) = match transport {
+        #[cfg(unix)]
+        Transport::Unix => (server.bind_unix(path(number))?, None),
+        _ => {
+            let memory = Arc::new(MemoryListener::new(&format!("memory {}", number)));
+            (server.listen(Arc::clone(&memory))?, Some(memory))
+        }
+    };
+    others()[number] = Other { address: listening.addresses().remove(0), memory };
+    Ok(listening)
+}
+
+#[cfg(unix)]
+fn path(number: usize) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("sockling-{}-{}.socket", std::process::id(), number))
+}
+
+/// Returns the address of a server, or the one that stands for it.
+pub fn address(listening: &Listening) -> SocketAddr {
+    let first = listening.addresses().remove(0);
+    others().iter().position(|other| other.address == first).map_or(listening.address(), stand_in)
+}
+
+/// A client's end of a connection.
+#[derive(Clone)]
+pub struct Wire {
+    stream: Arc<dyn Stream>,
+    /// As the server sees this client.
+    peer: Peer,
+    /// What was read to look at it.
+    ahead: Arc<Mutex<Option<u8>>>,
+}
+
+impl Wire {
+    pub fn connect(address: SocketAddr) -> io::Result<Wire> {
+        let number = usize::from(address.port());
+        let other = match () {
+            _ if number > 0 && address == stand_in(number - 1) => {
+                others().get(number - 1).map(|other| (other.address.clone(), other.memory.clone()))
+            }
+            _ => None,
+        };
+        let (stream, peer): (Arc<dyn Stream>, Peer) = match other {
+            None => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                let peer = stream.local_addr()?.into();
+                (Arc::new(stream), peer)
+            }
+            Some((peer, Some(memory))) => (Arc::<Memory>::new(memory.connect()?), peer),
+            #[cfg(unix)]
+            Some((peer, None)) => {
+                let stream = std::os::unix::net::UnixStream::connect(path(number - 1))?;
+                (Arc::new(stream), peer)
+            }
+            #[cfg(not(unix))]
+            Some((_, None)) => unreachable!("there are no Unix sockets"),
+        };
+        stream.set_read_timeout(PATIENCE)?;
+        Ok(Wire { stream, peer, ahead: Arc::default() })
+    }
+
+    /// Returns this client as the server sees it.
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let (ip, port) = self.peer.ip().zip(self.peer.port()).ok_or(ErrorKind::Unsupported)?;
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.stream.shutdown(how)
+    }
+
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout.unwrap_or(Duration::MAX))
+    }
+
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_write_timeout(timeout.unwrap_or(Duration::MAX))
+    }
+
+    /// Makes reads return at once, or wait again.
+    pub fn set_nonblocking(&self, so: bool) -> io::Result<()> {
+        self.stream.set_read_timeout(if so { Duration::ZERO } else { PATIENCE })
+    }
+
+    /// Looks at one byte.
+    pub fn peek(&self, buffer: &mut [u8; 1]) -> io::Result<usize> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if ahead.is_none() {
+            if self.stream.read(buffer)? == 0 {
+                return Ok(0);
+            }
+            *ahead = Some(buffer[0]);
+        }
+        Ok(1)
+    }
+
+    pub fn try_clone(&self) -> io::Result<Wire> {
+        Ok(self.clone())
+    }
+}
+
+impl Read for &Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (ahead, buffer.first_mut()) {
+            (Some(byte), Some(first)) => {
+                *first = byte;
+                Ok(1)
+            }
+            _ => self.stream.read(buffer),
+        }
+    }
+}
+
+impl Write for &Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&mut &*self).read(buffer)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&mut &*self).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
