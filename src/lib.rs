@@ -57,7 +57,7 @@
 //! websocket/  close frame message handshake
 //!             error
 //! session/    keys id cookie revoked
-//! net/        stream listener unix memory reader timer queue outbox waits batch
+//! net/        stream listener unix memory conformance reader timer queue outbox waits batch
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             websocket topic broadcast

@@ -11,6 +11,7 @@ pub(crate) mod listener;
 #[cfg(unix)]
 pub(crate) mod unix;
 pub(crate) mod memory;
+pub(crate) mod conformance;
 pub(crate) mod reader;
 pub(crate) mod timer;
 pub(crate) mod queue;

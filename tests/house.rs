@@ -32,7 +32,16 @@ const ROOMS: [(&str, &[&str]); 9] = [
     (
         "net",
         &[
-            "stream", "listener", "unix", "memory", "reader", "timer", "queue", "outbox", "waits",
+            "stream",
+            "listener",
+            "unix",
+            "memory",
+            "conformance",
+            "reader",
+            "timer",
+            "queue",
+            "outbox",
+            "waits",
             "batch",
         ],
     ),

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 /// thread may end it. They share one descriptor.
 ///
 /// [`TcpStream`] is one, and on Unix `UnixStream`; a transport of the application's own, such as one
-/// that encrypts, goes around another one.
+/// that encrypts, goes around another one. [`testing::conformance`](crate::testing::conformance)
+/// proves that it keeps this contract.
 ///
 /// ```
 /// use sockling::net::Stream;

@@ -98,6 +98,7 @@
 //! [`Limits`]: crate::limits::Limits
 //! [`Limits::overflow`]: crate::limits::Limits::overflow
 
+pub use crate::net::conformance::{conformance, Tearing};
 pub use crate::net::memory::{Memory, MemoryListener};
 
 use crate::ground::limits::Limits;
