@@ -3,6 +3,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{upgrade_request, wait_until, Client, Running};
 use sockling::limits::{Limits, Overflow, MESSAGE_OVERHEAD, RECEIVER, RECEIVER_BYTES};
 use sockling::prelude::*;
@@ -239,4 +240,17 @@ fn a_receiver_that_nobody_empties_holds_so_many_bytes_or_one_message() {
     assert_eq!(held(), 1);
     send(RECEIVER_BYTES - MESSAGE_OVERHEAD);
     assert_eq!((receiver.missed(), held()), (12, 1));
+}
+
+transports! {
+    all {
+        a_session_is_in_so_many_topics_and_gets_into_another_when_it_leaves_one
+        a_topic_with_too_long_a_name_has_no_members_and_to_send_to_it_is_an_error
+        all_topics_together_keep_so_much_and_the_oldest_message_of_any_goes_first
+        a_new_tab_of_a_session_in_many_topics_gets_the_newest_of_them_all_in_order
+        a_receiver_that_nobody_empties_holds_so_many_bytes_or_one_message
+    }
+    not over Unix: "the socket tells a client that still sends that nobody reads" {
+        joins_and_leaves_of_a_client_that_does_not_read_take_no_more_than_its_backlog
+    }
 }

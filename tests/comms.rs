@@ -3,6 +3,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{masked, wait_until, Client, Frame, Running};
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
@@ -651,7 +652,7 @@ fn a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not() {
     };
     let (server, told) = server(limits);
     let listening = loopback::bind(server);
-    let (address, handle) = (listening.address(), listening.handle());
+    let (address, handle) = (loopback::wire::address(&listening), listening.handle());
     let serving = std::thread::spawn(move || listening.serve());
     let mut clients = connect(202, address, &told);
     let mut silent = Client::connect(address);
@@ -866,4 +867,37 @@ fn a_handler_that_waits_for_its_own_client_holds_no_lock_of_the_library() {
     drop(other);
     wait_until("it has gone", || topic.len() == 1);
     assert_eq!(topic.close(CloseCode(4000), "over").expect("a good code"), 1);
+}
+
+transports! {
+    all {
+        a_broadcast_reaches_all_others_and_a_notification_everybody
+        a_session_can_be_closed_from_outside_and_only_with_a_code_that_may_be_sent
+        sending_to_nobody_is_no_error_and_leaves_nothing
+        what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave
+        a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served
+        a_handler_that_streams_to_its_own_client_waits_for_it
+        a_client_that_reads_is_not_cut_off_however_fast_others_send
+        what_a_handler_sends_does_not_wait_for_its_end_when_more_input_is_there
+        a_large_message_reaches_a_slow_but_steady_client_whatever_its_heartbeat
+        nothing_follows_a_close_frame_not_even_a_pong
+        a_client_that_has_ended_its_side_and_does_not_read_is_given_up_at_the_write_timeout
+        what_a_handler_sends_does_not_wait_for_its_end_when_another_thread_wrote_what_came_before
+        a_client_that_its_own_handler_streams_to_is_not_cut_off_by_what_others_send
+        a_panic_takes_back_nothing_that_was_sent_before_it
+        a_thousand_panics_leave_nothing_behind_while_others_send
+        a_shutdown_among_two_hundred_ends_in_time_and_names_the_two_that_did_not
+        who_has_asked_for_nothing_yet_counts_and_a_crowd_of_them_does_not_get_a_thread_each
+        the_second_of_two_messages_waits_for_no_acknowledgement_of_the_first
+        a_relay_comes_before_the_servers
+        a_voter_that_floods_and_does_not_read_holds_up_nobody_that_needs_the_applications_lock
+        a_client_that_sends_much_at_once_and_reads_late_gets_what_a_topic_answers_to_each
+        a_handler_that_waits_for_its_own_client_holds_no_lock_of_the_library
+    }
+    not over memory: "there are no descriptors" {
+        a_client_whose_batch_was_cut_keeps_no_descriptor_of_those_it_sent_to
+    }
+    not over memory: "two threads write on one stream" {
+        a_flood_of_pings_to_a_client_that_does_not_read_takes_no_memory
+    }
 }

@@ -3,6 +3,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{wait_until, Client, Running};
 use sockling::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -107,4 +108,12 @@ fn who_listens_gets_what_goes_to_everybody_but_not_what_goes_to_all_but_it() {
     let got = || receiver.try_recv();
     assert_eq!([got(), got()], [Some("to all".into()), Some("not to another".into())]);
     assert_eq!(got(), None);
+}
+
+transports! {
+    all {
+        handlers_that_send_to_everybody_from_64_connections_at_once_come_to_an_end
+        a_million_messages_to_nobody_leave_nothing
+        who_listens_gets_what_goes_to_everybody_but_not_what_goes_to_all_but_it
+    }
 }

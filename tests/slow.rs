@@ -2,6 +2,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{wait_until, Client, Running};
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
@@ -148,4 +149,13 @@ fn a_thread_that_has_waited_long_enough_is_told_and_the_client_stays() {
     drop(client);
     wait_until("it has left", || !Comms::is_connected(id));
     assert_eq!(Comms::websocket(id).send_timeout("x", loopback::PATIENCE).expect("nobody"), 0);
+}
+
+transports! {
+    all {
+        where_messages_may_be_dropped_the_newest_is_and_the_client_stays
+        who_is_closed_for_not_reading_is_named_to_the_sender
+        a_thread_that_waits_for_room_streams_everything_to_a_client_that_reads_slowly
+        a_thread_that_has_waited_long_enough_is_told_and_the_client_stays
+    }
 }

@@ -2,6 +2,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{wait_until, Client, Running};
 use sockling::limits::{Limits, Overflow};
 use sockling::prelude::*;
@@ -87,4 +88,12 @@ fn what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down() {
     let last = Comms::stats();
     assert_eq!((last.dropped, last.cut_off), (4, 1));
     drop(stalled);
+}
+
+transports! {
+    all {
+    }
+    only over TCP: "it counts the whole process from its start" {
+        what_comes_goes_waits_and_is_lost_is_counted_and_sums_never_go_down
+    }
 }

@@ -3,6 +3,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{wait_until, Client, Running};
 use sockling::prelude::*;
 use std::sync::mpsc::{channel, Receiver, Sender};
@@ -468,4 +469,22 @@ fn who_listens_gets_what_a_session_gets_and_is_not_counted() {
     assert_eq!(Comms::websocket(id).send("still").expect("nobody"), 0);
     drop(first);
     assert_eq!(Comms::topic("h/1").len(), 0);
+}
+
+transports! {
+    all {
+        a_session_hears_with_all_its_tabs_what_is_said_in_its_topics_and_only_that
+        two_tabs_in_two_rooms_hear_one_room_each
+        what_a_topic_keeps_comes_first_and_in_order
+        what_a_topic_keeps_is_bounded_in_bytes
+        nothing_newer_comes_before_what_was_kept
+        an_answer_to_the_one_who_speaks_does_not_go_to_its_other_tabs
+        what_a_tab_sends_to_others_comes_to_the_other_tabs_of_its_session_and_not_to_itself
+        a_conversation_in_straight_lines_sends_to_all_but_its_own_tab
+        a_topic_closes_what_is_in_it_and_nothing_else
+        another_thread_puts_a_tab_into_a_topic_by_its_handle
+        who_is_there_is_told
+        a_controller_is_tested_without_a_socket
+        who_listens_gets_what_a_session_gets_and_is_not_counted
+    }
 }

@@ -1,7 +1,12 @@
-//! The contract of a stream: those of the library keep it, and each breach of it is found.
+//! The contract of a stream: those of the library keep it, each breach of it is found, and the tests
+//! over loopback run over each.
+
+#[allow(dead_code)] // it lists the source files, too
+mod tree;
 
 use sockling::net::Stream;
 use sockling::testing::{conformance, Memory, Tearing};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -41,6 +46,60 @@ fn a_unix_socket_keeps_the_contract() {
 #[test]
 fn a_stream_in_memory_keeps_the_contract() {
     keeps_the_contract(Memory::pair);
+}
+
+/// Files whose tests run over TCP alone, with the reason.
+const ONLY_TCP: &[(&str, &str)] = &[
+    ("tests/examples.rs", "the examples listen on addresses"),
+    ("tests/fork.rs", "it is about descriptors of a process and its child"),
+    ("tests/logging.rs", "it compares lines that name addresses"),
+    ("tests/relay.rs", "it is about what servers tell each other"),
+    ("tests/seed.rs", "the page's code listens on an address"),
+    ("tests/protocol/main.rs", "it is about bytes, without a server"),
+    ("tests/small/main.rs", "it measures processes"),
+    ("tests/soak/src/main.rs", "it runs for hours, against a program of its own"),
+    ("tests/server/exhaustion.rs", "it takes the descriptors and threads of a process"),
+    ("tests/server/listeners.rs", "it is about listeners"),
+    ("tests/server/stderr.rs", "it is about the log of a process"),
+    ("tests/server/unix.rs", "it is about Unix sockets"),
+];
+
+#[test]
+fn every_test_over_loopback_runs_over_each_transport_or_says_why_not() {
+    let read = |path: &str| fs::read_to_string(tree::root().join(path)).expect(path);
+    let named = |file: &str| ONLY_TCP.iter().any(|(name, _)| *name == file);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(tree::root().join("tests")).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = match entry.path().is_dir() {
+            true => format!("tests/{}/main.rs", name),
+            false => format!("tests/{}", name),
+        };
+        if tree::root().join(&path).is_file()
+            && read(&path).lines().any(|line| line == "mod loopback;")
+        {
+            files.push(path);
+        }
+    }
+    for entry in fs::read_dir(tree::root().join("tests/server")).expect("a folder").flatten() {
+        files.push(format!("tests/server/{}", entry.file_name().to_string_lossy()));
+    }
+    let (mut count, mut missing) = (0, Vec::new());
+    for file in files.iter().filter(|file| !named(file)) {
+        let text = read(file);
+        let (tests, list) = text.split_once("transports! {").unwrap_or((&text, ""));
+        let listed: Vec<&str> = list.split_whitespace().collect();
+        for test in tests.split("#[test]\n").skip(1) {
+            let name = test.split("fn ").nth(1).and_then(|rest| rest.split('(').next());
+            let name = name.expect("a function");
+            count += 1;
+            if !test.contains("#[ignore") && !listed.contains(&name) {
+                missing.push(format!("{}: {}", file, name));
+            }
+        }
+    }
+    assert!(count > 200, "only {} tests were found", count);
+    assert!(missing.is_empty(), "not in `transports!`:\n{}", missing.join("\n"));
 }
 
 /// What a stream does wrong.

@@ -118,3 +118,20 @@ fn a_row_that_is_wrong_is_named_with_what_was_heard() {
     }
     assert!(faults[0].ends_with(r"heard \x81\x05hello"), "{}", faults[0]);
 }
+
+loopback::wire::transports! {
+    all {
+        section_1_a_message_of_any_length_comes_back_in_one_frame
+        section_2_a_ping_is_answered_with_its_payload_and_a_pong_is_not
+        section_3_a_reserved_bit_is_refused_and_what_came_before_it_is_answered
+        section_4_a_reserved_opcode_is_refused_and_what_came_before_it_is_answered
+        section_5_fragments_are_joined_and_pings_between_them_answered_at_once
+        section_6_text_is_utf8_or_refused_at_the_first_byte_that_is_not
+        section_7_a_close_is_answered_once_and_nothing_after_it_counts
+        section_10_a_long_message_in_many_fragments_comes_back_in_one_frame
+        a_row_that_is_wrong_is_named_with_what_was_heard
+    }
+    only over TCP: "it is about the tables" {
+        the_tables_are_whole_and_name_each_row_once
+    }
+}

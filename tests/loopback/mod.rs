@@ -59,6 +59,7 @@ pub fn bind(server: Server) -> Listening {
 /// Turns the log off, which `cargo test` does not capture: a thread of the library's own writes it.
 /// Every test that binds a server calls it first. `SOCKLING_LOG=info cargo test` shows the log.
 pub fn quiet() {
+    wire::alone();
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         if std::env::var_os("SOCKLING_LOG").is_none() {

@@ -5,9 +5,9 @@
 
 use super::{quiet, PATIENCE};
 use sockling::http::{Listening, Server};
-use sockling::net::{Peer, Stream};
+use sockling::net::{Listener, Peer, Stream};
 use sockling::testing::{Memory, MemoryListener};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +25,7 @@ thread_local! {
     static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Tcp) };
 }
 
-/// Runs a test over a transport. The same test does not run over two at once: what it has in the
-/// process, such as a user's number, is its own.
+/// Runs a test over a transport.
 pub fn over(transport: Transport, test: fn()) {
     TRANSPORT.with(|current| current.set(transport));
     test();
@@ -38,31 +37,26 @@ pub fn over(transport: Transport, test: fn()) {
 /// transports! {
 ///     all { these run over each }
 ///     not over memory: "why not" { these do not run in memory }
+///     not over Unix: "why not" { these do not run over a Unix socket }
 ///     only over TCP: "why only there" { these do not run over the others }
 /// }
 /// ```
 ///
-/// A test that is not listed is found by `tests/transports.rs`.
+/// `tests/transports.rs` finds a test that is not listed.
 #[allow(unused_macros)]
 macro_rules! transports {
     (
         all { $($all:ident)* }
-        $(not over memory: $socket:literal { $($sockets:ident)* })*
+        $(not over memory: $no_memory:literal { $($socket:ident)* })*
+        $(not over Unix: $no_unix:literal { $($no_socket:ident)* })*
         $(only over TCP: $only:literal { $($tcp:ident)* })*
     ) => {
         #[cfg(unix)]
         mod unix {
-            $(#[test] fn $all() {
-                crate::loopback::wire::over(crate::loopback::wire::Transport::Unix, super::$all);
-            })*
-            $($(#[test] fn $sockets() {
-                crate::loopback::wire::over(crate::loopback::wire::Transport::Unix, super::$sockets);
-            })*)*
+            crate::loopback::wire::tests_over! { Unix: $($all)* $($($socket)*)* }
         }
         mod memory {
-            $(#[test] fn $all() {
-                crate::loopback::wire::over(crate::loopback::wire::Transport::Memory, super::$all);
-            })*
+            crate::loopback::wire::tests_over! { Memory: $($all)* $($($no_socket)*)* }
         }
         // Whatever is named exists.
         $($(const _: fn() = $tcp;)*)*
@@ -70,6 +64,54 @@ macro_rules! transports {
 }
 #[allow(unused_imports)]
 pub(crate) use transports;
+
+#[allow(unused_macros)]
+macro_rules! tests_over {
+    ($transport:ident: $($test:ident)*) => {$(
+        #[test]
+        fn $test() {
+            use crate::loopback::wire::{over, Transport};
+            over(Transport::$transport, super::$test);
+        }
+    )*};
+}
+#[allow(unused_imports)]
+pub(crate) use tests_over;
+
+thread_local! {
+    static ALONE: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
+}
+
+/// Keeps a test from running over two transports at once, from here to the end of its thread: what it
+/// has in the process, such as the number of a user, is its own.
+pub fn alone() {
+    static TESTS: Mutex<Vec<(String, &'static Mutex<()>)>> = Mutex::new(Vec::new());
+    let thread = std::thread::current();
+    let name = thread.name().filter(|name| !name.starts_with("sockling"));
+    let name = name.and_then(|name| name.rsplit("::").next());
+    ALONE.with(|alone| {
+        let is_first = alone.borrow().is_none();
+        if let Some(name) = name.filter(|_| is_first) {
+            let mut tests = TESTS.lock().unwrap_or_else(PoisonError::into_inner);
+            if !tests.iter().any(|(test, _)| test == name) {
+                tests.push((name.to_string(), Box::leak(Box::default())));
+            }
+            let test = tests.iter().find(|(test, _)| test == name).map(|(_, test)| *test);
+            drop(tests);
+            let test = test.expect("it is there");
+            let guard = test.lock().unwrap_or_else(PoisonError::into_inner);
+            *alone.borrow_mut() = Some(guard);
+        }
+    });
+}
+
+/// Makes the clients of these tests trusted proxies.
+pub fn trusting(server: Server) -> Server {
+    match TRANSPORT.with(Cell::get) {
+        Transport::Tcp => server.trusted_proxy([127, 0, 0, 1]),
+        _ => server.trusted_unix_proxy(),
+    }
+}
 
 /// Servers that are not at an address of TCP. The number of one is the port of the address that stands
 /// for it, which nobody can have.
@@ -114,10 +156,29 @@ fn path(number: usize) -> std::path::PathBuf {
     std::env::temp_dir().join(format!("sockling-{}-{}.socket", std::process::id(), number))
 }
 
+/// Binds another server to the address of one that has ended.
+pub fn bind_again(server: Server, address: SocketAddr) -> Listening {
+    match other(address) {
+        None => server.bind(address).expect("the port is free"),
+        #[cfg(unix)]
+        Some((number, None)) => server.bind_unix(path(number)).expect("the path is free"),
+        Some(_) => bind(server).expect("there is memory"),
+    }
+}
+
+/// Returns the number of the server for which this address stands, and where it listens in memory.
+fn other(address: SocketAddr) -> Option<(usize, Option<Arc<MemoryListener>>)> {
+    let others = others();
+    let number = (0..others.len()).find(|number| stand_in(*number) == address)?;
+    Some((number, others[number].memory.clone()))
+}
+
 /// Returns the address of a server, or the one that stands for it.
 pub fn address(listening: &Listening) -> SocketAddr {
     let first = listening.addresses().remove(0);
-    others().iter().position(|other| other.address == first).map_or(listening.address(), stand_in)
+    let same = |other: &Other| other.address == first;
+    // The newest, where a path was taken again.
+    others().iter().rposition(same).map_or(listening.address(), stand_in)
 }
 
 /// A client's end of a connection.
@@ -132,25 +193,18 @@ pub struct Wire {
 
 impl Wire {
     pub fn connect(address: SocketAddr) -> io::Result<Wire> {
-        let number = usize::from(address.port());
-        let other = match () {
-            _ if number > 0 && address == stand_in(number - 1) => {
-                others().get(number - 1).map(|other| (other.address.clone(), other.memory.clone()))
-            }
-            _ => None,
-        };
-        let (stream, peer): (Arc<dyn Stream>, Peer) = match other {
+        let (stream, peer): (Arc<dyn Stream>, Peer) = match other(address) {
             None => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;
                 let peer = stream.local_addr()?.into();
                 (Arc::new(stream), peer)
             }
-            Some((peer, Some(memory))) => (Arc::<Memory>::new(memory.connect()?), peer),
+            Some((_, Some(memory))) => (Arc::<Memory>::new(memory.connect()?), memory.address()),
             #[cfg(unix)]
-            Some((peer, None)) => {
-                let stream = std::os::unix::net::UnixStream::connect(path(number - 1))?;
-                (Arc::new(stream), peer)
+            Some((number, None)) => {
+                let stream = std::os::unix::net::UnixStream::connect(path(number))?;
+                (Arc::new(stream), Peer::unix(path(number)))
             }
             #[cfg(not(unix))]
             Some((_, None)) => unreachable!("there are no Unix sockets"),

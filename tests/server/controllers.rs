@@ -1,5 +1,6 @@
 //! What a controller can do before, around and instead of a WebSocket.
 
+use super::loopback::wire::transports;
 use super::loopback::{Client, Running};
 use super::Told;
 use sockling::prelude::*;
@@ -158,4 +159,14 @@ fn a_panic_before_the_upgrade_is_500_and_costs_no_other_client_anything() {
         client.assert_end();
     }
     assert_eq!(Client::connect(running.address).get("/", "").text(), "hello");
+}
+
+transports! {
+    all {
+        a_wrapper_refuses_before_the_upgrade
+        a_controller_made_for_the_call_is_the_state_of_one_connection
+        without_a_connection_the_handshake_is_all_that_happens
+        a_route_for_http_ignores_an_upgrade_and_a_websocket_route_asks_for_one
+        a_panic_before_the_upgrade_is_500_and_costs_no_other_client_anything
+    }
 }

@@ -1,5 +1,6 @@
 //! Deadlines are totals, and ceilings are told.
 
+use super::loopback::wire::transports;
 use super::loopback::{bind, masked, wait_until, Client, Frame, Running};
 use super::{patient, Told};
 use sockling::limits::Limits;
@@ -295,4 +296,18 @@ fn an_answer_that_is_still_being_read_survives_the_idle_timeout_and_a_request_af
     client.send(request);
     std::thread::sleep(SHORT / 2);
     assert!(client.read_to_end().ends_with(&[b'x'; LENGTH]));
+}
+
+transports! {
+    all {
+        each_deadline_is_a_total_and_ends_what_it_is_for_in_time
+        what_is_in_time_is_not_cut_off_by_another_deadline
+        one_connection_more_than_there_may_be_is_503_until_one_ends
+        reads_that_end_inside_pings_are_no_message_that_takes_too_long
+        a_pause_in_an_upload_that_is_refused_costs_the_client_no_answer
+        an_answer_that_is_still_being_read_survives_the_idle_timeout_and_a_request_after_it
+    }
+    only over TCP: "only addresses are counted" {
+        one_connection_more_than_an_address_may_have_is_503_until_one_ends
+    }
 }

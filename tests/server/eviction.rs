@@ -4,6 +4,7 @@
 //! connection. So what must be served is asked for again after a 503, and the deadlines that would
 //! end an idle connection by themselves are longer than any test.
 
+use super::loopback::wire::transports;
 use super::loopback::{upgrade_request, wait_until, Client, Reply, Running, PATIENCE};
 use super::{held, Told};
 use sockling::limits::Limits;
@@ -178,4 +179,17 @@ fn connections_that_have_never_sent_anything_make_room_too() {
         client
     });
     silent.iter_mut().for_each(Client::assert_end);
+}
+
+transports! {
+    all {
+        an_idle_connection_makes_room_for_a_newcomer_and_ends_silently
+        websockets_running_handlers_and_begun_requests_do_not_make_room
+        a_crowd_of_browsers_is_served_by_a_small_server_whose_connections_are_all_idle
+        newcomers_in_parallel_are_all_served_and_each_evicts_one_connection_at_most
+        connections_that_have_never_sent_anything_make_room_too
+    }
+    only over TCP: "only addresses are counted" {
+        an_address_that_is_full_of_idle_connections_makes_room_for_its_own
+    }
 }

@@ -1,5 +1,6 @@
 //! HTTP answers: framing, keep-alive, errors of handlers, and what the library owns.
 
+use super::loopback::wire::transports;
 use super::loopback::{quiet, upgrade_request, Client, Running};
 use super::{patient, Told};
 use sockling::limits::Limits;
@@ -639,4 +640,42 @@ fn an_empty_line_after_a_body_begins_no_request_and_earns_no_answer() {
     }
     client.send(b"\r\n\r\nGET");
     assert_eq!(client.reply().status, 400, "three empty lines");
+}
+
+transports! {
+    all {
+        an_answer_has_a_date_one_length_and_its_body
+        pipelined_requests_are_answered_in_order
+        an_answer_to_head_has_the_fields_and_no_body
+        a_204_and_a_304_have_no_body_and_no_length
+        an_error_of_a_handler_is_500_without_its_text_and_the_connection_goes_on
+        an_error_that_a_client_caused_is_told_as_such
+        a_panic_of_a_handler_is_500_and_closes_its_own_connection_only
+        a_line_break_in_a_field_of_the_application_never_reaches_the_wire
+        an_application_cannot_set_the_fields_and_statuses_that_frame_a_message
+        a_body_is_asked_for_only_where_a_route_wants_it
+        a_chunked_body_is_asked_for_too_and_an_empty_one_is_not
+        the_length_that_a_body_claims_takes_no_memory
+        a_chunked_body_arrives_joined
+        the_last_request_that_a_connection_may_have_is_answered_with_close
+        http_10_and_connection_close_end_after_the_answer
+        a_server_answers_for_the_address_that_it_listens_on
+        an_allowed_host_counts_in_each_spelling_and_with_its_port_only_if_it_has_one
+        options_for_the_whole_server_is_204
+        a_change_from_a_page_of_another_origin_is_403_unless_it_is_allowed
+        a_star_allows_pages_of_all_origins_and_two_origins_are_none
+        a_request_with_a_body_that_asks_for_a_websocket_is_answered_and_ends_the_connection
+        an_answer_is_whole_whether_its_body_is_joined_with_its_head_or_not
+        an_answer_says_how_long_an_idle_connection_persists_in_whole_seconds
+        http_10_persists_if_the_client_asks_and_the_answer_says_so
+        an_answer_to_head_has_the_length_that_the_handler_gives_or_none
+        a_205_has_the_length_0_and_no_body
+        a_handler_may_ask_for_the_end_of_its_connection
+        an_empty_line_after_a_body_begins_no_request_and_earns_no_answer
+    }
+    only over TCP: "an address of loopback has names of its own" {
+        a_host_that_is_not_ours_is_421_on_loopback_and_the_body_says_how_to_allow_it
+        a_server_on_loopback_answers_for_every_name_of_that_interface_and_no_other
+        the_authority_of_an_absolute_target_beats_host
+    }
 }

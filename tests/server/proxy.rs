@@ -1,6 +1,6 @@
 //! Behind a reverse proxy, which here is the test: a client at 127.0.0.1 that says for whom it speaks.
 
-use super::loopback::wire::Wire;
+use super::loopback::wire::{transports, trusting, Wire};
 use super::loopback::{quiet, upgrade_request, wait_until, Client, Running, PATIENCE};
 use super::{held, Told};
 use sockling::limits::Limits;
@@ -24,7 +24,7 @@ fn forwarded(client: &str) -> String {
 
 #[test]
 fn a_trusted_proxy_names_the_client_of_each_request_and_no_other_peer_does() {
-    let trusting = Running::start(Server::new(routes()).trusted_proxy([127, 0, 0, 1]));
+    let trusting = Running::start(trusting(Server::new(routes())));
     let mut proxy = Client::connect(trusting.address);
     let own = proxy.stream.peer().to_string();
     // A proxy keeps one connection for many clients.
@@ -47,7 +47,7 @@ fn a_trusted_proxy_names_the_client_of_each_request_and_no_other_peer_does() {
 #[test]
 fn the_limit_per_address_is_the_clients_and_not_the_proxys() {
     let limits = Limits { connections_per_address: 2, ..Limits::default() };
-    let server = Server::new(routes()).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let server = trusting(Server::new(routes()).limits(limits));
     let running = Running::start(server);
     let open = |client: &str| Client::upgrade(running.address, "/ws", &forwarded(client));
     let mut inside: Vec<_> = (0..6)
@@ -70,7 +70,7 @@ fn a_connection_counts_for_the_client_whose_request_it_carries_and_for_nobody_wh
     let limits = Limits { connections_per_address: 1, ..Limits::default() };
     let (held, wait_for_entry, release) = held();
     let routes = routes().into_iter().chain([Handler::new("/held", held)]).collect();
-    let server = Server::new(routes).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let server = trusting(Server::new(routes).limits(limits));
     let running = Running::start(server);
     // Its count ends with the answer, which the client may have seen a moment before.
     let served = |proxy: &mut Client, client: &str| {
@@ -104,7 +104,7 @@ fn a_connection_counts_for_the_client_whose_request_it_carries_and_for_nobody_wh
 #[test]
 fn one_network_of_ipv6_and_both_forms_of_one_ipv4_address_count_as_one() {
     let limits = Limits { connections_per_address: 2, ..Limits::default() };
-    let server = Server::new(routes()).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let server = trusting(Server::new(routes()).limits(limits));
     let running = Running::start(server);
     for (first, second, third, other) in [
         ("2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2:ffff::3", "2001:db8:1:3::1"),
@@ -199,7 +199,7 @@ fn a_trusted_proxy_says_whether_its_client_speaks_tls_and_nobody_else_can() {
 #[test]
 fn a_connection_that_waits_for_a_proxy_to_read_the_last_answer_counts_for_no_client() {
     let limits = Limits { connections_per_address: 1, ..Limits::default() };
-    let server = Server::new(routes()).limits(limits).trusted_proxy([127, 0, 0, 1]);
+    let server = trusting(Server::new(routes()).limits(limits));
     let running = Running::start(server);
     let fields = format!("Connection: close\r\n{}", forwarded("192.0.2.7"));
     // They stay open on the proxy's side, and none of them makes room in less than a second.
@@ -211,4 +211,23 @@ fn a_connection_that_waits_for_a_proxy_to_read_the_last_answer_counts_for_no_cli
             proxy
         })
         .collect();
+}
+
+transports! {
+    all {
+        a_connection_that_waits_for_a_proxy_to_read_the_last_answer_counts_for_no_client
+    }
+    not over memory: "a client in memory is no proxy" {
+        a_trusted_proxy_names_the_client_of_each_request_and_no_other_peer_does
+        a_connection_counts_for_the_client_whose_request_it_carries_and_for_nobody_while_idle
+        one_network_of_ipv6_and_both_forms_of_one_ipv4_address_count_as_one
+        the_limit_per_address_is_the_clients_and_not_the_proxys
+    }
+    only over TCP: "it trusts an address" {
+        a_trusted_proxy_says_whether_its_client_speaks_tls_and_nobody_else_can
+    }
+    only over TCP: "it listens on an address" {
+        a_client_of_ipv4_has_its_ipv4_address_also_on_a_listener_of_ipv6
+        loopback_in_the_notation_of_ipv6_is_loopback
+    }
 }

@@ -1,5 +1,6 @@
 //! From a path to its controller.
 
+use super::loopback::wire::transports;
 use super::loopback::{self, bind, Client, Running};
 use sockling::limits::Limits;
 use sockling::prelude::*;
@@ -329,4 +330,22 @@ fn an_address_in_use_is_an_error_that_names_it() {
         "{}",
         error
     );
+}
+
+transports! {
+    all {
+        the_first_pattern_that_fits_answers
+        a_path_that_a_file_system_or_a_browser_would_take_for_another_place_is_400
+        a_parameter_that_the_pattern_does_not_have_is_an_error_of_the_handler
+        each_method_has_a_route_of_its_own_and_any_other_one_is_405_with_allow
+        a_later_pattern_answers_the_methods_that_an_earlier_one_does_not_take
+        a_get_route_opens_a_websocket
+        a_route_has_a_body_limit_of_its_own_which_holds_before_the_body_is_sent
+        a_pattern_that_means_nothing_is_an_error_of_bind_that_says_what_a_pattern_is
+        a_route_that_can_never_be_reached_is_an_error_of_bind_that_names_both
+        routes_with_different_methods_do_not_hide_each_other
+    }
+    only over TCP: "it is about an address" {
+        an_address_in_use_is_an_error_that_names_it
+    }
 }

@@ -1,5 +1,6 @@
 //! Who a client is: cookies that are signed here, and no others.
 
+use super::loopback::wire::transports;
 use super::loopback::{wait_until, Client, Running};
 use super::Told;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -529,4 +530,31 @@ fn secure_cookies_have_the_host_prefix() {
     let error =
         Server::new(Vec::new()).cookie_name("a;b").bind("127.0.0.1:0").expect_err("no name");
     assert_eq!(error.to_string(), "\"a;b\" is not a cookie name");
+}
+
+transports! {
+    all {
+        the_cookie_is_set_when_a_handler_asks_for_the_session_and_not_otherwise
+        an_answer_that_sets_the_sessions_cookie_is_for_no_shared_cache
+        the_101_sets_the_cookie_of_a_first_contact
+        tabs_share_a_session_and_all_get_what_is_sent_to_it
+        an_id_that_was_not_signed_here_is_replaced
+        a_cookie_ends_with_its_time_and_is_renewed_in_its_second_half
+        what_the_server_signed_for_another_purpose_is_not_accepted_as_a_cookie
+        a_login_ends_the_guest_session_and_its_sockets
+        a_login_whose_handler_fails_logs_nobody_in
+        a_logout_ends_one_login_and_leaves_the_users_others
+        strangers_cannot_make_the_server_forget_a_logout
+        no_account_can_make_the_server_forget_the_logout_of_another
+        a_logout_and_a_login_end_every_session_whose_cookie_came_with_the_request
+        nine_logouts_end_the_users_other_browsers_and_a_login_works_at_once
+        a_rotation_keeps_the_user_and_ends_the_cookie_before_and_its_sockets
+        a_rotation_makes_a_guest_another_one_and_closes_the_sockets_of_the_first
+        keys_of_the_application_make_cookies_outlive_the_server
+        secure_cookies_have_the_host_prefix
+    }
+    only over TCP: "the logins that it ends have ended for the whole process" {
+        a_session_is_found_however_a_cookie_jar_writes_its_cookie
+        of_many_cookies_the_first_good_one_counts
+    }
 }

@@ -1,6 +1,7 @@
 //! The end of a server.
 
-use super::loopback::wire::Wire;
+use super::loopback::wire::transports;
+use super::loopback::wire::{bind_again, trusting, Wire};
 use super::loopback::{bind, masked, quiet, upgrade_request, Client, Running, PATIENCE};
 use super::{held, patient, soon_drained, Told};
 use sockling::limits::Limits;
@@ -34,9 +35,8 @@ fn every_websocket_is_closed_with_1001_and_serve_returns() {
     assert_eq!(ends, 20);
     // The same port serves again at once.
     let hello = |_: &Request| Ok(Response::new().text("again"));
-    let again =
-        Server::new(vec![Handler::new("/", hello)]).bind(address).expect("the port is free");
-    let again = Running::serve(again);
+    let again = Server::new(vec![Handler::new("/", hello)]);
+    let again = Running::serve(bind_again(again, address));
     assert_eq!(Client::connect(again.address).get("/", "").text(), "again");
 }
 
@@ -88,7 +88,7 @@ fn a_handler_that_does_not_return_is_reported_and_waited_for_once() {
 fn a_shutdown_names_the_client_that_is_stuck_and_not_the_proxy() {
     let (stuck, wait_for_entry, release) = held();
     let server = Server::new(vec![Handler::new("/stuck", stuck)]).limits(soon_drained());
-    let running = Running::start(server.trusted_proxy([127, 0, 0, 1]));
+    let running = Running::start(trusting(server));
     let mut proxy = Client::connect(running.address);
     proxy.send(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
     wait_for_entry.recv_timeout(PATIENCE).expect("the handler runs");
@@ -341,4 +341,25 @@ fn a_client_that_leaves_without_an_answer_to_the_close_frame_is_waited_for_no_lo
         assert!(shutdown.join().expect("no panic").is_empty());
         assert!(left.elapsed() < minute / 2);
     });
+}
+
+transports! {
+    all {
+        every_websocket_is_closed_with_1001_and_serve_returns
+        a_request_that_is_being_answered_is_finished
+        a_handler_that_does_not_return_is_reported_and_waited_for_once
+        code_that_does_not_return_is_reported_with_its_path_wherever_in_a_conversation_it_stands
+        a_port_is_free_at_once_while_a_handler_is_stuck_and_handles_of_the_server_are_kept
+        a_client_that_does_not_read_its_answer_is_not_waited_for
+        a_shutdown_inside_a_handler_does_not_wait_for_that_handler_and_serve_does
+        a_shutdown_inside_a_handler_leaves_its_client_the_answer_when_another_is_stuck
+        handlers_that_shut_down_at_once_do_not_wait_for_each_other
+        a_client_whose_handler_shut_down_is_cut_off_when_it_does_not_answer
+        a_client_that_does_not_answer_is_not_reported_as_a_handler
+        a_shutdown_before_serve_and_a_second_one_return
+        a_client_that_leaves_without_an_answer_to_the_close_frame_is_waited_for_no_longer
+    }
+    not over memory: "a client in memory is no proxy" {
+        a_shutdown_names_the_client_that_is_stuck_and_not_the_proxy
+    }
 }

@@ -1,5 +1,6 @@
 //! A conversation in straight lines: `Request::upgrade` and its `Connection`.
 
+use super::loopback::wire::transports;
 use super::loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
 use super::{held, patient, soon_drained};
 use sockling::limits::Limits;
@@ -58,8 +59,7 @@ fn a_connection_knows_its_session_protocol_peer_and_handle() {
     let talk: Talk = |client, told| {
         let (handle, here) = (client.websocket(), Comms::here().ok_or("not here")?);
         assert!(handle.is_connected() && here.is_connected());
-        let loopback = client.peer().ip().map_or(false, |ip| ip.is_loopback());
-        tell(told, (client.protocol(), loopback, client.close_frame()));
+        tell(told, (client.protocol(), client.peer(), client.close_frame()));
         assert_eq!(Comms::websocket(client.session_id()).send("to all tabs")?, 1);
         assert_eq!(handle.send("to this tab")?, 1);
         assert_eq!(client.receive()?, None);
@@ -72,7 +72,8 @@ fn a_connection_knows_its_session_protocol_peer_and_handle() {
     let (running, told) = start(Limits::default(), talk);
     let fields = "Sec-WebSocket-Protocol: b, a.v1\r\n";
     let mut client = Client::websocket(running.address, "/ws", fields);
-    assert_eq!(next(&told), "(Some(\"a.v1\"), true, None)");
+    let peer = client.stream.peer();
+    assert_eq!(next(&told), format!("(Some(\"a.v1\"), {}, None)", peer));
     assert_eq!(
         (client.next_text(), client.next_text()),
         ("to all tabs".into(), "to this tab".into())
@@ -581,5 +582,33 @@ fn a_handler_knows_behind_its_upgrade_whether_its_client_was_the_last_tab() {
     // The threads serve others now, for which nothing has ended.
     for _ in 0..20 {
         assert_eq!(Client::connect(running.address).get("/", "").text(), "false");
+    }
+}
+
+transports! {
+    all {
+        a_question_inside_a_conversation_is_answered_by_its_client
+        a_connection_knows_its_session_protocol_peer_and_handle
+        what_the_closure_returns_decides_the_close_code
+        code_behind_the_call_runs_however_the_conversation_has_ended
+        a_loop_that_ignores_the_end_panics_at_the_thousandth_call
+        a_short_timeout_loses_nothing_and_reads_even_if_it_is_zero
+        a_loop_of_short_timeouts_pings_its_client_and_gives_up_a_silent_one
+        the_clock_of_a_message_stands_still_while_the_closure_is_elsewhere
+        what_is_sent_between_slow_steps_of_a_batch_is_written_long_before_its_end
+        poll_answers_pings_and_finds_the_end_and_leaves_messages_where_they_are
+        poll_pings_a_silent_client
+        a_closure_that_waits_for_its_client_is_none_that_runs
+        a_closure_that_does_not_return_is_reported_with_its_path
+        a_refusal_by_a_question_mark_is_the_answer_and_keeps_the_cookie
+        a_dropped_client_is_an_end_without_a_close_frame
+        gone_from_a_conversation_that_is_open_closes_it_as_a_failure
+        silence_that_receive_has_counted_is_not_counted_by_poll_again
+        a_client_that_does_not_read_holds_up_neither_poll_nor_the_end_of_receive
+        a_handler_knows_behind_its_upgrade_whether_its_client_was_the_last_tab
+    }
+    not over Unix: "the socket tells a client that still sends that nobody reads" {
+        whatever_ends_a_connection_from_outside_wakes_receive_at_once_though_the_client_does_not_answer
+        the_first_end_counts_and_is_told_again_whatever_the_closure_returns
     }
 }

@@ -1,5 +1,6 @@
 //! One WebSocket: order of events, close handshake, and what is answered together.
 
+use super::loopback::wire::transports;
 use super::loopback::{masked, upgrade_request, wait_until, Client, Running, PATIENCE};
 use super::{patient, Told};
 use sockling::limits::Limits;
@@ -623,4 +624,36 @@ fn messages_that_wait_for_a_handler_are_not_held_against_their_client() {
     }
     drop(let_go);
     (0..270).for_each(|_| assert_eq!(client.next_text(), "x"));
+}
+
+transports! {
+    all {
+        a_client_that_closes_is_answered_with_its_code_and_the_server_ends_the_connection_first
+        nothing_that_follows_a_close_frame_counts
+        a_client_that_vanishes_leaves_the_registry_and_is_reported_once
+        a_client_that_resets_the_connection_is_reported_once_too
+        an_error_or_a_panic_of_a_handler_is_1011_and_ends_one_conversation
+        a_failure_at_the_beginning_or_the_end_of_a_conversation_is_that_conversations_alone
+        a_close_of_the_server_waits_for_the_clients_answer
+        a_client_that_ignores_a_close_of_the_server_is_cut_off_in_time
+        a_client_that_ignores_a_close_of_another_thread_is_cut_off_in_time
+        a_client_that_goes_on_after_a_violation_is_cut_off_in_the_same_time
+        a_violation_closes_the_connection_with_its_code
+        a_heartbeat_spares_clients_that_send_a_byte_now_and_then_and_those_whose_handler_runs
+        a_silent_client_is_pinged_and_then_cut_off_and_an_answer_keeps_it
+        pings_are_answered_in_order_with_their_payload
+        frames_in_the_segment_of_the_handshake_are_handled
+        ten_thousand_small_frames_at_once_come_back_in_order
+        answers_do_not_wait_for_the_rest_of_a_frame_that_the_first_buffer_cut
+        the_largest_message_comes_back_and_one_byte_more_is_1009
+        a_subprotocol_is_the_servers_first_that_the_client_offers
+        one_websocket_more_than_a_session_may_have_is_429
+        a_client_that_sends_too_many_messages_or_pings_in_a_second_is_told_1008
+        messages_that_wait_for_a_handler_are_not_held_against_their_client
+    }
+    only over TCP: "an address of loopback has names of its own" {
+        a_page_of_another_origin_is_refused_unless_it_is_allowed
+        of_the_names_of_loopback_three_are_one_origin_and_the_others_each_their_own
+        with_secure_cookies_a_page_of_plain_http_is_another_origin
+    }
 }

@@ -28,8 +28,10 @@ impl Fixture {
     /// Starts a server whose handler of bodies gets them whole, or which `streams` them.
     pub fn start(limits: Limits, streams: bool) -> Fixture {
         let calls = Calls::default();
-        let listening = loopback::bind(Server::new(routes(&calls, streams)).limits(limits));
-        let (address, handle) = (listening.address(), listening.handle());
+        // The names of loopback alone, which only an address of loopback has by itself.
+        let server = Server::new(routes(&calls, streams)).allowed_hosts([""; 0]);
+        let listening = loopback::bind(server.limits(limits));
+        let (address, handle) = (loopback::wire::address(&listening), listening.handle());
         let serving = thread::spawn(move || listening.serve().expect("a server that only stops"));
         Fixture { address, calls, handle, serving: Some(serving) }
     }

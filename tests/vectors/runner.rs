@@ -1,10 +1,11 @@
 //! Plays a vector against a server, and says in what the two disagree.
 
 use crate::fixture::Fixture;
+use crate::loopback::wire::Wire;
 use crate::table::{mask, End, Vector, KEY, NO_FRAME};
 use crate::transcript::{Answer, Transcript};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long to wait for what must come. It bounds a failing run and decides nothing else: the
@@ -101,7 +102,7 @@ fn is_complete(vector: &Vector, seen: &Transcript) -> bool {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Wire,
     received: Vec<u8>,
     ended: Option<Instant>,
     reset: bool,
@@ -110,8 +111,7 @@ struct Client {
 
 impl Client {
     fn connect(address: SocketAddr, head_first: bool) -> io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
+        let stream = Wire::connect(address)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Client { stream, received: Vec::new(), ended: None, reset: false, head_first })
     }
