@@ -74,19 +74,12 @@ impl Found {
 /// write.
 #[inline(never)]
 pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<usize, Error> {
-    let found = announce(&to, &content);
     let frame = match content {
         Content::Text(text) => Frame::new(OpCode::Text, text.as_bytes()),
         Content::Binary(bytes) => Frame::new(OpCode::Binary, bytes),
-        Content::Close { code, reason } => return Ok(close(&found, None, code, reason)),
-        Content::Ended { login, issued, reason } => {
-            let ended = Some(ended_by(login, issued));
-            let closed = close(&found, ended, CloseCode::POLICY_VIOLATION, reason);
-            // Only now: an adapter that fails must not keep them open.
-            publish(&to, &content);
-            return Ok(closed);
-        }
+        Content::Close { .. } | Content::Ended { .. } => return Ok(send_close(&to, &content)),
     };
+    let found = announce(&to, &content);
     let to_session = matches!(
         to,
         To::Connection(_)
@@ -101,6 +94,23 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
     match full.filter(|_| to_session && taken == 0) {
         Some(Full { peer, waiting, closed }) => Err(Error::Full { peer, waiting, closed }),
         None => Ok(taken),
+    }
+}
+
+/// Closes the WebSockets of a target, or those of an ended login. Returns their number.
+#[inline(never)]
+fn send_close(to: &To, content: &Content) -> usize {
+    let found = announce(to, content);
+    match *content {
+        Content::Close { code, reason } => close(&found, None, code, reason),
+        Content::Ended { login, issued, reason } => {
+            let ended = Some(ended_by(login, issued));
+            let closed = close(&found, ended, CloseCode::POLICY_VIOLATION, reason);
+            // Only now: an adapter that fails must not keep them open.
+            publish(to, content);
+            closed
+        }
+        Content::Text(_) | Content::Binary(_) => 0,
     }
 }
 

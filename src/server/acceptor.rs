@@ -69,6 +69,9 @@ pub(crate) struct Acceptor {
     changed: Condvar,
 }
 
+/// A client that was accepted.
+type Client = (Arc<dyn Stream>, Peer);
+
 /// The threads of a server.
 #[derive(Default)]
 struct Threads {
@@ -162,9 +165,23 @@ impl Acceptor {
     }
 
     /// Accepts from one listener and serves, until the acceptor closes or enough other threads
-    /// accept.
+    /// accept. What a client's whole life stands on is kept small: the steps are functions apart.
     fn accept_and_serve(self: Arc<Acceptor>, at: usize) {
         let mut backoff = BACKOFF.0;
+        while let Some(client) = self.accept(at, &mut backoff) {
+            self.serve_accepted(at, &client);
+            drop(client);
+            if !self.accepts_again(at) {
+                break;
+            }
+        }
+        self.threads().total -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a client. Returns `None` when this thread ends.
+    #[inline(never)]
+    fn accept(&self, at: usize, backoff: &mut Duration) -> Option<Box<Client>> {
         loop {
             // Dropped before a client is served: a handler that is stuck must not keep the port.
             let listener = self.threads().source(at).listener.clone();
@@ -172,33 +189,35 @@ impl Acceptor {
                 Some(listener) => listener.accept(),
                 None => {
                     self.threads().source(at).accepting -= 1;
-                    break;
+                    return None;
                 }
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    backoff = BACKOFF.0;
-                    self.serve_accepted(at, stream.into(), peer);
-                    let mut threads = self.threads();
-                    if threads.sources.iter().any(|source| source.backing_off) {
-                        self.changed.notify_all(); // a descriptor is free
-                    }
-                    if threads.source(at).accepting > 0 && threads.accepting() >= SPARE_THREADS {
-                        break;
-                    }
-                    threads.source(at).accepting += 1;
+                    *backoff = BACKOFF.0;
+                    return Some(Box::new((stream.into(), peer)));
                 }
                 // The client went away before it was accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !self.back_off(at, &error, &mut backoff) {
-                        break;
+                    if !self.back_off(at, &error, backoff) {
+                        return None;
                     }
                 }
             }
         }
-        self.threads().total -= 1;
-        self.changed.notify_all();
+    }
+
+    /// Returns whether this thread, whose client has gone, is needed to accept another one.
+    #[inline(never)]
+    fn accepts_again(&self, at: usize) -> bool {
+        let mut threads = self.threads();
+        if threads.sources.iter().any(|source| source.backing_off) {
+            self.changed.notify_all(); // a descriptor is free
+        }
+        let again = threads.source(at).accepting == 0 || threads.accepting() < SPARE_THREADS;
+        threads.source(at).accepting += usize::from(again);
+        again
     }
 
     /// Waits after a failed `accept`, most likely for a descriptor, so that the server neither ends
@@ -227,37 +246,46 @@ impl Acceptor {
     }
 
     #[inline(never)]
-    fn serve_accepted(self: &Arc<Acceptor>, at: usize, stream: Arc<dyn Stream>, peer: Peer) {
-        let (follower, service) = {
-            let mut threads = self.threads();
-            threads.source(at).accepting -= 1;
-            let follower = match threads.source(at) {
-                source if source.accepting > 0 || source.listener.is_none() => Ok(()),
-                _ => self.start_thread(&mut threads, at),
-            };
-            (follower, Arc::clone(&threads.source(at).service))
-        };
+    fn serve_accepted(self: &Arc<Acceptor>, at: usize, client: &Client) {
+        let (follower, service) = self.follow(at);
+        let (stream, peer) = client;
         // A panic here is a fault of the library's own. The thread must survive it to be counted.
         let served = contained(|| match follower {
             Ok(()) => {
-                if !serve_client(&self.router, &service, &self.connections, &stream, &peer) {
-                    self.refuse(stream, &peer, Level::Info, "full (Limits::connections)");
+                if !serve_client(&self.router, &service, &self.connections, stream, peer) {
+                    self.refuse(client, Level::Info, "full (Limits::connections)");
                 }
             }
-            Err(error) => {
-                let why = format!("no thread can be started: {}", error);
-                self.refuse(stream, &peer, Level::Error, &why);
-            }
+            Err(error) => self.refuse_without_thread(client, error),
         });
         if served.is_none() {
-            log_line!(Error, "serving {} panicked", peer);
+            log_panic(peer);
         }
+    }
+
+    /// Lets another thread accept in the place of this one, a new one if none waits. Returns whether
+    /// one does, and what the listener's requests are answered with.
+    #[inline(never)]
+    fn follow(self: &Arc<Acceptor>, at: usize) -> (io::Result<()>, Arc<Service>) {
+        let mut threads = self.threads();
+        threads.source(at).accepting -= 1;
+        let follower = match threads.source(at) {
+            source if source.accepting > 0 || source.listener.is_none() => Ok(()),
+            _ => self.start_thread(&mut threads, at),
+        };
+        (follower, Arc::clone(&threads.source(at).service))
+    }
+
+    #[inline(never)]
+    fn refuse_without_thread(&self, client: &Client, error: io::Error) {
+        let why = format!("no thread can be started: {}", error);
+        self.refuse(client, Level::Error, &why);
     }
 
     /// Answers 503 and waits until the client has read it. While [`SPARE_THREADS`] threads do so,
     /// further clients are disconnected without an answer.
     #[inline(never)]
-    fn refuse(&self, stream: Arc<dyn Stream>, peer: &Peer, level: Level, why: &str) {
+    fn refuse(&self, (stream, peer): &Client, level: Level, why: &str) {
         {
             let mut threads = self.threads();
             if threads.refusing >= SPARE_THREADS {
@@ -266,8 +294,8 @@ impl Acceptor {
             threads.refusing += 1;
         }
         log_line!(level, "refused {} with 503: {}", peer, why);
-        write_refusal(&*stream, REFUSAL, &self.service.shared.limits);
-        Socket::new(stream, 0).linger(PARTING);
+        write_refusal(&**stream, REFUSAL, &self.service.shared.limits);
+        Socket::new(Arc::clone(stream), 0).linger(PARTING);
         self.threads().refusing -= 1;
     }
 
@@ -298,4 +326,9 @@ impl std::fmt::Debug for Acceptor {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(out, "server on {:?}", self.address_of(0))
     }
+}
+
+#[inline(never)]
+fn log_panic(peer: &Peer) {
+    log_line!(Error, "serving {} panicked", peer);
 }
