@@ -111,7 +111,8 @@ pub enum BodyError {
     Late,
     /// The client ended its side, or has gone, before the end of the body. 400.
     CutShort,
-    /// The server shuts down, and the rest of the body has not arrived. 503.
+    /// The connection was asked to end, by a shutdown or by a newcomer to a full server, and the rest
+    /// of the body has not arrived. Also what ends a streamed answer at a shutdown. 503.
     Closing,
     /// The client waits for `100 Continue`, and the handler reads the body after it has begun to
     /// send the answer, with which the client no longer sends it. 500.

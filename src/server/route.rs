@@ -125,7 +125,8 @@ impl Handler {
 
     /// Runs the controller as soon as the head of a request is there, before its body, which the
     /// controller reads with [`Request::reader`] or [`Request::read_body`]. So it can refuse a client
-    /// without its body, and store a body that is larger than the memory.
+    /// without its body, and store a body that is larger than the memory. How large it may be is still
+    /// up to [`limit`](Handler::limit), and without that to [`Limits::body`](crate::limits::Limits::body).
     ///
     /// A body that the controller leaves unread is dropped behind the answer, if it has an announced
     /// length, of which at most [`UNREAD`] bytes are left; otherwise the connection ends, and so it does
