@@ -333,14 +333,13 @@ fn log_end(request: &Request, answer: Option<Result<Response, Error>>) {
         );
     }
     let whole = request.lock_outcome().sent.map_or(false, |sent| sent.whole);
-    let place =
-        if whole { "behind its whole answer" } else { "within its answer, which ended early" };
+    let end = if whole { "was followed by a failure" } else { "ended early" };
     match answer {
         Some(Ok(_)) => {}
         Some(Err(error)) => {
             let (level, why) = (request.level_of(&error), error.into_text());
-            log_line!(level, "the handler of {:?} failed {}: {:?}", request, place, why);
+            log_line!(level, "the answer to {:?} {}: {:?}", request, end, why);
         }
-        None => log_line!(Error, "the handler of {:?} panicked {}", request, place),
+        None => log_line!(Error, "the answer to {:?} {}: its handler panicked", request, end),
     }
 }

@@ -421,8 +421,8 @@ fn the_log_tells_what_has_gone_wrong_behind_the_head_of_an_answer() {
     };
     for (what, handler, expected) in [
         ("late", Handler::new("/", late), "asked for a session behind the head"),
-        ("fail", Handler::new("/", fail), "failed behind its whole answer: \"a table is full\""),
-        ("panic", Handler::new("/", panic), "panicked behind its whole answer"),
+        ("fail", Handler::new("/", fail), "was followed by a failure: \"a table is full\""),
+        ("panic", Handler::new("/", panic), "was followed by a failure: its handler panicked"),
     ] {
         let server = testing::Server::new(vec![handler]).allow_failures();
         assert_eq!(server.browser().get("/").text(), "hey", "{}", what);
