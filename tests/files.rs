@@ -3,6 +3,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{wait_until, Client, Running};
 use sockling::http::Files;
 use sockling::limits::Limits;
@@ -503,4 +504,21 @@ fn a_file_that_grows_is_cut_and_one_that_shrinks_ends_the_connection() {
     let mut shrinking = begin();
     file.set_len(0).expect("a shorter file");
     assert!((shrinking.read_to_end().len() as u64) < LARGE);
+}
+
+transports! {
+    all {
+        a_hostile_path_never_leads_out_of_the_directory
+        a_link_is_followed_only_inside_and_nothing_but_a_file_is_opened
+        a_directory_that_is_exchanged_for_a_link_meanwhile_leads_to_nothing_outside
+        a_file_that_may_not_be_read_is_not_found
+        a_directory_that_does_not_exist_yet_is_not_found
+        a_link_to_a_release_may_be_switched_between_requests
+        a_directory_is_redirected_to_its_slash_and_answered_with_its_index
+        only_get_and_head_are_allowed
+        an_answer_describes_the_file_and_its_part
+        an_empty_file_is_sent_whole_whatever_the_range
+        the_version_changes_every_tag_and_dotfiles_are_served_on_request
+        a_file_that_grows_is_cut_and_one_that_shrinks_ends_the_connection
+    }
 }

@@ -1,5 +1,6 @@
 //! Bodies that stream: a request's body in the handler's hand, and an answer while it is produced.
 
+use super::loopback::wire::transports;
 use super::loopback::{bind, quiet, wait_until, Client, Running, PATIENCE};
 use super::patient;
 use sockling::http::BodyError;
@@ -244,7 +245,7 @@ fn a_quiet_stream_outlives_every_timeout() {
         Ok(())
     });
     let listening = bind(server(limits, handler));
-    let mut client = Client::connect(listening.address());
+    let mut client = Client::connect(super::loopback::wire::address(&listening));
     // The request is there before its time begins.
     client.send(get(CLOSE).as_bytes());
     let _running = Running::serve(listening);
@@ -706,4 +707,32 @@ fn a_cookie_that_an_answer_did_not_carry_is_set_by_the_one_in_its_place() {
     let running = start(Limits::default(), handler);
     let reply = Client::connect(running.address).get("/", "");
     assert_eq!((reply.text(), reply.cookie().is_some()), ("in its place", true));
+}
+
+transports! {
+    all {
+        an_answer_without_a_length_is_chunked_and_small_writes_are_joined
+        the_longest_chunk_is_16_kib_and_an_answer_without_a_byte_is_an_empty_one
+        an_answer_with_a_length_is_followed_by_the_next_on_the_same_connection
+        http_1_0_gets_no_transfer_coding_and_ends_with_the_connection
+        an_answer_that_has_no_body_runs_no_closure
+        an_error_before_the_first_byte_is_answered_and_the_connection_goes_on
+        an_answer_that_fails_behind_its_head_ends_before_its_framing_is_complete
+        bytes_beyond_the_length_are_an_error_and_never_sent
+        a_quiet_stream_outlives_every_timeout
+        a_client_that_does_not_read_a_stream_is_given_up
+        a_closure_that_swallows_the_loss_of_its_client_is_no_whole_answer
+        poll_notices_a_client_that_closes_and_leaves_the_next_request_alone
+        a_shutdown_ends_streams_and_wakes_what_they_wait_for
+        a_stream_sets_the_cookie_of_the_session_that_was_asked_for_before
+        a_request_is_answered_once
+        a_body_is_read_piece_by_piece_by_one_reader_at_a_time
+        a_reader_takes_no_more_than_its_limit_or_that_of_the_route
+        a_handler_that_is_slow_to_read_costs_its_client_nothing
+        the_rest_of_an_unread_body_is_waited_for_after_the_answer_and_within_its_time
+        an_echo_that_reads_while_it_writes_passes_what_comes_on
+        a_client_is_not_asked_for_its_body_once_the_answer_has_begun
+        a_body_that_streams_is_not_taken_for_an_empty_one
+        a_cookie_that_an_answer_did_not_carry_is_set_by_the_one_in_its_place
+    }
 }

@@ -1,7 +1,7 @@
 //! Servers with listeners of all kinds: several, handed-over ones, and one of a program's own.
 
 use super::loopback::{quiet, wait_until, Client, Running, PATIENCE};
-use super::{fast, held};
+use super::{held, patient};
 use sockling::http::Listening;
 use sockling::limits::Limits;
 use sockling::net::{Listener, Peer, Stream, Tcp};
@@ -26,7 +26,7 @@ fn addresses(listening: &Listening) -> Vec<SocketAddr> {
 #[test]
 fn several_listeners_share_the_limits_and_the_shutdown() {
     let [(one, one_runs, release_one), (other, other_runs, release_other)] = [held(), held()];
-    let limits = Limits { connections: 2, ..fast() };
+    let limits = Limits { connections: 2, ..patient() };
     let hello = |_: &Request| Ok(Response::new().text("hello"));
     let routes =
         vec![Handler::new("/", hello), Handler::new("/one", one), Handler::new("/other", other)];
@@ -224,10 +224,10 @@ fn told(thread: Sender<ThreadId>) -> Vec<Handler> {
 fn a_stream_opens_on_the_thread_of_its_connection_before_the_first_read() {
     let (sender, handled) = channel();
     let (listener, events) = noted(|left| {
-        assert!(left <= fast().head_timeout && left > Duration::from_millis(500), "{:?}", left);
+        assert!(left <= patient().head_timeout && left > patient().head_timeout / 2, "{:?}", left);
         Ok(())
     });
-    let server = Server::new(told(sender)).limits(fast());
+    let server = Server::new(told(sender)).limits(patient());
     let running = Running::serve(server.listen(listener).expect("valid"));
     let reply = Client::connect(running.address).get("/", "Connection: close\r\n");
     assert_eq!(reply.text(), "somebody true");
@@ -243,7 +243,7 @@ fn a_stream_opens_on_the_thread_of_its_connection_before_the_first_read() {
 fn a_connection_that_does_not_open_ends_without_an_answer_and_frees_its_place() {
     let (sender, _handled) = channel();
     let (listener, events) = noted(|_| Err(ErrorKind::InvalidData.into()));
-    let limits = Limits { connections: 1, ..fast() };
+    let limits = Limits { connections: 1, ..patient() };
     let server = Server::new(told(sender)).limits(limits);
     let running = Running::serve(server.listen(listener).expect("valid"));
     for _ in 0..3 {
@@ -266,7 +266,7 @@ fn a_slow_handshake_holds_up_nobody_else_and_counts_against_the_ceiling() {
         }
         Ok(())
     });
-    let limits = Limits { connections: 2, ..fast() };
+    let limits = Limits { connections: 2, ..patient() };
     let server = Server::new(vec![Handler::new("/", held)]).limits(limits);
     let running = Running::serve(server.listen(listener).expect("valid"));
     let mut slow = Client::connect(running.address);

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use super::loopback::{quiet, wait_until, PATIENCE};
-use super::{fast, held};
+use super::{held, soon_drained};
 use sockling::http::{Listening, ServerHandle};
 use sockling::limits::Limits;
 use sockling::net::{Listener, Peer, Unix};
@@ -368,7 +368,7 @@ fn errors_and_the_report_of_a_shutdown_name_the_socket() {
     let dir = Dir::new();
     let path = dir.join("a.socket");
     let (held, wait_for_entry, release) = held();
-    let server = Server::new(vec![Handler::new("/", held)]).limits(fast());
+    let server = Server::new(vec![Handler::new("/", held)]).limits(soon_drained());
     let listening = server.bind_unix(&path).expect("it is free");
     let handle = listening.handle();
     let running = Running::serve(listening);
