@@ -32,5 +32,10 @@ fn main() -> Result<(), Error> {
     if let Ok(key) = env::var("SERVICE_KEY") {
         server = server.session_keys(SessionKeys::new([key])?);
     }
+    // Behind a web server of the same machine and group, a path is enough.
+    #[cfg(unix)]
+    if let Ok(path) = env::var("SERVICE_SOCKET") {
+        return server.trusted_unix_proxy().unix_mode(0o660).bind_unix(path)?.serve();
+    }
     server.launch()
 }

@@ -734,5 +734,12 @@ transports! {
         a_client_is_not_asked_for_its_body_once_the_answer_has_begun
         a_body_that_streams_is_not_taken_for_an_empty_one
         a_cookie_that_an_answer_did_not_carry_is_set_by_the_one_in_its_place
+        poll_gives_up_a_client_whose_further_requests_would_hide_its_end
+        poll_leaves_a_body_alone_that_is_on_its_way
+        the_log_tells_what_has_gone_wrong_behind_the_head_of_an_answer
+        of_two_answers_at_once_the_one_whose_head_goes_out_first_is_sent
+        an_answer_that_has_not_begun_writes_nothing_into_a_websocket
+        a_second_reader_takes_no_more_than_its_limit_of_a_chunk_that_has_begun
+        two_threads_of_a_handler_read_and_write_at_the_same_time
     }
 }

@@ -609,6 +609,8 @@ transports! {
     }
     not over Unix: "the socket tells a client that still sends that nobody reads" {
         whatever_ends_a_connection_from_outside_wakes_receive_at_once_though_the_client_does_not_answer
+    }
+    only over TCP: "others tell a client that still sends that the server has gone" {
         the_first_end_counts_and_is_told_again_whatever_the_closure_returns
     }
 }
