@@ -326,8 +326,9 @@ impl Limits {
     /// connections together the total backlog, the messages that topics keep, and the log's queue.
     ///
     /// It does not count the program itself; the bodies of routes with
-    /// [a larger limit](crate::http::Handler::limit), each of which may be in memory twice; what
-    /// handlers allocate, including the bodies of their responses, to which the library adds at most
+    /// [a larger limit](crate::http::Handler::limit), each of which is in memory once, or one and a
+    /// half times while it grows, unless it [streams](crate::http::Handler::streams); what handlers
+    /// allocate, including the bodies of their responses, to which the library adds at most
     /// 16 KiB; up to [`RECEIVER_BYTES`] for each [`Receiver`](crate::Receiver); and the system's
     /// buffers for sockets, which may take several megabytes for a client that does not read.
     pub fn most_memory(&self) -> Option<usize> {

@@ -357,12 +357,21 @@ impl Connection<'_> {
             let millis = begun.elapsed().as_millis() as u64;
             log_line!(Debug, "answered {:?} with {} in {} ms", request, status, millis);
         }
-        let mut on = On { socket: &mut socket, slot: self.slot, limits: self.limits };
-        if close || wire.incoming.map_or(false, |mut body| body.drain(&mut on).is_err()) {
+        if close || !wire.incoming.map_or(true, |body| self.drain(*body, &mut socket)) {
             self.linger(&mut socket);
             return None;
         }
         Some(socket)
+    }
+
+    /// Drops what the handler has left unread of a body. Its client has the answer, so meanwhile the
+    /// connection makes room for a newcomer like an idle one. Returns whether another request follows.
+    #[inline(never)]
+    fn drain(&self, mut body: Incoming, socket: &mut Socket) -> bool {
+        self.slot.set_idle(true);
+        let drained = body.drain(&mut On { socket, slot: self.slot, limits: self.limits });
+        self.slot.set_busy();
+        drained.is_ok()
     }
 
     fn write(

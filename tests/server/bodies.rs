@@ -590,6 +590,19 @@ fn a_handler_that_is_slow_to_read_costs_its_client_nothing() {
 }
 
 #[test]
+fn a_client_whose_body_is_dropped_makes_room_for_a_newcomer() {
+    let limits = Limits { connections: 1, ..patient() };
+    let running = start(limits, |_: &Request| Ok(Response::new().text("unread")));
+    let mut client = Client::connect(running.address);
+    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
+    assert_eq!(client.reply().text(), "unread");
+    wait_until("a newcomer is served", || {
+        Client::connect(running.address).get("/hello", "").status == 200
+    });
+    client.assert_end();
+}
+
+#[test]
 fn the_rest_of_an_unread_body_is_waited_for_after_the_answer_and_within_its_time() {
     let body_timeout = Duration::from_secs(1);
     let limits = Limits { body_timeout, ..patient() };
