@@ -742,6 +742,7 @@ transports! {
         a_body_is_read_piece_by_piece_by_one_reader_at_a_time
         a_reader_takes_no_more_than_its_limit_or_that_of_the_route
         a_handler_that_is_slow_to_read_costs_its_client_nothing
+        a_client_whose_body_is_dropped_makes_room_for_a_newcomer
         the_rest_of_an_unread_body_is_waited_for_after_the_answer_and_within_its_time
         an_echo_that_reads_while_it_writes_passes_what_comes_on
         a_client_is_not_asked_for_its_body_once_the_answer_has_begun
