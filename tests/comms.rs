@@ -271,7 +271,11 @@ fn what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave() {
             }
         }
         if let Some(client) = stalled {
-            wait_until("it was cut off", || !Comms::websocket(ids[index]).is_connected());
+            wait_until("it was cut off", || {
+                // On a slow machine it has not been behind for long enough when all have sent.
+                let _ = Comms::websocket(ids[index]).send(numbered(0, MESSAGES));
+                !Comms::websocket(ids[index]).is_connected()
+            });
             drop(client);
         }
     }
@@ -877,7 +881,6 @@ transports! {
         what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave
         a_client_that_does_not_read_is_cut_off_the_sender_told_and_the_others_served
         a_handler_that_streams_to_its_own_client_waits_for_it
-        a_client_that_reads_is_not_cut_off_however_fast_others_send
         what_a_handler_sends_does_not_wait_for_its_end_when_more_input_is_there
         a_large_message_reaches_a_slow_but_steady_client_whatever_its_heartbeat
         nothing_follows_a_close_frame_not_even_a_pong
@@ -897,7 +900,8 @@ transports! {
     not over memory: "there are no descriptors" {
         a_client_whose_batch_was_cut_keeps_no_descriptor_of_those_it_sent_to
     }
-    not over memory: "two threads write on one stream" {
+    only over TCP: "what a client misses that waits for a processor fits into no smaller buffer" {
+        a_client_that_reads_is_not_cut_off_however_fast_others_send
         a_flood_of_pings_to_a_client_that_does_not_read_takes_no_memory
     }
 }
