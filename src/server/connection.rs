@@ -114,7 +114,9 @@ pub(crate) fn serve_client(
         Some(slot) => slot,
         None => return false,
     };
-    // Such as a handshake. An error is the client's, which the transport knows and may log.
+    // Such as a handshake. An error is the client's, which the transport knows and may log. One that
+    // goes on for long makes room for a newcomer, or half-open ones would fill the server.
+    slot.set_idle(true);
     if stream.open(after(service.shared.limits.head_timeout)).is_ok() {
         let socket = Socket::new(Arc::clone(stream), service.shared.limits.buffer);
         set_place(Some(Arc::clone(&*slot) as Arc<dyn Place>));

@@ -9,9 +9,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use rustls::{Connection, SupportedProtocolVersion};
-use sockling::net::{Peer, Stream};
+use sockling::http::{Listening, Server, ServerHandle};
+use sockling::net::{Peer, Stream, Tcp};
+use sockling_tls::Tls;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use rustls::version::{TLS12, TLS13};
@@ -124,5 +128,153 @@ pub fn open(near: &dyn Stream, far: &dyn Stream) {
     for stream in [near, far] {
         stream.set_read_timeout(PATIENCE).expect("a timeout");
         stream.set_write_timeout(PATIENCE).expect("a timeout");
+    }
+}
+
+/// A server at a port of the system's choice, with the certificates of this test binary, which runs
+/// until it is dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    pub handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn start(server: Server) -> Running {
+        let config = Arc::new(server_config(made(), &[&TLS13, &TLS12]));
+        let tcp = Tcp::bind("127.0.0.1:0").expect("a free port");
+        Running::serve(server.listen(Tls::new(tcp, config)).expect("it listens"))
+    }
+
+    pub fn serve(listening: Listening) -> Running {
+        let (address, handle) = (listening.address(), listening.handle());
+        let thread = std::thread::spawn(move || listening.serve().expect("a thread"));
+        Running { address, handle, thread: Some(thread) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Turns the log off, which `cargo test` does not capture.
+pub fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("SOCKLING_LOG").is_none() {
+            std::env::set_var("SOCKLING_LOG", "off");
+        }
+    });
+}
+
+/// Connects, and returns the client's end after its handshake.
+pub fn connect(address: SocketAddr) -> Encrypted {
+    connect_with(address, client_config(made(), &[&TLS13]), "localhost").expect("a handshake")
+}
+
+pub fn connect_with(
+    address: SocketAddr,
+    config: ClientConfig,
+    name: &str,
+) -> std::io::Result<Encrypted> {
+    let tcp = TcpStream::connect(address)?;
+    let client =
+        Encrypted::new(Box::new(tcp), Peer::named("the server"), client_session(config, name));
+    client.open(Instant::now() + PATIENCE)?;
+    client.set_read_timeout(PATIENCE)?;
+    client.set_write_timeout(PATIENCE)?;
+    Ok(client)
+}
+
+/// Writes all bytes.
+pub fn send(stream: &dyn Stream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        bytes = &bytes[stream.write(bytes).expect("the server reads")..];
+    }
+}
+
+/// Reads exactly so many bytes.
+pub fn receive(stream: &dyn Stream, count: usize) -> Vec<u8> {
+    let (mut bytes, mut at) = (vec![0; count], 0);
+    while at < count {
+        match stream.read(&mut bytes[at..]).expect("the server sends") {
+            0 => panic!("the end, after {}", bytes[..at].escape_ascii()),
+            read => at += read,
+        }
+    }
+    bytes
+}
+
+/// Reads until the end of the server's side.
+pub fn receive_all(stream: &dyn Stream) -> Vec<u8> {
+    let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut bytes).expect("the server sends, or ends in order") {
+            0 => return all,
+            read => all.extend_from_slice(&bytes[..read]),
+        }
+    }
+}
+
+/// Reads the head of an answer.
+pub fn receive_head(stream: &dyn Stream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(receive(stream, 1));
+    }
+    String::from_utf8(head).expect("text")
+}
+
+/// Opens a WebSocket.
+pub fn websocket(address: SocketAddr, path: &str) -> Encrypted {
+    let client = connect(address);
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        path
+    );
+    send(&client, request.as_bytes());
+    let head = receive_head(&client);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{}", head);
+    client
+}
+
+/// Returns a frame with a mask that changes nothing.
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len();
+    let mut frame = vec![first];
+    match length {
+        0..=125 => frame.push(0x80 | length as u8),
+        126..=0xffff => {
+            frame.push(0xfe);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(0xff);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Reads a whole frame that is no ping, and returns its first byte and its payload.
+pub fn receive_frame(stream: &dyn Stream) -> (u8, Vec<u8>) {
+    let head = receive(stream, 2);
+    let length = match head[1] {
+        126 => receive(stream, 2).iter().fold(0, |all, byte| all << 8 | usize::from(*byte)),
+        127 => receive(stream, 8).iter().fold(0, |all, byte| all << 8 | usize::from(*byte)),
+        short => usize::from(short),
+    };
+    let payload = receive(stream, length);
+    match head[0] {
+        0x89 => receive_frame(stream),
+        first => (first, payload),
     }
 }
