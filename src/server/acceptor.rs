@@ -133,6 +133,11 @@ impl Acceptor {
         (0..).map_while(|at| self.address_of(at))
     }
 
+    /// Returns whether the streams of a listener are encrypted.
+    pub fn is_encrypted(&self, at: usize) -> bool {
+        self.threads().sources.get(at).map_or(false, |source| source.service.encrypted)
+    }
+
     /// Returns the first address that is one of the internet protocol, or else the unspecified one.
     pub fn address(&self) -> SocketAddr {
         let first = self.addresses().find_map(|address| address.socket());

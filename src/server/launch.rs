@@ -422,8 +422,8 @@ impl Listening {
     /// started.
     pub fn serve(self) -> Result<(), Error> {
         self.acceptor.start()?;
-        for address in self.acceptor.addresses() {
-            log_address(&address);
+        for (at, address) in self.acceptor.addresses().enumerate() {
+            log_address(&address, self.acceptor.is_encrypted(at));
         }
         let shared = &self.acceptor.service.shared;
         shared.clock.run();
@@ -435,15 +435,16 @@ impl Listening {
 
 /// Logs an address that works: `localhost` is 127.0.0.1 and need not be any other address of
 /// loopback, and not every client can connect to `0.0.0.0`.
-fn log_address(address: &Peer) {
+fn log_address(address: &Peer, encrypted: bool) {
     let (socket, ip) = match address.socket() {
         Some(socket) => (socket, socket.ip()),
         None => return log_line!(Info, "listening on {}", address),
     };
     let all = if ip.is_unspecified() { " and all other addresses" } else { "" };
+    let http = if encrypted { "https" } else { "http" };
     match ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() {
-        true => log_line!(Info, "listening on http://localhost:{}/{}", socket.port(), all),
-        false => log_line!(Info, "listening on http://{}/", socket),
+        true => log_line!(Info, "listening on {}://localhost:{}/{}", http, socket.port(), all),
+        false => log_line!(Info, "listening on {}://{}/", http, socket),
     }
 }
 
