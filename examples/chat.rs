@@ -53,7 +53,7 @@ impl WebsocketController for Visit {
     }
 }
 
-fn enter(request: &Request) -> Result<Response, Error> {
+pub fn enter(request: &Request) -> Result<Response, Error> {
     let page = || Ok(Response::new().html(include_str!("pages/chat.html")));
     let room = request.parameter("*")?;
     let talk = Comms::topic(format!("talk/{}", room)).keep(40);

@@ -1,4 +1,4 @@
-// The HTTP and WebSocket client of Java's own library: java Java.java ECHO_PORT PUSH_PORT
+// The HTTP and WebSocket client of Java's own library: java Java.java ECHO_PORT [PUSH_PORT]
 
 import java.net.CookieManager;
 import java.net.URI;
@@ -17,6 +17,8 @@ import java.util.concurrent.TimeUnit;
 class Java {
     static final long BOUND = 30; // seconds
     static final int LIMIT = 1024 * 1024;
+    // What a scheme ends with: this property names what to trust, for a server that speaks TLS.
+    static final String S = System.getProperty("javax.net.ssl.trustStore") == null ? "" : "s";
     static boolean failed = false;
 
     interface Check { void run() throws Exception; }
@@ -24,7 +26,7 @@ class Java {
     static void check(String name, Check check) {
         try {
             check.run();
-            System.out.println("ok - java: " + name);
+            System.out.println("ok - java: " + name + (S.isEmpty() ? "" : " (TLS)"));
         } catch (Exception | AssertionError error) {
             failed = true;
             System.out.println("not ok - java: " + name + ": " + String.valueOf(error).split("\n")[0]);
@@ -82,7 +84,7 @@ class Java {
 
     static WebSocket open(HttpClient client, String port, Heard heard) throws Exception {
         return client.newWebSocketBuilder()
-            .buildAsync(URI.create("ws://localhost:" + port + "/websocket"), heard)
+            .buildAsync(URI.create("ws" + S + "://localhost:" + port + "/websocket"), heard)
             .get(BOUND, TimeUnit.SECONDS);
     }
 
@@ -110,6 +112,11 @@ class Java {
             open(client(), ports[0], heard).sendBinary(ByteBuffer.allocate(3 * LIMIT), true);
             heard.next("closed with 1009");
         });
+        if (ports.length > 1) checkSessions(ports);
+        System.exit(failed ? 1 : 0);
+    }
+
+    static void checkSessions(String[] ports) {
         check("a CookieManager keeps the session, from HTTP to a WebSocket", () -> {
             HttpClient client = client();
             Heard heard = new Heard();
@@ -125,6 +132,5 @@ class Java {
             equal(push(client, ports[1], "to both"), "2");
             for (Heard heard : both) heard.next("to both");
         });
-        System.exit(failed ? 1 : 0);
     }
 }

@@ -1,10 +1,14 @@
 """What the Python clients share: how a check is told, and the messages to echo."""
 
 import contextlib
+import os
 import sys
 
 BOUND = 30  # seconds that any single wait may last: far more than a slow machine needs
 LIMIT = 1024 * 1024  # bytes of the longest message that the server takes
+
+# What a scheme ends with: this variable names the authority to trust, for a server that speaks TLS.
+S = "s" if "SSL_CERT_FILE" in os.environ else ""
 
 failed = False
 
@@ -13,6 +17,7 @@ failed = False
 def check(name):
     """Prints how the block ended; around `await` it works just as well."""
     global failed
+    name += " (TLS)" if S else ""
     try:
         yield
     except Exception as error:

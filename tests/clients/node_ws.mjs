@@ -6,7 +6,9 @@ import { BOUND, check, equal } from './report.mjs';
 
 // Unlike an import, this looks into NODE_PATH.
 const WebSocket = createRequire(import.meta.url)('ws');
-const url = `ws://127.0.0.1:${process.argv[2]}/websocket`;
+// This variable names the authority to trust, for a server that speaks TLS.
+const s = process.env.NODE_EXTRA_CA_CERTS ? 's' : '';
+const url = `ws${s}://127.0.0.1:${process.argv[2]}/websocket`;
 const LIMIT = 1024 * 1024;
 
 const bound = () => ({ signal: AbortSignal.timeout(BOUND) });
@@ -19,7 +21,7 @@ function connect(protocols = [], options = {}) {
 
 // Checks with an open connection, which is closed afterwards in any case.
 function withOpen(name, run) {
-  return check(`node ws: ${name}`, async () => {
+  return check(`node ws: ${name}${s && ' (TLS)'}`, async () => {
     const ws = connect();
     try {
       await once(ws, 'open', bound());

@@ -8,10 +8,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from common import (
-    BOUND, CLIENTS, COUNT, FRAGMENTED, MESSAGES, REFUSED, check, end, equal, numbered,
+    BOUND, CLIENTS, COUNT, FRAGMENTED, MESSAGES, REFUSED, S, check, end, equal, numbered,
 )
 
-url = f"ws://localhost:{sys.argv[1]}/websocket"
+url = f"ws{S}://localhost:{sys.argv[1]}/websocket"
 
 
 def opened(**options):

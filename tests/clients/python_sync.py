@@ -10,11 +10,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from common import (
-    BOUND, CLIENTS, COUNT, FRAGMENTED, LIMIT, MESSAGES, REFUSED, check, end, equal, numbered,
+    BOUND, CLIENTS, COUNT, FRAGMENTED, LIMIT, MESSAGES, REFUSED, S, check, end, equal, numbered,
 )
 
 port = int(sys.argv[1])
-url = f"ws://localhost:{port}/websocket"
+url = f"ws{S}://localhost:{port}/websocket"
 
 
 def opened(uri=url, **options):
@@ -112,8 +112,9 @@ with check("python sync: no offered subprotocol is selected"):
 
 with check("python sync: the 101 sets the session cookie"), opened() as ws:
     cookie, *attributes = ws.response.headers["Set-Cookie"].split("; ")
-    assert re.fullmatch(r"sockling_session=[!-~]+", cookie), cookie
-    equal({"HttpOnly", "Path=/", "SameSite=Lax"} - set(attributes), set())
+    prefix, secure = ("__Host-", {"Secure"}) if S else ("", set())
+    assert re.fullmatch(prefix + r"sockling_session=[!-~]+", cookie), cookie
+    equal(({"HttpOnly", "Path=/", "SameSite=Lax"} | secure) - set(attributes), set())
     # A Domain would send it to other hosts.
     assert not any(a.lower().startswith("domain") for a in attributes), attributes
 
@@ -126,13 +127,13 @@ hosts = ["localhost", "127.0.0.1", "[::1]"]
 for host in hosts:
     for origin in hosts:
         with check(f"python sync: Origin {origin} may open Host {host}"):
-            uri = f"ws://{host}:{port}/websocket"
-            options = {"address": ("127.0.0.1", port), "origin": f"http://{origin}:{port}"}
+            uri = f"ws{S}://{host}:{port}/websocket"
+            options = {"address": ("127.0.0.1", port), "origin": f"http{S}://{origin}:{port}"}
             equal(status(uri, **options), 101)
 
 for origin in (
-    f"http://localhost:{port % 65535 + 1}", "http://localhost", f"http://evil.example:{port}",
-    f"http://localhost.evil.example:{port}", f"http://evil.example/localhost:{port}", "null",
+    f"http{S}://localhost:{port % 65535 + 1}", "http://localhost", f"http{S}://evil.example:{port}",
+    f"http{S}://localhost.evil.example:{port}", f"http{S}://evil.example/localhost:{port}", "null",
 ):
     # The port is another in each run, and the names of the checks are not.
     name = origin.replace(str(port), "PORT").replace(str(port % 65535 + 1), "OTHER")
@@ -141,11 +142,13 @@ for origin in (
 
 for host in "evil.example", "localhost.evil.example", "127.0.0.1.evil.example":
     with check(f"python sync: Host {host} gets 421"):
-        uri = f"ws://{host}:{port}/websocket"
-        equal(status(uri, address=("127.0.0.1", port)), 421)
+        uri = f"ws{S}://{host}:{port}/websocket"
+        tls = {"server_hostname": "localhost"} if S else {}
+        equal(status(uri, address=("127.0.0.1", port), **tls), 421)
 
-with check("python sync: the page comes over plain HTTP, twice on one connection"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=BOUND)
+with check("python sync: the page comes twice on one connection"):
+    client = http.client.HTTPSConnection if S else http.client.HTTPConnection
+    connection = client("127.0.0.1", port, timeout=BOUND)
     for _ in range(2):
         connection.request("GET", "/")
         answer = connection.getresponse()

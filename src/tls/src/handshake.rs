@@ -95,7 +95,7 @@ impl Encrypted {
     /// begins with a byte below 0x40 (RFC 8446, 5.1).
     fn is_plain(&self, bytes: &[u8]) -> bool {
         let server = matches!(lock(&self.session).tls, Connection::Server(_));
-        server && bytes.first().map_or(false, u8::is_ascii_uppercase)
+        server && bytes.first().is_some_and(u8::is_ascii_uppercase)
     }
 
     fn answer_plain(&self, deadline: Instant) {
