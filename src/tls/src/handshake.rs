@@ -3,14 +3,15 @@
 //! A client that speaks plain HTTP is told so in plain HTTP. Every client with which there is no
 //! handshake gets the alert that says why, where it can still be written, and the time to read it.
 
-use crate::stream::{is_passing, lock, write_until, Encrypted};
+use super::stream::{is_passing, lock, write_until, Encrypted};
 use rustls::Connection;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-/// What is read at once. No message of a client's is longer as a rule.
-const PIECE: usize = 4 * 1024;
+/// What is read at once. No message of a client's is longer as a rule, and less memory leaves
+/// smaller gaps in the heap.
+const PIECE: usize = 2 * 1024;
 /// The longest wait for a client to take the reason, and for it to end its side after that.
 const PARTING: Duration = Duration::from_millis(500);
 /// The answer to plain HTTP.

@@ -27,14 +27,16 @@
 //!
 //! | part | bytes |
 //! |---|--:|
-//! | the session, which includes two tickets until the first answer | 14 KiB |
-//! | a record of the client's that has not come whole, or was not read | 36 KiB |
+//! | the session, with a buffer of 4 KiB and, until the first answer, two tickets | 10 KiB |
+//! | two more pages of stack, which the handshake has touched | 8 KiB |
+//! | a record of the client's that has not come whole, and one that was not read | 34 KiB |
 //! | what was sealed and not taken by the system | 65 KiB |
-//! | another copy of it while it is sealed | 17 KiB |
+//! | one record more while it is sealed | 17 KiB |
 //!
-//! A quiet connection has the first of these and a buffer of 4 KiB. Tickets carry the whole state of a
-//! session to the client, so that resumption costs the server no memory; their key changes every six
-//! hours and is lost at the end of the process. A handshake needs 64 KiB of stack in a debug build.
+//! A quiet connection has the first two of these. With what the allocator leaves unused it takes some
+//! 27 KiB more than one without TLS. `Limits::most_memory` does not know of them: add
+//! [`CONNECTION_MEMORY`] for each connection. A ticket carries the whole state of a session to the client, so resumption costs
+//! the server no memory; the key of the tickets changes every six hours, and ends with the process.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -52,6 +54,18 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use stream::Encrypted;
+
+/// The most memory, in bytes, that the encryption adds to a connection. `Limits::most_memory` does
+/// not know of it:
+///
+/// ```
+/// use sockling::limits::Limits;
+///
+/// let limits = Limits { connections: 40, ..Limits::small() };
+/// let most = limits.most_memory().unwrap() + limits.connections * sockling_tls::CONNECTION_MEMORY;
+/// assert!(most < 20 * 1024 * 1024);
+/// ```
+pub const CONNECTION_MEMORY: usize = 134 * 1024;
 
 /// A listener whose connections are encrypted. It lies around any other one: TCP, a Unix socket, or
 /// one in memory.

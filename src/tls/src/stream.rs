@@ -46,8 +46,6 @@ pub const LOT: usize = 64 * 1024;
 const RECORD: usize = 16 * 1024;
 /// More than what a record adds to its plaintext.
 const AROUND: usize = 64;
-/// The memory of a lot that a quiet stream keeps.
-const KEPT: usize = 2 * 1024;
 /// The longest wait for the system to take the farewell.
 const FAREWELL: Duration = Duration::from_millis(8);
 
@@ -127,9 +125,9 @@ impl Out {
         }
     }
 
-    /// Gives the memory of a large lot back.
+    /// Gives the memory of a lot that is out back: most streams are quiet.
     pub(crate) fn shrink(&mut self) {
-        if self.lot.is_empty() && self.lot.capacity() > KEPT {
+        if self.lot.is_empty() {
             self.lot = Vec::new();
         }
     }

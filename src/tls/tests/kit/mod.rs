@@ -3,7 +3,7 @@
 
 #![allow(dead_code)] // each test binary uses a part of it
 
-use crate::stream::Encrypted;
+use super::stream::Encrypted;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
