@@ -9,9 +9,30 @@ use sockling::net::{Listener, Peer, Stream};
 use sockling::testing::{Memory, MemoryListener};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// What a package brings that runs these tests over a transport of its own, in place of TCP.
+#[cfg(feature = "transport")]
+#[path = "../../src/tls/tests/loopback/transport.rs"]
+mod transport;
+#[cfg(not(feature = "transport"))]
+mod transport {
+    use super::*;
+    use std::net::TcpStream;
+
+    pub fn bind(server: Server, address: SocketAddr) -> Result<Listening, sockling::Error> {
+        server.bind(address)
+    }
+
+    pub fn connect(address: SocketAddr) -> io::Result<(Arc<dyn Stream>, Peer)> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let peer = stream.local_addr()?.into();
+        Ok((Arc::new(stream), peer))
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -51,10 +72,11 @@ macro_rules! transports {
         $(not over Unix: $no_unix:literal { $($no_socket:ident)* })*
         $(only over TCP: $only:literal { $($tcp:ident)* })*
     ) => {
-        #[cfg(unix)]
+        #[cfg(all(unix, not(feature = "transport")))]
         mod unix {
             crate::loopback::wire::tests_over! { Unix: $($all)* $($($socket)*)* }
         }
+        #[cfg(not(feature = "transport"))]
         mod memory {
             crate::loopback::wire::tests_over! { Memory: $($all)* $($($no_socket)*)* }
         }
@@ -135,7 +157,7 @@ pub fn bind(server: Server) -> Result<Listening, sockling::Error> {
     quiet();
     let transport = TRANSPORT.with(Cell::get);
     if transport == Transport::Tcp {
-        return server.bind("127.0.0.1:0");
+        return transport::bind(server, ([127, 0, 0, 1], 0).into());
     }
     let number = others().len();
     others().push(Other { address: Peer::named("not yet"), memory: None });
@@ -159,7 +181,7 @@ fn path(number: usize) -> std::path::PathBuf {
 /// Binds another server to the address of one that has ended.
 pub fn bind_again(server: Server, address: SocketAddr) -> Listening {
     match other(address) {
-        None => server.bind(address).expect("the port is free"),
+        None => transport::bind(server, address).expect("the port is free"),
         #[cfg(unix)]
         Some((number, None)) => server.bind_unix(path(number)).expect("the path is free"),
         Some(_) => bind(server).expect("there is memory"),
@@ -194,12 +216,7 @@ pub struct Wire {
 impl Wire {
     pub fn connect(address: SocketAddr) -> io::Result<Wire> {
         let (stream, peer): (Arc<dyn Stream>, Peer) = match other(address) {
-            None => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_nodelay(true)?;
-                let peer = stream.local_addr()?.into();
-                (Arc::new(stream), peer)
-            }
+            None => transport::connect(address)?,
             Some((_, Some(memory))) => (Arc::<Memory>::new(memory.connect()?), memory.address()),
             #[cfg(unix)]
             Some((number, None)) => {
