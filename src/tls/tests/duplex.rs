@@ -78,7 +78,7 @@ fn a_client_that_sends_nothing_gets_every_message_of_eight_threads_in_order() {
 }
 
 fn content(way: usize, number: usize) -> Vec<u8> {
-    (0..MESSAGE).map(|at| (at ^ at >> 8 ^ way * 85 ^ number * 3) as u8).collect()
+    (0..MESSAGE).map(|at| (at ^ (at >> 8) ^ (way * 85) ^ (number * 3)) as u8).collect()
 }
 
 #[test]

@@ -60,12 +60,12 @@ struct Cut(TcpStream, Arc<AtomicUsize>);
 
 impl Stream for Cut {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(buffer)
+        Read::read(&mut &self.0, buffer)
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let left = self.1.load(Ordering::SeqCst);
-        let taken = (&self.0).write(&bytes[..bytes.len().min(left)])?;
+        let taken = Write::write(&mut &self.0, &bytes[..bytes.len().min(left)])?;
         self.1.fetch_sub(taken, Ordering::SeqCst);
         if taken < bytes.len() {
             return Err(ErrorKind::BrokenPipe.into());
