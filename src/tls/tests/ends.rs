@@ -239,6 +239,8 @@ fn a_retry_goes_on_behind_the_residue_and_counts_whole_records() {
     assert_eq!(second, 10);
     assert_eq!(far.write(&sent[first + 10..]).expect("the rest"), sent.len() - first - 10);
     assert_eq!(receive(&near, sent.len()), sent);
+    near.set_read_timeout(SHORT).expect("a timeout");
+    assert_eq!(kind(near.read(&mut [0; 9])), ErrorKind::WouldBlock);
 }
 
 #[test]
