@@ -7,7 +7,6 @@ use crate::loopback::Client;
 use crate::report::{grouped, progress, Report};
 use crate::server::{checksum, message, PACED, SENDERS, USERS};
 use std::io::{BufReader, Read};
-use std::net::TcpStream;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{channel, Receiver};
 use std::thread::ScopedJoinHandle;
@@ -54,7 +53,7 @@ struct Got {
 impl Got {
     /// Reads so many messages, or until the end. Returns whether that has not come. Panics when one
     /// is not the next of its sender, or is not whole.
-    fn read(&mut self, stream: &mut BufReader<&TcpStream>, most: usize) -> bool {
+    fn read(&mut self, stream: &mut impl Read, most: usize) -> bool {
         for _ in 0..most {
             let (opcode, payload) = match frame(stream) {
                 Some(frame) => frame,
