@@ -5,7 +5,8 @@
 //! args         what to run                    server      the server: a child of this process
 //! behaviours   what clients do, good and bad  child       the child, and its figures in /proc
 //! churn        all of that, by 16 threads     accounting  every message is taken or told
-//! memory       the churn again, and its slope report      what comes out
+//! poll         a login beside a flood      memory      the churn again, and its slope
+//! report       what comes out
 //! ```
 
 mod accounting;
@@ -14,6 +15,7 @@ mod behaviours;
 mod child;
 mod churn;
 mod memory;
+mod poll;
 mod report;
 mod server;
 
@@ -59,6 +61,10 @@ fn run(plan: &Plan) -> Report {
     });
     report.part("accounting", |report| {
         accounting::run(&mut child, report);
+        child.settle()
+    });
+    report.part("poll", |report| {
+        poll::run(&mut child, report);
         child.settle()
     });
     if !plan.minutes.is_zero() {

@@ -1,6 +1,7 @@
 //! The server: a child process, so that its figures in /proc are its own. It tells its addresses
 //! on stdout, and answers there what it is asked on stdin, one line each.
 
+use crate::poll;
 use sockling::limits::Limits;
 use sockling::prelude::*;
 use std::io::BufRead;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub const DOORS: usize = 4;
 /// Most connections of each.
 pub const ROOM: usize = 100;
-/// How long a head and a message may take; the rest of the limits is the default.
+/// How long a head, a message and a write may take; the rest of the limits is the default.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of what is sent to a client that will not read it.
 pub const PIECE: usize = 16 * 1024;
@@ -30,8 +31,8 @@ const PACE: usize = 128 * 1024;
 
 const ON_PURPOSE: &str = "on purpose";
 
-static OPENED: AtomicU64 = AtomicU64::new(0);
-static ENDED: AtomicU64 = AtomicU64::new(0);
+pub static OPENED: AtomicU64 = AtomicU64::new(0);
+pub static ENDED: AtomicU64 = AtomicU64::new(0);
 /// Panics that nobody asked for.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -101,11 +102,14 @@ fn server() -> Server {
         Handler::new("/big", big),
         Handler::new("/panic", panic),
         Handler::new("/flood", flood),
+        Handler::new("/poll", poll::vote),
+        Handler::post("/login", poll::login),
     ];
     Server::new(routes).limits(Limits {
         connections: ROOM,
         head_timeout: PATIENCE,
         message_timeout: PATIENCE,
+        write_timeout: PATIENCE,
         // Who only listens, as in the accounting, answers no ping.
         ping_interval: Duration::ZERO,
         ..Limits::default()
