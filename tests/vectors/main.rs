@@ -217,9 +217,11 @@ loopback::wire::transports! {
     all {
         every_vector_gets_the_answer_it_must_get
         a_handler_that_streams_a_body_changes_nothing
+        frames_may_come_in_one_packet_with_the_handshake
+    }
+    only over TCP: "the parsers are given the same pieces, whatever has carried them" {
         a_byte_at_a_time_changes_nothing
         a_cut_in_two_changes_nothing
-        frames_may_come_in_one_packet_with_the_handshake
     }
     only over TCP: "it is about the tables" {
         the_tables_are_whole_and_name_each_vector_once
