@@ -5,6 +5,8 @@ use crate::servers::Mode;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     pub name: String,
+    /// Over TLS, by servers that speak it.
+    pub tls: bool,
     pub kind: Kind,
 }
 
@@ -18,8 +20,8 @@ pub enum Kind {
     Flood { kib: usize, in_flight: usize },
     /// Connect, upgrade, one echo, close.
     Storm { visitors: usize },
-    /// Memory and threads of connections that are silent.
-    Idle { connections: usize },
+    /// Memory and threads of connections that are silent after one message of so many bytes.
+    Idle { connections: usize, bytes: usize },
     /// Broadcast to clients of whom some never read.
     Stalled { stalled: usize, clients: usize },
     /// No server: `apply_mask` alone.
@@ -35,6 +37,9 @@ pub struct Column {
     /// A server whose number this one is divided by, in a column of its own.
     pub against: Option<&'static str>,
 }
+
+/// Bytes of a message, where nothing else is said.
+pub const MESSAGE: usize = 125;
 
 pub const RATE: usize = 0;
 pub const CPU: usize = 1;
@@ -55,7 +60,7 @@ const BUSY: Column = column("client busy %", 0);
 
 impl Cell {
     /// Returns the numbers of a sample, in their order.
-    pub fn columns(&self) -> &'static [Column] {
+    pub fn columns(&self) -> Vec<Column> {
         const ECHO: &[Column] = &[rate("messages/s"), cpu("server µs/message"), BUSY];
         const ROOM: &[Column] = &[rate("deliveries/s"), cpu("server µs/delivery"), BUSY];
         const FLOOD: &[Column] = &[rate("MiB/s"), cpu("server µs/MiB"), BUSY];
@@ -70,7 +75,7 @@ impl Cell {
             column("fewer takers told", 0),
         ];
         const UNMASK: &[Column] = &[column("GB/s", 1)];
-        match self.kind {
+        let columns = match self.kind {
             Kind::Echo { .. } => ECHO,
             Kind::Broadcast { .. } => ROOM,
             Kind::Flood { kib: 1024, .. } => FLOOD,
@@ -79,7 +84,12 @@ impl Cell {
             Kind::Idle { .. } => IDLE,
             Kind::Stalled { .. } => STALLED,
             Kind::Unmask => UNMASK,
-        }
+        };
+        let against = |column: &Column| match column.against {
+            Some(_) if self.tls => Some("tokio-tungstenite-tls"),
+            against => against,
+        };
+        columns.iter().map(|column| Column { against: against(column), ..*column }).collect()
     }
 
     pub fn mode(&self) -> Mode {
@@ -92,6 +102,11 @@ impl Cell {
     }
 
     pub fn about(&self) -> String {
+        let tls = if self.tls { "; over TLS" } else { "" };
+        self.plainly() + tls
+    }
+
+    fn plainly(&self) -> String {
         match self.kind {
             Kind::Echo { connections, in_flight, one_core } => {
                 let place = if one_core { "; client and server on one core" } else { "" };
@@ -107,8 +122,12 @@ impl Cell {
             Kind::Storm { visitors } => {
                 format!("connect, upgrade, one echo, close: {visitors} at a time")
             }
-            Kind::Idle { connections } => {
-                format!("memory and threads of {connections} connections after one echo each")
+            Kind::Idle { connections, bytes } => {
+                let what = format!("memory and threads of {connections} connections");
+                match bytes {
+                    MESSAGE => format!("{what} after one echo each"),
+                    _ => format!("{what} after one echo of {bytes} bytes each"),
+                }
             }
             Kind::Stalled { stalled, clients } => {
                 format!("broadcast of 16 KiB to {clients}, of whom {stalled} never read")
@@ -121,20 +140,25 @@ impl Cell {
 pub fn all() -> Vec<Cell> {
     let echo = |connections, in_flight, one_core| Cell {
         name: format!("echo-{connections}-{in_flight}"),
+        tls: false,
         kind: Kind::Echo { connections, in_flight, one_core },
     };
     let broadcast = |in_flight, topic| Cell {
         name: format!("{}-{in_flight}", if topic { "topic" } else { "broadcast" }),
+        tls: false,
         kind: Kind::Broadcast { members: 1000, in_flight, topic },
     };
-    let flood =
-        |name: &str, kib| Cell { name: name.to_string(), kind: Kind::Flood { kib, in_flight: 4 } };
+    let cell = |name: &str, kind| Cell { name: name.to_string(), tls: false, kind };
+    let flood = |name, kib| cell(name, Kind::Flood { kib, in_flight: 4 });
+    let tls = |plain: Cell| Cell { name: format!("tls-{}", plain.name), tls: true, ..plain };
     let idle = |connections| Cell {
         name: format!("idle-{connections}"),
-        kind: Kind::Idle { connections },
+        tls: false,
+        kind: Kind::Idle { connections, bytes: MESSAGE },
     };
     let stalled = |stalled| Cell {
         name: format!("stalled-{stalled}"),
+        tls: false,
         kind: Kind::Stalled { stalled, clients: 100 },
     };
     vec![
@@ -154,13 +178,19 @@ pub fn all() -> Vec<Cell> {
         flood("flood", 1024),
         flood("flood-32", 32),
         flood("flood-64", 64),
-        Cell { name: "storm".to_string(), kind: Kind::Storm { visitors: 16 } },
+        cell("storm", Kind::Storm { visitors: 16 }),
         idle(128),
         idle(1000),
         idle(5000),
         stalled(1),
         stalled(40),
-        Cell { name: "unmask".to_string(), kind: Kind::Unmask },
+        cell("unmask", Kind::Unmask),
+        tls(echo(16, 1, false)),
+        tls(echo(16, 64, false)),
+        tls(flood("flood", 1024)),
+        tls(cell("storm", Kind::Storm { visitors: 16 })),
+        tls(idle(1000)),
+        tls(cell("idle-1000-30000", Kind::Idle { connections: 1000, bytes: 30_000 })),
     ]
 }
 
@@ -168,7 +198,7 @@ pub fn all() -> Vec<Cell> {
 /// `growth` for the echo cells with 64 in flight.
 pub fn named(names: &str) -> Result<Vec<Cell>, String> {
     let is = |cell: &Cell, name: &str| match name {
-        "growth" => matches!(cell.kind, Kind::Echo { in_flight: 64, .. }),
+        "growth" => !cell.tls && matches!(cell.kind, Kind::Echo { in_flight: 64, .. }),
         _ => cell.name == name || cell.name.starts_with(&format!("{name}-")),
     };
     for name in names.split(',') {

@@ -18,7 +18,7 @@ pub fn draw(results: &Results, plan: &Plan, servers: &[Server]) -> io::Result<Ve
         _ => None,
     });
     let memory = lines(results, plan, servers, 0, |kind| match kind {
-        Kind::Idle { connections } => Some(connections),
+        Kind::Idle { connections, .. } => Some(connections),
         _ => None,
     });
     let mut files = Vec::new();
@@ -44,7 +44,7 @@ fn lines(
     connections: impl Fn(Kind) -> Option<usize>,
 ) -> Vec<Line> {
     let line = |server: Server| {
-        let points = plan.cells.iter().filter_map(|cell| {
+        let points = plan.cells.iter().filter(|cell| !cell.tls).filter_map(|cell| {
             let value = results.median(&cell.name, server, column)?;
             // The axis has a logarithmic scale.
             (value > 0.0).then_some((connections(cell.kind)? as f64, value))
@@ -116,10 +116,10 @@ fn short(value: &f64) -> String {
 /// Colours that can be told apart without red and green.
 fn colour(server: Server) -> RGBColor {
     match server {
-        Server::Sockling => RGBColor(213, 94, 0),
+        Server::Sockling | Server::SocklingTls => RGBColor(213, 94, 0),
         Server::SocklingLines => RGBColor(240, 228, 66),
         Server::Tungstenite => RGBColor(0, 114, 178),
-        Server::TokioTungstenite => RGBColor(86, 180, 233),
+        Server::TokioTungstenite | Server::TokioTungsteniteTls => RGBColor(86, 180, 233),
         Server::FastWebsockets => RGBColor(0, 158, 115),
         Server::NodeWs => RGBColor(204, 121, 167),
         Server::PythonWebsockets => RGBColor(230, 159, 0),

@@ -1,7 +1,7 @@
 //! Measures one cell with one server, once.
 
 use crate::args::Plan;
-use crate::cells::{Cell, Kind};
+use crate::cells::{Cell, Kind, MESSAGE};
 use crate::load::echo::Echo;
 use crate::load::frames::{OpCode, Ring};
 use crate::load::idle::one_echo_each;
@@ -17,7 +17,6 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const MESSAGE: usize = 125;
 const DIFFERENT: usize = 64;
 /// How much longer it takes when not even the first messages are back.
 const MORE_WARM_UP: Duration = Duration::from_millis(20);
@@ -61,13 +60,14 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
         Kind::Storm { visitors } => {
             metered(&process, plan, &mut Storm::new(address, wire, ring(b'e'), visitors)?)?
         }
-        Kind::Idle { connections } => {
+        Kind::Idle { connections, bytes } => {
+            let ring = Ring::new(wire, OpCode::Text, b'e', bytes, DIFFERENT);
             // One visit before, so that what all connections share is there.
-            one_echo_each(&mut open(address, wire, 1)?, &ring(b'e'))?;
+            one_echo_each(&mut open(address, wire, 1)?, &ring)?;
             sleep(SETTLE);
             let (memory, threads) = (process.memory_kib()?, process.threads()?);
             let mut streams = open(address, wire, connections)?;
-            one_echo_each(&mut streams, &ring(b'e'))?;
+            one_echo_each(&mut streams, &ring)?;
             sleep(SETTLE);
             let each = (process.memory_kib()? - memory) / connections as f64;
             vec![each, process.threads()? - threads]

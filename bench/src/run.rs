@@ -5,6 +5,7 @@ use crate::measure::measure;
 use crate::proc::{raise_file_limit, Machine};
 use crate::report::{self, Facts};
 use crate::results::Results;
+use crate::servers::Wire;
 use crate::{chart, targets};
 use std::collections::HashSet;
 use std::fs;
@@ -28,7 +29,8 @@ pub fn run(plan: &Plan) -> io::Result<()> {
         let mut failed = HashSet::new();
         for round in 0..plan.rounds {
             for (index, server) in servers.iter().copied().enumerate() {
-                if !server.can(cell.mode()) || failed.contains(&index) {
+                let wrong_wire = cell.tls != (server.wire() == Wire::Tls);
+                if wrong_wire || !server.can(cell.mode()) || failed.contains(&index) {
                     continue;
                 }
                 let (name, seconds) = (server.name(), start.elapsed().as_secs());

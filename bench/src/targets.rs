@@ -123,6 +123,27 @@ fn all(results: &Results) -> Vec<Target> {
     let told =
         own("stalled-40", 3).zip(own("stalled-40", 4)).map(|(closed, told)| closed.min(told));
     add(what, "", AtLeast(40.0), told);
+    let tls = |cell: &str, column| {
+        let own = results.median(cell, Server::SocklingTls, column)?;
+        Some(own / results.median(cell, Server::TokioTungsteniteTls, column)?)
+    };
+    for (cell, what) in
+        [("echo-16-64", "16 × 64 in flight"), ("echo-16-1", "16 × 1"), ("flood", "flood")]
+    {
+        let what = format!("TLS, {what}, time per message to tokio-tungstenite's");
+        add(&what, " ×", AtMost(1.0), tls(&format!("tls-{cell}"), CPU));
+    }
+    for (cell, after, most) in
+        [("idle-1000", "125 bytes", 40.0), ("idle-1000-30000", "30,000 bytes", 80.0)]
+    {
+        let what = format!("TLS, memory of each of 1000 connections silent after {after}");
+        add(
+            &what,
+            " KiB",
+            AtMost(most),
+            results.median(&format!("tls-{cell}"), Server::SocklingTls, 0),
+        );
+    }
     add("unmask", " GB/s", AtLeast(10.0), own("unmask", 0));
     targets
 }

@@ -1,5 +1,6 @@
 //! Echo: each connection keeps a number of messages in flight, and sends one for each reply.
 
+use crate::load::connection::Connection;
 use crate::load::frames::Ring;
 use crate::load::wait::{read_all, write_some, Waiter};
 use crate::load::{wrong, Load};
@@ -18,14 +19,18 @@ pub struct Echo {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Connection<TcpStream>,
     /// Bytes so far.
     sent: u64,
     received: u64,
 }
 
 impl Echo {
-    pub fn new(streams: Vec<std::net::TcpStream>, ring: Ring, in_flight: u64) -> io::Result<Echo> {
+    pub fn new(
+        streams: Vec<Connection<std::net::TcpStream>>,
+        ring: Ring,
+        in_flight: u64,
+    ) -> io::Result<Echo> {
         let waiter = Waiter::new()?;
         let streams = waiter.adopt(streams)?;
         let clients =

@@ -54,7 +54,7 @@ impl Ring {
             let payload = payload(first, length, number);
             let message = frame(opcode, &payload, Some(key(number)));
             match wire {
-                Wire::WebSocket => replies.extend(frame(opcode, &payload, None)),
+                Wire::WebSocket | Wire::Tls => replies.extend(frame(opcode, &payload, None)),
                 Wire::Raw => replies.extend(&message),
             }
             sent.extend(message);

@@ -4,6 +4,7 @@
 //! What is sent is prepared once (`frames`); what comes back is compared byte for byte with what
 //! must come, so a reply that is missing, cut, doubled or out of order ends the measurement.
 
+mod connection;
 pub mod echo;
 pub mod frames;
 pub mod idle;

@@ -1,5 +1,6 @@
 //! Opening connections: in the blocking way, some at a time.
 
+use crate::load::connection::Connection;
 use crate::load::{wrong, SILENCE};
 use crate::servers::Wire;
 use std::io::{self, Read, Write};
@@ -20,29 +21,34 @@ const HELLO: &[u8] = b"hello";
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// Returns connections that have their WebSocket, if one is spoken.
-pub fn open(address: SocketAddr, wire: Wire, count: usize) -> io::Result<Vec<TcpStream>> {
+pub fn open(
+    address: SocketAddr,
+    wire: Wire,
+    count: usize,
+) -> io::Result<Vec<Connection<TcpStream>>> {
     let mut streams = Vec::with_capacity(count);
     while streams.len() < count {
         let from = streams.len();
         for _ in from..count.min(from + AT_A_TIME) {
-            let mut stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(SILENCE))?;
+            let tcp = TcpStream::connect(address)?;
+            tcp.set_nodelay(true)?;
+            tcp.set_read_timeout(Some(SILENCE))?;
+            let mut stream = Connection::new(tcp, wire)?;
             stream.write_all(match wire {
-                Wire::WebSocket => REQUEST,
+                Wire::WebSocket | Wire::Tls => REQUEST,
                 Wire::Raw => HELLO,
             })?;
             streams.push(stream);
         }
         streams[from..].iter_mut().try_for_each(|stream| match wire {
-            Wire::WebSocket => read_head(stream),
+            Wire::WebSocket | Wire::Tls => read_head(stream),
             Wire::Raw => stream.read_exact(&mut [0; HELLO.len()]),
         })?;
     }
     Ok(streams)
 }
 
-fn read_head(stream: &mut TcpStream) -> io::Result<()> {
+fn read_head(stream: &mut impl Read) -> io::Result<()> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !is_whole_head(&head)? {

@@ -1,5 +1,6 @@
 //! Broadcast: one member of a room speaks, all get it. A message is in flight until all have it.
 
+use crate::load::connection::Connection;
 use crate::load::frames::Ring;
 use crate::load::wait::{read_all, write_some, Waiter};
 use crate::load::{wrong, Load};
@@ -20,7 +21,7 @@ pub struct Room {
 }
 
 struct Member {
-    stream: TcpStream,
+    stream: Connection<TcpStream>,
     received: u64,
 }
 
@@ -34,7 +35,11 @@ struct Flight {
 }
 
 impl Room {
-    pub fn new(streams: Vec<std::net::TcpStream>, ring: Ring, limit: usize) -> io::Result<Room> {
+    pub fn new(
+        streams: Vec<Connection<std::net::TcpStream>>,
+        ring: Ring,
+        limit: usize,
+    ) -> io::Result<Room> {
         let waiter = Waiter::new()?;
         let streams = waiter.adopt(streams)?;
         let members = streams.into_iter().map(|stream| Member { stream, received: 0 }).collect();

@@ -3,6 +3,7 @@
 //! Each message carries its number and the time when it was made, so a reader can tell how late it
 //! is. Server and reader are processes of one machine and share its clock.
 
+use crate::load::connection::Connection;
 use crate::load::wait::{read_all, Waiter};
 use crate::load::{wrong, SILENCE};
 use crate::proc::{read_line, Process};
@@ -86,13 +87,13 @@ fn now() -> u64 {
 /// Has the server broadcast to readers, and to clients that do not read.
 pub fn run(
     server: &mut Process,
-    readers: Vec<TcpStream>,
-    stalled: Vec<TcpStream>,
+    readers: Vec<Connection<TcpStream>>,
+    stalled: Vec<Connection<TcpStream>>,
     order: &Order,
 ) -> io::Result<Outcome> {
     for stream in &stalled {
         // The system would take tens of MiB for them, and none would be stalled.
-        setsockopt(stream, RcvBuf, &(64 * 1024))?;
+        setsockopt(&stream.tcp, RcvBuf, &(64 * 1024))?;
     }
     let mut waiter = Waiter::new()?;
     let streams = waiter.adopt(readers)?;
@@ -131,7 +132,7 @@ pub fn run(
         })?;
     }
     let p99 = percentile(&mut latencies, 99.0).unwrap_or(0);
-    let closed = stalled.into_iter().filter(is_closed).count();
+    let closed = stalled.iter().filter(|stream| is_closed(&stream.tcp)).count();
     Ok(Outcome { p99: Duration::from_micros(p99.into()), told, closed })
 }
 

@@ -1,5 +1,6 @@
 //! Connect, upgrade, one echo, close: some at a time, one after the other.
 
+use crate::load::connection::Connection;
 use crate::load::frames::{frame, OpCode, Ring};
 use crate::load::open::{is_whole_head, REQUEST};
 use crate::load::wait::Waiter;
@@ -26,7 +27,7 @@ struct Script {
 }
 
 struct Visit {
-    stream: TcpStream,
+    stream: Connection<TcpStream>,
     step: Step,
     /// What came in this step.
     received: Vec<u8>,
@@ -47,8 +48,8 @@ impl Storm {
         let waiter = Waiter::new()?;
         let mut visits = Vec::new();
         for index in 0..visitors {
-            let mut visit = Visit::new(address)?;
-            waiter.add(&mut visit.stream, index)?;
+            let mut visit = Visit::new(address, wire)?;
+            waiter.add(&mut visit.stream.tcp, index)?;
             visits.push(visit);
         }
         Ok(Storm { waiter, visits, script, done: 0 })
@@ -68,8 +69,8 @@ impl Load for Storm {
             })?;
             for index in over {
                 *done += 1;
-                visits[index] = Visit::new(script.address)?;
-                waiter.add(&mut visits[index].stream, index)?;
+                visits[index] = Visit::new(script.address, script.wire)?;
+                waiter.add(&mut visits[index].stream.tcp, index)?;
             }
         }
         Ok(())
@@ -85,21 +86,21 @@ impl Load for Storm {
 }
 
 impl Visit {
-    fn new(address: SocketAddr) -> io::Result<Visit> {
-        let stream = TcpStream::connect(address)?;
+    fn new(address: SocketAddr, wire: Wire) -> io::Result<Visit> {
+        let stream = Connection::new(TcpStream::connect(address)?, wire)?;
         Ok(Visit { stream, step: Step::Connecting, received: Vec::new() })
     }
 
     /// Does what can be done. Returns whether the visit is over.
     fn go_on(&mut self, script: &Script) -> io::Result<bool> {
         if self.step == Step::Connecting {
-            match self.stream.peer_addr() {
+            match self.stream.tcp.peer_addr() {
                 Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(false),
                 result => result?,
             };
-            self.stream.set_nodelay(true)?;
+            self.stream.tcp.set_nodelay(true)?;
             match script.wire {
-                Wire::WebSocket => self.say(Step::Upgrading, REQUEST)?,
+                Wire::WebSocket | Wire::Tls => self.say(Step::Upgrading, REQUEST)?,
                 Wire::Raw => self.say(Step::Echoing, script.message())?,
             }
         }
@@ -126,11 +127,11 @@ impl Visit {
                     && script.ring.matches(0, &self.received);
                 match script.wire {
                     _ if !right => Err(wrong("a reply is not what was sent")),
-                    Wire::WebSocket => self.say(Step::Closing, &script.goodbye),
+                    Wire::WebSocket | Wire::Tls => self.say(Step::Closing, &script.goodbye),
                     Wire::Raw => {
                         self.step = Step::Closing;
                         self.received.clear();
-                        self.stream.shutdown(Shutdown::Write)
+                        self.stream.tcp.shutdown(Shutdown::Write)
                     }
                 }
             }
@@ -148,7 +149,7 @@ impl Visit {
     /// The server has ended its side: after its own Close frame, or too early.
     fn is_over(&self, wire: Wire) -> io::Result<bool> {
         let said_goodbye = match wire {
-            Wire::WebSocket => self.received.starts_with(b"\x88\x02\x03\xe8"),
+            Wire::WebSocket | Wire::Tls => self.received.starts_with(b"\x88\x02\x03\xe8"),
             Wire::Raw => self.received.is_empty(),
         };
         if self.step == Step::Closing && said_goodbye {

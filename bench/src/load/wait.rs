@@ -1,5 +1,6 @@
 //! Waiting for sockets.
 
+use crate::load::connection::Connection;
 use crate::load::{wrong, SILENCE};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -27,12 +28,17 @@ impl Waiter {
     }
 
     /// Takes over sockets that were opened in the blocking way.
-    pub fn adopt(&self, streams: Vec<std::net::TcpStream>) -> io::Result<Vec<TcpStream>> {
+    pub fn adopt(
+        &self,
+        streams: Vec<Connection<std::net::TcpStream>>,
+    ) -> io::Result<Vec<Connection<TcpStream>>> {
         let adopted = streams.into_iter().enumerate().map(|(index, stream)| {
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
-            self.add(&mut stream, index)?;
-            Ok(stream)
+            stream.map(|tcp| {
+                tcp.set_nonblocking(true)?;
+                let mut tcp = TcpStream::from_std(tcp);
+                self.add(&mut tcp, index)?;
+                Ok(tcp)
+            })
         });
         adopted.collect()
     }
@@ -61,10 +67,9 @@ impl Waiter {
     }
 }
 
-/// Reads what is there, piece by piece. A short piece is the last: on Linux the next read would
-/// only say that there is no more.
+/// Reads what is there, piece by piece.
 pub fn read_all(
-    stream: &mut TcpStream,
+    stream: &mut Connection<TcpStream>,
     buffer: &mut [u8],
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -73,7 +78,7 @@ pub fn read_all(
             Ok(0) => return Err(wrong("the server has closed a connection")),
             Ok(count) => {
                 take(&buffer[..count])?;
-                if count < buffer.len() {
+                if count < buffer.len() && stream.is_drained() {
                     return Ok(());
                 }
             }
@@ -84,7 +89,7 @@ pub fn read_all(
 }
 
 /// Writes as much as the socket takes. Returns how much.
-pub fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub fn write_some(stream: &mut Connection<TcpStream>, bytes: &[u8]) -> io::Result<usize> {
     match stream.write(bytes) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
         result => result,

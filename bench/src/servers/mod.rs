@@ -10,6 +10,8 @@ mod tungstenite;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::CertificateDer;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -50,6 +52,8 @@ impl Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     WebSocket,
+    /// A WebSocket over TLS.
+    Tls,
     /// The same bytes without any meaning.
     Raw,
 }
@@ -65,10 +69,12 @@ pub enum Server {
     PythonWebsockets,
     TcpThreads,
     TcpEpoll,
+    SocklingTls,
+    TokioTungsteniteTls,
 }
 
 impl Server {
-    pub const ALL: [Server; 9] = [
+    pub const ALL: [Server; 11] = [
         Server::Sockling,
         Server::SocklingLines,
         Server::Tungstenite,
@@ -78,6 +84,8 @@ impl Server {
         Server::PythonWebsockets,
         Server::TcpThreads,
         Server::TcpEpoll,
+        Server::SocklingTls,
+        Server::TokioTungsteniteTls,
     ];
 
     pub fn name(self) -> &'static str {
@@ -91,6 +99,8 @@ impl Server {
             Server::PythonWebsockets => "python-websockets",
             Server::TcpThreads => "tcp-threads",
             Server::TcpEpoll => "tcp-epoll",
+            Server::SocklingTls => "sockling-tls",
+            Server::TokioTungsteniteTls => "tokio-tungstenite-tls",
         }
     }
 
@@ -107,6 +117,8 @@ impl Server {
             Server::PythonWebsockets => "Python's `websockets.sync`: a thread per connection",
             Server::TcpThreads => "a floor: blocking TCP echo, a thread per connection, no parsing",
             Server::TcpEpoll => "a floor: TCP echo in one event loop, no parsing",
+            Server::SocklingTls => "this library with its adapter for TLS",
+            Server::TokioTungsteniteTls => "`tokio-tungstenite` over `tokio-rustls`",
         }
     }
 
@@ -118,6 +130,7 @@ impl Server {
     pub fn wire(self) -> Wire {
         match self {
             Server::TcpThreads | Server::TcpEpoll => Wire::Raw,
+            Server::SocklingTls | Server::TokioTungsteniteTls => Wire::Tls,
             _ => Wire::WebSocket,
         }
     }
@@ -168,6 +181,17 @@ impl Server {
     }
 }
 
+/// Returns the file with the certificate of those that speak TLS, which every client trusts, and its
+/// key.
+fn pem() -> PathBuf {
+    peers().join("localhost.pem")
+}
+
+pub fn certificates() -> io::Result<Vec<CertificateDer<'static>>> {
+    let found = CertificateDer::pem_file_iter(pem()).and_then(Iterator::collect);
+    found.map_err(io::Error::other)
+}
+
 fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
@@ -193,6 +217,8 @@ pub fn serve(server: Server, mode: Mode) -> io::Result<()> {
         Server::FastWebsockets => fast::serve(),
         Server::TcpThreads => tcp_threads::serve(),
         Server::TcpEpoll => tcp_epoll::serve(),
+        Server::SocklingTls => sockling::serve_tls(),
+        Server::TokioTungsteniteTls => tokio::serve_tls(),
         Server::NodeWs | Server::PythonWebsockets => Err(io::Error::other("a script serves it")),
     }
 }

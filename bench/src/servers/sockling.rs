@@ -4,7 +4,9 @@ use crate::load::stalled::{Order, Told};
 use crate::proc::read_line;
 use crate::servers::Mode;
 use sockling::limits::Limits;
+use sockling::net::Tcp;
 use sockling::prelude::*;
+use sockling_tls::Tls;
 use std::io;
 use std::thread;
 use std::time::Instant;
@@ -65,6 +67,19 @@ pub fn serve_lines() -> io::Result<()> {
     let routes = vec![Handler::new("/websocket", echo)];
     let listening =
         Server::new(routes).limits(limits).bind("127.0.0.1:0").map_err(io::Error::other)?;
+    super::announce(listening.address())?;
+    listening.serve().map_err(io::Error::other)
+}
+
+/// Serves the echo over TLS.
+pub fn serve_tls() -> io::Result<()> {
+    let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
+    let tcp = Tcp::bind("127.0.0.1:0").map_err(io::Error::other)?;
+    let tls = Tls::from_pem(tcp, super::pem(), super::pem())?;
+    let listening = Server::new(vec![route!("/websocket" => Bench { topic: false })])
+        .limits(limits)
+        .listen(tls)
+        .map_err(io::Error::other)?;
     super::announce(listening.address())?;
     listening.serve().map_err(io::Error::other)
 }

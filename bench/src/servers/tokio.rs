@@ -2,9 +2,16 @@
 
 use crate::servers::Mode;
 use futures_util::{future, SinkExt, StreamExt, TryStreamExt};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::ServerConfig;
 use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, error::TryRecvError, Sender};
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// Messages of the room that a client may be behind: more than the load ever has in flight.
@@ -26,7 +33,31 @@ pub async fn serve(mode: Mode) -> io::Result<()> {
     }
 }
 
-async fn echo(stream: TcpStream) -> Result<(), Error> {
+/// Serves the echo over TLS, with what is default.
+#[tokio::main]
+pub async fn serve_tls() -> io::Result<()> {
+    let acceptor = TlsAcceptor::from(Arc::new(config()?));
+    let listener = super::listen()?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move { echo(acceptor.accept(stream).await?).await });
+    }
+}
+
+fn config() -> io::Result<ServerConfig> {
+    let key = PrivateKeyDer::from_pem_file(super::pem()).map_err(io::Error::other)?;
+    let chain = super::certificates()?;
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(io::Error::other)
+}
+
+async fn echo(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Error> {
     let (write, read) = tokio_tungstenite::accept_async(stream).await?.split();
     read.try_filter(|message| future::ready(message.is_text() || message.is_binary()))
         .forward(write)
