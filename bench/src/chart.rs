@@ -117,7 +117,7 @@ fn short(value: &f64) -> String {
 fn colour(server: Server) -> RGBColor {
     match server {
         Server::Sockling | Server::SocklingTls => RGBColor(213, 94, 0),
-        Server::SocklingLines => RGBColor(240, 228, 66),
+        Server::SocklingLines | Server::SocklingTlsLines => RGBColor(240, 228, 66),
         Server::Tungstenite => RGBColor(0, 114, 178),
         Server::TokioTungstenite | Server::TokioTungsteniteTls => RGBColor(86, 180, 233),
         Server::FastWebsockets => RGBColor(0, 158, 115),

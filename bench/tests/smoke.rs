@@ -29,6 +29,27 @@ fn a_short_run_writes_a_report_and_charts() {
 }
 
 #[test]
+fn a_short_run_over_tls_measures_the_servers_that_speak_it() {
+    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls").join("REPORT.md");
+    let servers = ["sockling-tls", "sockling-tls-lines", "tokio-tungstenite-tls"];
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--cells", "tls-echo,tls-flood,tls-storm"])
+        .args(["--servers", &format!("tungstenite,{}", servers.join(","))])
+        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
+        .arg("--out")
+        .arg(&report)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(!text.contains("failed"), "{text}");
+    for server in servers {
+        assert_eq!(text.matches(&format!("| {server} |")).count(), 4, "{server} in {text}");
+    }
+    assert!(!text.contains("| tungstenite |"), "{text}");
+}
+
+#[test]
 fn what_is_not_known_is_refused() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("--nonsense").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

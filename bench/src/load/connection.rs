@@ -37,7 +37,7 @@ impl<S: Read + Write> Connection<S> {
     /// Returns whether a read that returned less than it had room for was the last: on Linux the
     /// next one would only say that there is no more.
     pub fn is_drained(&self) -> bool {
-        self.tls.as_ref().map_or(true, |tls| tls.short && tls.waiting.is_empty())
+        self.tls.as_ref().is_none_or(|tls| tls.short && tls.waiting.is_empty())
     }
 }
 

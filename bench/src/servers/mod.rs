@@ -70,11 +70,12 @@ pub enum Server {
     TcpThreads,
     TcpEpoll,
     SocklingTls,
+    SocklingTlsLines,
     TokioTungsteniteTls,
 }
 
 impl Server {
-    pub const ALL: [Server; 11] = [
+    pub const ALL: [Server; 12] = [
         Server::Sockling,
         Server::SocklingLines,
         Server::Tungstenite,
@@ -85,6 +86,7 @@ impl Server {
         Server::TcpThreads,
         Server::TcpEpoll,
         Server::SocklingTls,
+        Server::SocklingTlsLines,
         Server::TokioTungsteniteTls,
     ];
 
@@ -100,6 +102,7 @@ impl Server {
             Server::TcpThreads => "tcp-threads",
             Server::TcpEpoll => "tcp-epoll",
             Server::SocklingTls => "sockling-tls",
+            Server::SocklingTlsLines => "sockling-tls-lines",
             Server::TokioTungsteniteTls => "tokio-tungstenite-tls",
         }
     }
@@ -118,6 +121,7 @@ impl Server {
             Server::TcpThreads => "a floor: blocking TCP echo, a thread per connection, no parsing",
             Server::TcpEpoll => "a floor: TCP echo in one event loop, no parsing",
             Server::SocklingTls => "this library with its adapter for TLS",
+            Server::SocklingTlsLines => "the same, its conversations in straight lines",
             Server::TokioTungsteniteTls => "`tokio-tungstenite` over `tokio-rustls`",
         }
     }
@@ -130,7 +134,9 @@ impl Server {
     pub fn wire(self) -> Wire {
         match self {
             Server::TcpThreads | Server::TcpEpoll => Wire::Raw,
-            Server::SocklingTls | Server::TokioTungsteniteTls => Wire::Tls,
+            Server::SocklingTls | Server::SocklingTlsLines | Server::TokioTungsteniteTls => {
+                Wire::Tls
+            }
             _ => Wire::WebSocket,
         }
     }
@@ -210,14 +216,15 @@ pub fn serve(server: Server, mode: Mode) -> io::Result<()> {
     // A bench that is killed leaves no servers behind.
     set_pdeathsig(Signal::SIGKILL)?;
     match server {
-        Server::Sockling => sockling::serve(mode),
-        Server::SocklingLines => sockling::serve_lines(),
+        Server::Sockling => sockling::serve(mode, false),
+        Server::SocklingLines => sockling::serve_lines(false),
         Server::Tungstenite => tungstenite::serve(),
         Server::TokioTungstenite => tokio::serve(mode),
         Server::FastWebsockets => fast::serve(),
         Server::TcpThreads => tcp_threads::serve(),
         Server::TcpEpoll => tcp_epoll::serve(),
-        Server::SocklingTls => sockling::serve_tls(),
+        Server::SocklingTls => sockling::serve(mode, true),
+        Server::SocklingTlsLines => sockling::serve_lines(true),
         Server::TokioTungsteniteTls => tokio::serve_tls(),
         Server::NodeWs | Server::PythonWebsockets => Err(io::Error::other("a script serves it")),
     }

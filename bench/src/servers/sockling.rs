@@ -3,6 +3,7 @@
 use crate::load::stalled::{Order, Told};
 use crate::proc::read_line;
 use crate::servers::Mode;
+use sockling::http::Listening;
 use sockling::limits::Limits;
 use sockling::net::Tcp;
 use sockling::prelude::*;
@@ -36,13 +37,8 @@ impl WebsocketController for Bench {
     }
 }
 
-pub fn serve(mode: Mode) -> io::Result<()> {
-    let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
-    let listening = Server::new(vec![route!("/websocket" => Bench { topic: mode == Mode::Topic })])
-        .limits(limits)
-        .bind("127.0.0.1:0")
-        .map_err(io::Error::other)?;
-    super::announce(listening.address())?;
+pub fn serve(mode: Mode, tls: bool) -> io::Result<()> {
+    let listening = listen(route!("/websocket" => Bench { topic: mode == Mode::Topic }), tls)?;
     if mode == Mode::Stalled {
         thread::spawn(|| -> io::Result<()> {
             let order = Order::from_line(&read_line(&mut io::stdin().lock())?)?;
@@ -54,8 +50,7 @@ pub fn serve(mode: Mode) -> io::Result<()> {
 }
 
 /// Serves the echo in the other form.
-pub fn serve_lines() -> io::Result<()> {
-    let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
+pub fn serve_lines(tls: bool) -> io::Result<()> {
     let echo = |request: &Request| {
         request.upgrade(&[], |client| {
             while let Some(message) = client.receive()? {
@@ -64,24 +59,21 @@ pub fn serve_lines() -> io::Result<()> {
             Ok(())
         })
     };
-    let routes = vec![Handler::new("/websocket", echo)];
-    let listening =
-        Server::new(routes).limits(limits).bind("127.0.0.1:0").map_err(io::Error::other)?;
-    super::announce(listening.address())?;
+    let listening = listen(Handler::new("/websocket", echo), tls)?;
     listening.serve().map_err(io::Error::other)
 }
 
-/// Serves the echo over TLS.
-pub fn serve_tls() -> io::Result<()> {
+fn listen(handler: Handler, tls: bool) -> io::Result<Listening> {
     let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
+    let server = Server::new(vec![handler]).limits(limits);
     let tcp = Tcp::bind("127.0.0.1:0").map_err(io::Error::other)?;
-    let tls = Tls::from_pem(tcp, super::pem(), super::pem())?;
-    let listening = Server::new(vec![route!("/websocket" => Bench { topic: false })])
-        .limits(limits)
-        .listen(tls)
-        .map_err(io::Error::other)?;
+    let listening = match tls {
+        true => server.listen(Tls::from_pem(tcp, super::pem(), super::pem())?),
+        false => server.listen(tcp),
+    };
+    let listening = listening.map_err(io::Error::other)?;
     super::announce(listening.address())?;
-    listening.serve().map_err(io::Error::other)
+    Ok(listening)
 }
 
 /// Sends at an even pace, and never faster to make up for a delay.
