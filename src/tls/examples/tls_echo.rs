@@ -1,5 +1,5 @@
 //! A WebSocket controller that sends every message back, over TLS:
-//! `cargo run --example echo CHAIN KEY`, with the names of two PEM files.
+//! `cargo run --example tls_echo CHAIN KEY`, with the names of two PEM files.
 
 use sockling::net::Tcp;
 use sockling::prelude::*;
