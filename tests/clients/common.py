@@ -7,8 +7,8 @@ import sys
 BOUND = 30  # seconds that any single wait may last: far more than a slow machine needs
 LIMIT = 1024 * 1024  # bytes of the longest message that the server takes
 
-# What a scheme ends with: this variable names the authority to trust, for a server that speaks TLS.
-S = "s" if "SSL_CERT_FILE" in os.environ else ""
+# What a scheme ends with. The authority to trust has a variable too, but a machine may set that one itself.
+S = "s" if "OVER_TLS" in os.environ else ""
 
 failed = False
 
