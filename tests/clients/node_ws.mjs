@@ -6,7 +6,7 @@ import { BOUND, check, equal } from './report.mjs';
 
 // Unlike an import, this looks into NODE_PATH.
 const WebSocket = createRequire(import.meta.url)('ws');
-// This variable names the authority to trust, for a server that speaks TLS.
+// What a scheme ends with.
 const s = process.env.OVER_TLS ? 's' : '';
 const url = `ws${s}://127.0.0.1:${process.argv[2]}/websocket`;
 const LIMIT = 1024 * 1024;
