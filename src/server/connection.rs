@@ -259,7 +259,7 @@ impl Connection<'_> {
             if let Some((head, used)) = parsed.map_err(Error::Head)? {
                 // The receiving side is shut, so a WebSocket could not read its frames.
                 if closing && asks_upgrade(&head) {
-                    return Err(about_to_end());
+                    return Err(BodyError::Closing.into());
                 }
                 socket.consume(used);
                 return Ok(head);
@@ -277,7 +277,7 @@ impl Connection<'_> {
     fn cut_short(&self) -> End {
         match self.slot.is_closing() {
             // The client may have sent the rest, and must know that nothing was done.
-            true => about_to_end(),
+            true => BodyError::Closing.into(),
             false => End::Silent,
         }
     }
@@ -464,11 +464,6 @@ fn answered(request: &Request, answer: Option<Result<Response, Error>>) -> Respo
             Response::internal_error()
         }
     }
-}
-
-/// Returns the answer to a request that crosses and cannot be served.
-fn about_to_end() -> End {
-    End::answer(503, "this connection is about to end; another one may have room".to_string())
 }
 
 fn late(error: std::io::Error, why: &str) -> End {
