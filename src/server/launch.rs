@@ -304,13 +304,13 @@ impl Server {
             return Err(Error::Setting(format!("{:?} is not a cookie name", self.cookie_name)));
         }
         process::bind(self.keys.is_some(), &self.limits)?;
-        let secure = self.secure || encrypted;
         let keys = self.keys.take().map_or_else(process_keys, Ok)?;
-        let cookie = SessionCookie { name: take(&mut self.cookie_name), secure, keys };
-        let (loopback, hosts) = own_names(address, &self.hosts);
-        let origins = Origins { allowed: take(&mut self.origins), loopback, https_only: secure };
+        let cookie = SessionCookie { name: take(&mut self.cookie_name), secure: false, keys };
+        let origins = Origins { allowed: take(&mut self.origins), ..Origins::default() };
         let (shared, proxies) = (Shared::new(take(&mut self.limits)), take(&mut self.proxies));
-        let service = Service { shared, cookie, origins, hosts, proxies, encrypted };
+        let mut service =
+            Service { shared, cookie, origins, hosts: None, proxies, encrypted: false };
+        fit(&mut service, address, encrypted, &self.hosts, self.secure);
         Ok((router, Arc::new(service)))
     }
 
@@ -337,6 +337,20 @@ impl Server {
         });
         listening?.serve()
     }
+}
+
+/// Sets what depends on a listener: its address, and whether its streams are encrypted.
+fn fit(
+    service: &mut Service,
+    address: &Peer,
+    encrypted: bool,
+    allowed: &Option<Vec<String>>,
+    secure: bool,
+) {
+    (service.origins.loopback, service.hosts) = own_names(address, allowed);
+    service.encrypted = encrypted;
+    service.cookie.secure = secure || encrypted;
+    service.origins.https_only = secure || encrypted;
 }
 
 /// Returns whether an address is one of loopback, and the hosts that a listener there answers for,
@@ -392,10 +406,7 @@ impl Listening {
     fn add(&self, listener: Arc<dyn Listener>) {
         let (address, encrypted) = (listener.address(), listener.is_secure());
         let mut service = Service::clone(&self.acceptor.service);
-        (service.origins.loopback, service.hosts) = own_names(&address, &self.hosts);
-        service.encrypted = encrypted;
-        service.cookie.secure = self.secure || encrypted;
-        service.origins.https_only = self.secure || encrypted;
+        fit(&mut service, &address, encrypted, &self.hosts, self.secure);
         self.acceptor.add(listener, Arc::new(service));
     }
 
