@@ -404,36 +404,37 @@ impl Connection {
     #[inline]
     pub(crate) fn next(&mut self, until: Option<Instant>) -> Next {
         while self.over.is_none() {
-            if let Some(message) = self.next_in_buffer() {
-                return Next::Message(message);
+            // Asked once: a thread that has not looked at its buffer must not wait for more.
+            let owed_much = self.is_owed_much();
+            if !owed_much {
+                if let Some(message) = self.next_in_buffer() {
+                    return Next::Message(message);
+                }
             }
-            if !self.wait(until) {
+            if !self.wait(owed_much, until) {
                 return Next::Timeout;
             }
         }
         Next::Closed
     }
 
-    /// Returns the next whole message that has been read, or `None` if there is none, at the end,
-    /// and while too much waits for the client.
+    /// Returns the next whole message that has been read, or `None` if there is none, and at the
+    /// end.
     #[inline(never)]
     fn next_in_buffer(&mut self) -> Option<Message> {
-        if self.is_owed_much() {
-            return None;
-        }
         self.decode().unwrap_or_else(|end| {
             self.finish(end);
             None
         })
     }
 
-    /// Ends the batch, and waits until bytes have come, a client that did not read has, or the
-    /// conversation has ended; or until the time has passed: then it returns false.
+    /// Ends the batch, and waits until a client that did not read has; for another one, until bytes
+    /// have come or the conversation has ended. Returns false if the time has passed before that.
     #[inline(never)]
-    fn wait(&mut self, until: Option<Instant>) -> bool {
+    fn wait(&mut self, owed_much: bool, until: Option<Instant>) -> bool {
         if self.over.is_none() {
             self.write_batch();
-            if self.is_owed_much() {
+            if owed_much {
                 self.slot.set_handling(false);
                 let reads = self.outbox.wait_for_reader(until);
                 self.slot.set_handling(true);

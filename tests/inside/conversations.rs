@@ -73,6 +73,60 @@ fn a_client_that_does_not_read_is_not_read_from() {
     });
 }
 
+/// Answers, and tells another session.
+struct Both(SessionId);
+
+impl WebsocketController for Both {
+    fn handle_message(&self, _: &SessionId, message: Message) -> Result<(), Error> {
+        Comms::here().ok_or("this is a handler")?.send(message.clone())?;
+        Comms::websocket(self.0).send(message).map(drop)
+    }
+}
+
+impl Controller for Both {
+    fn handle(&self, request: &Request) -> Result<Response, Error> {
+        WebsocketController::handle(self, request)
+    }
+}
+
+#[test]
+fn what_was_not_looked_at_for_a_client_that_does_not_read_is_handled_when_it_reads() {
+    let other = Stub::new(Script::default());
+    let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
+    let shared = Shared::new(Limits::default());
+    let outbox = Outbox::new(guest(), other.clone(), peer, shared, Vec::new());
+    let _registration = join(&outbox, 1).expect("room");
+    assert!(outbox.open());
+    let router = Router::new(vec![Handler::new("/ws", Both(outbox.session.id))]);
+    let router = router.expect("a good pattern");
+    let [first, second]: [&[u8]; 2] =
+        [b"\x81\x81\0\0\0\0a", b"\x81\x8a\0\0\0\0aaaaabbbbb\x81\x81\0\0\0\0d"];
+    let stub = Stub::new(client(&[first, second]));
+    stub.script().input.truncate(HANDSHAKE.len() + first.len());
+    stub.script().writes.push_back(Ok(usize::MAX));
+    stub.script().pace = Some((0, Duration::MAX));
+    let own = |stub: &Arc<Stub>| everyone().iter().find(|outbox| is_stream(outbox, stub)).cloned();
+    thread::scope(|scope| {
+        let limits = Limits { buffer: 10, ..Limits::default() };
+        let server = scope.spawn(|| serve_with(&stub, router, limits));
+        let patient = || stub.script().timeouts[1] > Duration::from_secs(1);
+        wait_until("the flusher has the first answer in its hands", patient);
+        wait_until("the other one is told", || other.script().output == b"\x81\x01a");
+        // The thread stops before its last frame, and writes the batch. Meanwhile the client reads.
+        let reader = Arc::clone(&stub);
+        other.script().before_write = Some(Box::new(move || {
+            reader.script().pace = None;
+            let behind = || own(&reader).map_or(false, |outbox| outbox.is_behind());
+            wait_until("it has caught up", || !behind());
+        }));
+        stub.script().input.extend(second);
+        let answered = || stub.script().output.ends_with(b"\x81\x01a\x81\x0aaaaaabbbbb\x81\x01d");
+        wait_until("all are answered", answered);
+        stub.script().input.extend(CLOSE);
+        server.join().expect("no panic");
+    });
+}
+
 fn is_stream(outbox: &Outbox, stub: &Arc<Stub>) -> bool {
     std::ptr::eq(Arc::as_ptr(&outbox.stream) as *const u8, Arc::as_ptr(stub) as *const u8)
 }
