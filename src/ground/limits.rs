@@ -82,7 +82,8 @@ pub struct Limits {
     pub total_backlog: usize,
     /// The largest read buffer of a connection, in bytes; a request head may need more. It also
     /// bounds the answers in one batch: beyond it they are written before the batch ends, or, if
-    /// the client does not read, the server stops reading from the client.
+    /// the client does not read, the server stops reading from the client. An answer that
+    /// [streams](crate::http::Request::stream) leaves in pieces of as many bytes.
     ///
     /// Default: 64 KiB, beyond which copying gets no cheaper. A connection starts with
     /// [`READ_BUFFER`] bytes.
@@ -337,8 +338,8 @@ impl Limits {
         let read = self.buffer.max(head.saturating_mul(2));
         let received = self.body.saturating_mul(2).max(self.message);
         // On a WebSocket, the answers of a batch, one message that is taken in any case, and a
-        // thread that writes; in HTTP, an answer that is joined with its head, or a piece of one that
-        // streams.
+        // thread that writes; in HTTP, a piece of an answer that streams, or an answer that is joined
+        // with its head.
         let sent = self.buffer.saturating_add(self.message).saturating_add(WRITER).max(JOINED);
         let topics = self.topics_per_session.saturating_mul(self.topic_name.saturating_add(TOPIC));
         let sum =
@@ -434,8 +435,7 @@ pub const RECEIVER: usize = 1024;
 /// [`MESSAGE_OVERHEAD`]. One message is always taken.
 pub const RECEIVER_BYTES: usize = 1024 * 1024;
 /// The largest HTTP response that is copied into one write, in bytes, head included. The body of a
-/// larger one is written from where the application put it. Also the most bytes of a streamed answer
-/// that are joined into one write.
+/// larger one is written from where the application put it.
 pub const JOINED: usize = 16 * 1024;
 /// The most bytes of progress that earn time in advance, at [`Limits::min_rate`]: by default, some two
 /// minutes. Without this bound, a client that has sent or taken a large file fast could then pause for

@@ -15,7 +15,6 @@
 
 use crate::comms::mailbox::Place;
 use crate::error::Error;
-use crate::ground::limits::JOINED;
 use crate::ground::logger::log_line;
 use crate::ground::system::unix_seconds;
 use crate::http::body::BodyError;
@@ -56,9 +55,10 @@ impl Request {
     /// # Ok::<(), Error>(())
     /// ```
     ///
-    /// The head leaves with the first bytes: when 16 KiB ([`JOINED`]) have been written, or at a
-    /// flush. Fields and cookies are settled before the closure runs, so [`login`](Request::login) and
-    /// [`session_id`](Request::session_id) must be called before.
+    /// The head leaves with the first bytes: when a piece is full
+    /// ([`Limits::buffer`](crate::limits::Limits::buffer), 64 KiB by default), or at a flush. Fields
+    /// and cookies are settled before the closure runs, so [`login`](Request::login)
+    /// and [`session_id`](Request::session_id) must be called before.
     ///
     /// A handler that sends much while it has not read all of its request's body works only with
     /// clients that read meanwhile; most send their whole request first.
@@ -122,8 +122,10 @@ pub struct BodyWriter<'a> {
 
 const ANSWERED: &str = "the request has been answered already";
 
+/// The end of a chunk's data, and the chunk of no bytes that ends the body (RFC 9112, 7.1).
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 /// The length of the longest line with the size of a chunk.
-const SIZE_LINE: usize = "4000\r\n".len();
+const SIZE_LINE: usize = "ffffffffffffffff\r\n".len();
 
 impl<'a> BodyWriter<'a> {
     fn new(request: &'a Request, response: Response) -> Result<BodyWriter<'a>, Error> {
@@ -198,6 +200,11 @@ impl<'a> BodyWriter<'a> {
         }
     }
 
+    /// Returns the length of a full piece, in bytes.
+    fn piece(&self) -> usize {
+        self.request.service.shared.limits.buffer.max(1)
+    }
+
     /// Returns an error if nothing more can be written.
     fn check(&self) -> io::Result<()> {
         match &self.to {
@@ -226,10 +233,10 @@ impl<'a> BodyWriter<'a> {
             let line = format!("{:x}\r\n", bytes);
             start -= line.len();
             self.buffer[start..SIZE_LINE].copy_from_slice(line.as_bytes());
-            self.buffer.extend_from_slice(b"\r\n");
+            self.buffer.extend_from_slice(&LAST_CHUNK[..2]);
         }
         if self.chunked && last {
-            self.buffer.extend_from_slice(b"0\r\n\r\n");
+            self.buffer.extend_from_slice(&LAST_CHUNK[2..]);
         }
         let head = self.begin()?;
         let limits = &self.request.service.shared.limits;
@@ -295,7 +302,7 @@ impl Write for BodyWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.check()?;
         let room = match &self.to {
-            Some(_) => SIZE_LINE + JOINED - self.buffer.len(),
+            Some(_) => self.piece() - (self.buffer.len() - SIZE_LINE),
             None => bytes.len(),
         };
         let taken = bytes.len().min(room);
@@ -306,6 +313,8 @@ impl Write for BodyWriter<'_> {
             }
             *left -= taken as u64;
         }
+        // Otherwise the framing behind a full piece would double the buffer.
+        self.buffer.reserve(taken + LAST_CHUNK.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         if taken == room && taken > 0 {
             self.send(false)?;

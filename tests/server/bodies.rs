@@ -94,12 +94,22 @@ fn an_answer_without_a_length_is_chunked_and_small_writes_are_joined() {
 }
 
 #[test]
-fn the_longest_chunk_is_16_kib_and_an_answer_without_a_byte_is_an_empty_one() {
-    let (handler, _) = streaming(Response::new(), |body| body.write_all(&[b'a'; 20_000]));
-    let running = start(Limits::default(), handler);
-    let answer = all(running.address, &get(CLOSE));
-    let (first, second) = ("a".repeat(16_384), "a".repeat(3616));
-    assert_eq!(split(&answer).1, format!("4000\r\n{}\r\ne20\r\n{}\r\n{}", first, second, END));
+fn a_chunk_is_as_long_as_the_limit_for_buffers_and_an_answer_without_a_byte_is_an_empty_one() {
+    let lengths = [(64 * 1024, "10000", 4464, "1170"), (8 * 1024, "2000", 1000, "3e8")];
+    for (buffer, first, rest, second) in lengths {
+        let write = move |body: &mut dyn Body| body.write_all(&vec![b'a'; buffer + rest]);
+        let (handler, _) = streaming(Response::new(), write);
+        let running = start(Limits { buffer, ..Limits::default() }, handler);
+        let answer = all(running.address, &get(CLOSE));
+        let [piece, last] = [buffer, rest].map(|length| "a".repeat(length));
+        let chunks = format!("{}\r\n{}\r\n{}\r\n{}\r\n{}", first, piece, second, last, END);
+        assert!(split(&answer).1 == chunks, "{} bytes", answer.len());
+    }
+    // Where the limit is none, each byte is a chunk.
+    let (handler, _) = streaming(Response::new(), |body| body.write_all(b"ab"));
+    let running = start(Limits { buffer: 0, ..Limits::default() }, handler);
+    let chunks = format!("1\r\na\r\n1\r\nb\r\n{}", END);
+    assert_eq!(split(&all(running.address, &get(CLOSE))).1, chunks);
 
     let (handler, _) = streaming(Response::new(), |_| Ok(()));
     let running = start(Limits::default(), handler);
@@ -725,7 +735,7 @@ fn a_cookie_that_an_answer_did_not_carry_is_set_by_the_one_in_its_place() {
 transports! {
     all {
         an_answer_without_a_length_is_chunked_and_small_writes_are_joined
-        the_longest_chunk_is_16_kib_and_an_answer_without_a_byte_is_an_empty_one
+        a_chunk_is_as_long_as_the_limit_for_buffers_and_an_answer_without_a_byte_is_an_empty_one
         an_answer_with_a_length_is_followed_by_the_next_on_the_same_connection
         http_1_0_gets_no_transfer_coding_and_ends_with_the_connection
         an_answer_that_has_no_body_runs_no_closure

@@ -208,8 +208,8 @@ fn child_with_images_on_a_small_host() {
     listen_for_images(Limits::small());
 }
 
-/// Sends an image and fetches two, and checks what comes.
-fn move_images(address: SocketAddr) {
+/// Sends an image and fetches two, of which one comes in chunks of this length, and checks what comes.
+fn move_images(address: SocketAddr, chunk: usize) {
     let mut client = Client::connect(address);
     let piece = vec![7; 256 * 1024];
     let head = "PUT /image HTTP/1.1\r\nHost: localhost\r\nContent-Length:";
@@ -222,8 +222,8 @@ fn move_images(address: SocketAddr) {
     assert_eq!(count(&mut client, IMAGE), IMAGE);
     client.send(get("/image?chunked").as_bytes());
     assert_eq!(client.reply_head().header("transfer-encoding"), Some("chunked"));
-    // Each chunk has 16 KiB, and the framing of it 8 bytes.
-    let chunked = IMAGE + IMAGE / 16_384 * 8 + 5;
+    let framing = format!("{:x}\r\n\r\n", chunk).len();
+    let chunked = IMAGE + IMAGE / chunk as u64 * framing as u64 + 5;
     assert_eq!(count(&mut client, chunked), IMAGE);
     assert_eq!(client.get("/", "").status, 404, "the connection goes on");
 }
@@ -242,13 +242,16 @@ fn count(client: &mut Client, bytes: u64) -> u64 {
 
 #[test]
 fn three_clients_that_move_an_image_each_way_at_once_take_4_mib() {
-    for child in ["measured::child_with_images", "measured::child_with_images_on_a_small_host"] {
+    for (child, limits) in [
+        ("measured::child_with_images", Limits::default()),
+        ("measured::child_with_images_on_a_small_host", Limits::small()),
+    ] {
         let server = Child::start(&mut limited("-c 0", child));
         assert_eq!(Client::connect(server.address).get("/", "").status, 404);
         let before = server.status("VmRSS");
         std::thread::scope(|scope| {
             for _ in 0..3 {
-                scope.spawn(|| move_images(server.address));
+                scope.spawn(|| move_images(server.address, limits.buffer));
             }
         });
         let taken = server.status("VmHWM") - before;
