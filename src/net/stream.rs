@@ -168,19 +168,21 @@ impl Waited {
     }
 }
 
-/// Writes all parts, or fails once the wait exceeds `timeout` and what the bytes that were taken have
-/// earned. Changes the stream's write timeout.
+/// Sets the stream's write timeout, and writes all parts, or fails once the wait exceeds `timeout` and
+/// what the bytes that were taken have earned.
 pub(crate) fn write_all(
     stream: &dyn Stream,
     parts: &[&[u8]],
     timeout: Duration,
     limits: &Limits,
 ) -> io::Result<()> {
+    stream.set_write_timeout(timeout)?;
     let mut waited = Waited::default();
     parts.iter().try_for_each(|part| write_part(stream, part, timeout, limits, &mut waited))
 }
 
-/// Writes the bytes, like [`write_all`], and goes on with the wait of earlier writes.
+/// Writes the bytes, like [`write_all`], and goes on with the wait of earlier writes. The stream has
+/// this write timeout before and after, so that what the system's buffers take is one call.
 pub(crate) fn write_part(
     stream: &dyn Stream,
     mut bytes: &[u8],
@@ -189,8 +191,13 @@ pub(crate) fn write_part(
     waited: &mut Waited,
 ) -> io::Result<()> {
     let mut begun = Instant::now();
+    let mut set = timeout;
     while !bytes.is_empty() {
-        stream.set_write_timeout(waited.left(timeout).max(Duration::from_millis(1)))?;
+        let left = waited.left(timeout).min(timeout).max(Duration::from_millis(1));
+        if set != left {
+            stream.set_write_timeout(left)?;
+            set = left;
+        }
         let written = stream.write(bytes);
         let now = Instant::now();
         waited.add(now.saturating_duration_since(begun));
@@ -208,6 +215,9 @@ pub(crate) fn write_part(
         if waited.left(timeout).is_zero() && !bytes.is_empty() {
             return Err(ErrorKind::TimedOut.into());
         }
+    }
+    if set != timeout {
+        stream.set_write_timeout(timeout)?;
     }
     Ok(())
 }

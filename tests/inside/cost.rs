@@ -41,6 +41,21 @@ impl Patience {
 }
 
 #[test]
+fn a_request_on_a_kept_connection_is_one_read_and_one_write() {
+    let calls = |requests: usize| {
+        let get = &b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"[..];
+        let reads = [Ok(get.len())].repeat(requests).into();
+        let stub =
+            Stub::new(Script { input: get.repeat(requests).into(), reads, ..Script::default() });
+        let answers = transcript(&stub, Limits::default());
+        assert_eq!(answers.windows(12).filter(|line| line == b"HTTP/1.1 200").count(), requests);
+        let calls = stub.script().calls;
+        calls
+    };
+    assert_eq!(calls(9) - calls(3), 6 * 2);
+}
+
+#[test]
 fn of_a_head_each_byte_is_judged_once() {
     let long_target = [&b"GET /"[..], &[b'a'; BYTES]].concat();
     let long_value = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'a'; BYTES]].concat();

@@ -43,6 +43,16 @@ fn a_write_is_given_up_at_its_deadline_though_bytes_are_taken_all_the_time() {
 }
 
 #[test]
+fn a_write_that_went_on_with_less_time_leaves_the_whole_of_it_to_the_next_one() {
+    let stub = slow(Vec::new(), &[Err(ErrorKind::WouldBlock)], 1000, 10);
+    let limits = Limits { min_rate: usize::MAX, ..Limits::default() };
+    write_all(&*stub, &[&[0; 2000]], PATIENCE, &limits).expect("there is time");
+    assert_eq!(stub.script().timeouts[1], PATIENCE);
+    // It is set before the first write and after the last, and for what is left in between.
+    assert!(stub.script().calls >= 3 + 3, "{} calls", stub.script().calls);
+}
+
+#[test]
 fn bytes_earn_the_time_that_they_take_at_the_slowest_rate() {
     let earned = |min_rate, bytes| Limits { min_rate, ..Limits::default() }.earned(bytes);
     for (rate, bytes, milliseconds) in [
