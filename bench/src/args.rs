@@ -114,10 +114,10 @@ mod tests {
 
     #[test]
     fn what_is_named_is_run() {
-        let plan = plan("--servers tungstenite --cells storm,echo-16 --quick --rounds 2").unwrap();
+        let plan = plan("--servers tungstenite --cells storm,echo-128 --quick --rounds 2").unwrap();
         assert_eq!(plan.servers, [Server::Tungstenite]);
         let names: Vec<_> = plan.cells.iter().map(|cell| &*cell.name).collect();
-        assert_eq!(names, ["echo-16-1", "echo-16-64", "storm"]);
+        assert_eq!(names, ["echo-128-1", "echo-128-64", "storm"]);
         assert_eq!(plan.rounds, 2);
     }
 

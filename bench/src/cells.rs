@@ -1,5 +1,6 @@
 //! What is measured: each cell is one load that every server gets.
 
+use crate::load::requests::Ask;
 use crate::servers::Mode;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -12,8 +13,10 @@ pub struct Cell {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Messages of 125 bytes sent back; `one_core` has client and server share one.
-    Echo { connections: usize, in_flight: usize, one_core: bool },
+    /// Messages sent back; `one_core` has client and server share one.
+    Echo { connections: usize, in_flight: usize, bytes: usize, one_core: bool },
+    /// HTTP requests answered.
+    Requests { connections: usize, ask: Ask },
     /// One of the members speaks, all of them get it.
     Broadcast { members: usize, in_flight: usize, topic: bool },
     /// Messages of so many KiB sent back on one connection.
@@ -36,6 +39,8 @@ pub struct Column {
     pub digits: usize,
     /// A server whose number this one is divided by, in a column of its own.
     pub against: Option<&'static str>,
+    /// Whether less is better.
+    pub less: bool,
 }
 
 /// Bytes of a message, where nothing else is said.
@@ -45,15 +50,15 @@ pub const RATE: usize = 0;
 pub const CPU: usize = 1;
 
 const fn column(title: &'static str, digits: usize) -> Column {
-    Column { title, digits, against: None }
+    Column { title, digits, against: None, less: false }
 }
 
 const fn rate(title: &'static str) -> Column {
-    Column { title, digits: 0, against: Some("tungstenite") }
+    Column { title, digits: 0, against: Some("tungstenite"), less: false }
 }
 
 const fn cpu(title: &'static str) -> Column {
-    Column { title, digits: 2, against: Some("tcp-threads") }
+    Column { title, digits: 2, against: Some("tcp-threads"), less: true }
 }
 
 const BUSY: Column = column("client busy %", 0);
@@ -63,10 +68,13 @@ impl Cell {
     pub fn columns(&self) -> Vec<Column> {
         const ECHO: &[Column] = &[rate("messages/s"), cpu("server µs/message"), BUSY];
         const ROOM: &[Column] = &[rate("deliveries/s"), cpu("server µs/delivery"), BUSY];
+        const HTTP: &[Column] = &[rate("requests/s"), cpu("server µs/request"), BUSY];
         const FLOOD: &[Column] = &[rate("MiB/s"), cpu("server µs/MiB"), BUSY];
         const STORM: &[Column] = &[rate("connections/s"), cpu("server µs/connection"), BUSY];
-        const IDLE: &[Column] =
-            &[Column { digits: 1, ..rate("KiB/connection") }, column("threads more", 0)];
+        const IDLE: &[Column] = &[
+            Column { digits: 1, less: true, ..rate("KiB/connection") },
+            column("threads more", 0),
+        ];
         const STALLED: &[Column] = &[
             column("p99 ms", 1),
             column("longest send ms", 1),
@@ -77,6 +85,7 @@ impl Cell {
         const UNMASK: &[Column] = &[column("GB/s", 1)];
         let columns = match self.kind {
             Kind::Echo { .. } => ECHO,
+            Kind::Requests { .. } => HTTP,
             Kind::Broadcast { .. } => ROOM,
             Kind::Flood { kib: 1024, .. } => FLOOD,
             Kind::Flood { .. } => ECHO,
@@ -87,6 +96,7 @@ impl Cell {
         };
         let against = |column: &Column| match column.against {
             Some(_) if self.tls => Some("tokio-tungstenite-tls"),
+            Some(_) if matches!(self.kind, Kind::Requests { .. }) => Some("tiny_http"),
             against => against,
         };
         columns.iter().map(|column| Column { against: against(column), ..*column }).collect()
@@ -97,6 +107,8 @@ impl Cell {
             Kind::Broadcast { topic: false, .. } => Mode::Room,
             Kind::Broadcast { topic: true, .. } => Mode::Topic,
             Kind::Stalled { .. } | Kind::Unmask => Mode::Stalled,
+            Kind::Requests { ask, .. } if ask.large => Mode::Large,
+            Kind::Requests { .. } => Mode::Http,
             _ => Mode::Echo,
         }
     }
@@ -108,9 +120,22 @@ impl Cell {
 
     fn plainly(&self) -> String {
         match self.kind {
-            Kind::Echo { connections, in_flight, one_core } => {
+            Kind::Echo { connections, in_flight, bytes, one_core } => {
                 let place = if one_core { "; client and server on one core" } else { "" };
-                format!("echo of 125 bytes: {connections} × {in_flight} in flight{place}")
+                let size = match bytes {
+                    MESSAGE => "125 bytes".to_string(),
+                    _ => format!("{} KiB", bytes / 1024),
+                };
+                format!("echo of {size}: {connections} × {in_flight} in flight{place}")
+            }
+            Kind::Requests { connections, ask } => {
+                let body = if ask.large { "1 MiB" } else { "125 bytes" };
+                let way = match ask {
+                    Ask { close: true, .. } => ", a connection for each".to_string(),
+                    Ask { in_flight: 1, .. } => String::new(),
+                    Ask { in_flight, .. } => format!(" × {in_flight} in flight"),
+                };
+                format!("HTTP, answers of {body}: {connections} connections{way}")
             }
             Kind::Broadcast { members, in_flight, topic } => {
                 let what = if topic { "topic: a message" } else { "broadcast" };
@@ -141,8 +166,19 @@ pub fn all() -> Vec<Cell> {
     let echo = |connections, in_flight, one_core| Cell {
         name: format!("echo-{connections}-{in_flight}"),
         tls: false,
-        kind: Kind::Echo { connections, in_flight, one_core },
+        kind: Kind::Echo { connections, in_flight, bytes: MESSAGE, one_core },
     };
+    let sized = |in_flight, kib: usize| Cell {
+        name: format!("echo-16-{in_flight}-{kib}k"),
+        tls: false,
+        kind: Kind::Echo { connections: 16, in_flight, bytes: kib * 1024, one_core: false },
+    };
+    let http = |name: &str, connections, ask| Cell {
+        name: format!("http-{name}"),
+        tls: false,
+        kind: Kind::Requests { connections, ask },
+    };
+    let one = Ask { large: false, close: false, in_flight: 1 };
     let broadcast = |in_flight, topic| Cell {
         name: format!("{}-{in_flight}", if topic { "topic" } else { "broadcast" }),
         tls: false,
@@ -171,6 +207,10 @@ pub fn all() -> Vec<Cell> {
         echo(128, 64, false),
         echo(1000, 64, false),
         echo(5000, 64, false),
+        sized(16, 1),
+        sized(16, 16),
+        sized(4, 32),
+        sized(16, 64),
         broadcast(1, false),
         broadcast(16, false),
         broadcast(1, true),
@@ -185,6 +225,11 @@ pub fn all() -> Vec<Cell> {
         stalled(1),
         stalled(40),
         cell("unmask", Kind::Unmask),
+        http("16", 16, one),
+        http("128", 128, one),
+        http("close", 16, Ask { close: true, ..one }),
+        http("pipelined", 16, Ask { in_flight: 16, ..one }),
+        http("1MiB", 4, Ask { large: true, ..one }),
         tls(echo(16, 1, false)),
         tls(echo(16, 64, false)),
         tls(flood("flood", 1024)),

@@ -1,7 +1,7 @@
 //! The two charts.
 
 use crate::args::Plan;
-use crate::cells::{Kind, CPU};
+use crate::cells::{Kind, CPU, MESSAGE};
 use crate::results::Results;
 use crate::servers::Server;
 use plotters::prelude::*;
@@ -14,7 +14,7 @@ type Line = (Server, Vec<(f64, f64)>);
 /// Draws what was measured at two numbers of connections at least. Returns the files.
 pub fn draw(results: &Results, plan: &Plan, servers: &[Server]) -> io::Result<Vec<PathBuf>> {
     let growth = lines(results, plan, servers, CPU, |kind| match kind {
-        Kind::Echo { connections, in_flight: 64, .. } => Some(connections),
+        Kind::Echo { connections, in_flight: 64, bytes: MESSAGE, .. } => Some(connections),
         _ => None,
     });
     let memory = lines(results, plan, servers, 0, |kind| match kind {
@@ -118,10 +118,10 @@ fn colour(server: Server) -> RGBColor {
     match server {
         Server::Sockling | Server::SocklingTls => RGBColor(213, 94, 0),
         Server::SocklingLines | Server::SocklingTlsLines => RGBColor(240, 228, 66),
-        Server::Tungstenite => RGBColor(0, 114, 178),
+        Server::Tungstenite | Server::TinyHttp => RGBColor(0, 114, 178),
         Server::TokioTungstenite | Server::TokioTungsteniteTls => RGBColor(86, 180, 233),
-        Server::FastWebsockets => RGBColor(0, 158, 115),
-        Server::NodeWs => RGBColor(204, 121, 167),
+        Server::FastWebsockets | Server::Axum => RGBColor(0, 158, 115),
+        Server::NodeWs | Server::Rouille => RGBColor(204, 121, 167),
         Server::PythonWebsockets => RGBColor(230, 159, 0),
         Server::TcpThreads => RGBColor(60, 60, 60),
         Server::TcpEpoll => RGBColor(160, 160, 160),

@@ -6,6 +6,7 @@ use crate::load::echo::Echo;
 use crate::load::frames::{OpCode, Ring};
 use crate::load::idle::one_echo_each;
 use crate::load::open::open;
+use crate::load::requests::Requests;
 use crate::load::room::Room;
 use crate::load::stalled::{self, Order};
 use crate::load::storm::Storm;
@@ -32,7 +33,8 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
         return Ok(vec![unmask(plan.measured)]);
     }
     let wire = server.wire();
-    let ring = |first| Ring::new(wire, OpCode::Text, first, MESSAGE, DIFFERENT);
+    let ring_of = |first, bytes| Ring::new(wire, OpCode::Text, first, bytes, DIFFERENT);
+    let ring = |first| ring_of(first, MESSAGE);
     // Taken before the child starts, which inherits it.
     let one_core = match cell.kind {
         Kind::Echo { one_core: true, .. } => Some(OneCore::take()?),
@@ -41,9 +43,9 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
     let mut process = Process::start(server.command(cell.mode())?)?;
     let address = process.address;
     let numbers = match cell.kind {
-        Kind::Echo { connections, in_flight, .. } => {
+        Kind::Echo { connections, in_flight, bytes, .. } => {
             let streams = open(address, wire, connections)?;
-            let mut load = Echo::new(streams, ring(b'e'), in_flight as u64)?;
+            let mut load = Echo::new(streams, ring_of(b'e', bytes), in_flight as u64)?;
             metered(&process, plan, &mut load)?
         }
         Kind::Broadcast { members, in_flight, .. } => {
@@ -57,11 +59,14 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
             let streams = open(address, wire, 1)?;
             metered(&process, plan, &mut Echo::new(streams, ring, in_flight as u64)?)?
         }
+        Kind::Requests { connections, ask } => {
+            metered(&process, plan, &mut Requests::new(address, connections, ask)?)?
+        }
         Kind::Storm { visitors } => {
             metered(&process, plan, &mut Storm::new(address, wire, ring(b'e'), visitors)?)?
         }
         Kind::Idle { connections, bytes } => {
-            let ring = Ring::new(wire, OpCode::Text, b'e', bytes, DIFFERENT);
+            let ring = ring_of(b'e', bytes);
             // One visit before, so that what all connections share is there.
             one_echo_each(&mut open(address, wire, 1)?, &ring)?;
             sleep(SETTLE);

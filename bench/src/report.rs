@@ -93,7 +93,39 @@ pub fn cell(results: &Results, cell: &Cell, servers: &[Server]) -> String {
     }
     text.push_str(&rule);
     text.push('\n');
-    text + &rows
+    text + &rows + &best_peers(results, cell, servers)
+}
+
+/// Returns a line for each number that is compared: the peer that is ahead of the others, and how the
+/// best form of this library stands to it.
+fn best_peers(results: &Results, cell: &Cell, servers: &[Server]) -> String {
+    let mut text = String::new();
+    for (index, column) in cell.columns().iter().enumerate() {
+        let best = |peers: bool| {
+            let of = servers.iter().filter(|server| server.is_peer() == peers);
+            let own = |server: &&Server| peers || server.name().starts_with("sockling");
+            let of = of.filter(own);
+            let numbers = of.filter_map(|server| {
+                results.median(&cell.name, *server, index).map(|number| (*server, number))
+            });
+            numbers.reduce(|best, other| match (other.1 < best.1) == column.less {
+                true => other,
+                false => best,
+            })
+        };
+        if let (Some(_), Some(peer), Some(own)) = (column.against, best(true), best(false)) {
+            let _ = writeln!(
+                text,
+                "\nBest peer: {}, {} {}; {} has {:.2} ×.",
+                peer.0.name(),
+                number(peer.1, column.digits),
+                column.title,
+                own.0.name(),
+                own.1 / peer.1,
+            );
+        }
+    }
+    text
 }
 
 fn row(results: &Results, cell: &Cell, server: Server) -> String {

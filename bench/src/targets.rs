@@ -101,6 +101,13 @@ fn all(results: &Results) -> Vec<Target> {
     let what = "storm, connections to tungstenite's";
     add(what, " ×", AtLeast(1.5), ratio("storm", RATE, peer));
 
+    for connections in [16, 128] {
+        let cell = format!("http-{connections}");
+        let what = format!("HTTP on {connections} connections, requests to tiny_http's");
+        add(&what, " ×", AtLeast(1.6), ratio(&cell, RATE, Server::TinyHttp));
+        let what = format!("HTTP on {connections} connections, time per request to axum's");
+        add(&what, " ×", AtMost(1.3), ratio(&cell, CPU, Server::Axum));
+    }
     for connections in [1000, 5000] {
         let cell = format!("idle-{connections}");
         let what = format!("memory of each of {connections} silent connections");

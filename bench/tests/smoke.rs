@@ -50,6 +50,28 @@ fn a_short_run_over_tls_measures_the_servers_that_speak_it() {
 }
 
 #[test]
+fn a_short_run_of_requests_measures_the_servers_of_http_and_names_the_best_peer() {
+    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("http").join("REPORT.md");
+    let servers = ["sockling", "tiny_http", "rouille", "axum"];
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--cells", "http", "--servers", &format!("tungstenite,{}", servers.join(","))])
+        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
+        .arg("--out")
+        .arg(&report)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(!text.contains("failed"), "{text}");
+    for server in servers {
+        let cells = if server == "rouille" { 4 } else { 5 };
+        assert_eq!(text.matches(&format!("| {server} |")).count(), cells, "{server} in {text}");
+    }
+    assert_eq!(text.matches("Best peer: ").count(), 2 * 5, "{text}");
+    assert!(!text.contains("| tungstenite |"), "{text}");
+}
+
+#[test]
 fn what_is_not_known_is_refused() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("--nonsense").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod frames;
 pub mod idle;
 pub mod open;
+pub mod requests;
 pub mod room;
 pub mod stalled;
 pub mod storm;

@@ -2,6 +2,7 @@
 //! of `peers/`.
 
 mod fast;
+mod http;
 mod sockling;
 mod tcp_epoll;
 mod tcp_threads;
@@ -26,18 +27,25 @@ pub enum Mode {
     Room,
     /// The same, to those who subscribed to a topic: all.
     Topic,
+    /// Answers HTTP requests.
+    Http,
+    /// The same, with a long body and its length.
+    Large,
     /// Waits for a word on stdin, then broadcasts from a thread of its own.
     Stalled,
 }
 
 impl Mode {
-    const ALL: [Mode; 4] = [Mode::Echo, Mode::Room, Mode::Topic, Mode::Stalled];
+    const ALL: [Mode; 6] =
+        [Mode::Echo, Mode::Room, Mode::Topic, Mode::Http, Mode::Large, Mode::Stalled];
 
     fn name(self) -> &'static str {
         match self {
             Mode::Echo => "echo",
             Mode::Room => "room",
             Mode::Topic => "topic",
+            Mode::Http => "http",
+            Mode::Large => "large",
             Mode::Stalled => "stalled",
         }
     }
@@ -72,10 +80,18 @@ pub enum Server {
     SocklingTls,
     SocklingTlsLines,
     TokioTungsteniteTls,
+    TinyHttp,
+    Rouille,
+    Axum,
 }
 
+/// The bodies of HTTP answers, in bytes, and what they are made of.
+pub const SMALL: usize = 125;
+pub const LARGE: usize = 1024 * 1024;
+pub const LETTER: u8 = b'x';
+
 impl Server {
-    pub const ALL: [Server; 12] = [
+    pub const ALL: [Server; 15] = [
         Server::Sockling,
         Server::SocklingLines,
         Server::Tungstenite,
@@ -88,6 +104,9 @@ impl Server {
         Server::SocklingTls,
         Server::SocklingTlsLines,
         Server::TokioTungsteniteTls,
+        Server::TinyHttp,
+        Server::Rouille,
+        Server::Axum,
     ];
 
     pub fn name(self) -> &'static str {
@@ -104,6 +123,9 @@ impl Server {
             Server::SocklingTls => "sockling-tls",
             Server::SocklingTlsLines => "sockling-tls-lines",
             Server::TokioTungsteniteTls => "tokio-tungstenite-tls",
+            Server::TinyHttp => "tiny_http",
+            Server::Rouille => "rouille",
+            Server::Axum => "axum",
         }
     }
 
@@ -123,7 +145,15 @@ impl Server {
             Server::SocklingTls => "this library with its adapter for TLS",
             Server::SocklingTlsLines => "the same, its conversations in straight lines",
             Server::TokioTungsteniteTls => "`tokio-tungstenite` over `tokio-rustls`",
+            Server::TinyHttp => "HTTP: a pool of threads, four of which answer",
+            Server::Rouille => "HTTP: on `tiny_http`, a pool of threads of its own",
+            Server::Axum => "HTTP: hyper on tokio with its default of a thread per core",
         }
+    }
+
+    /// Returns whether it is neither this library nor a floor.
+    pub fn is_peer(self) -> bool {
+        !self.name().starts_with("sockling") && !self.name().starts_with("tcp-")
     }
 
     pub fn named(name: &str) -> Result<Server, String> {
@@ -142,8 +172,12 @@ impl Server {
     }
 
     pub fn can(self, mode: Mode) -> bool {
+        let http_alone = matches!(self, Server::TinyHttp | Server::Rouille | Server::Axum);
         match mode {
-            Mode::Echo => true,
+            Mode::Echo => !http_alone,
+            Mode::Http => http_alone || self == Server::Sockling,
+            // Rouille sends a long body in chunks, which is other work.
+            Mode::Large => http_alone && self != Server::Rouille || self == Server::Sockling,
             // Others have no broadcast, or need more than a few lines for one.
             Mode::Room => matches!(self, Server::Sockling | Server::TokioTungstenite),
             Mode::Topic | Mode::Stalled => self == Server::Sockling,
@@ -216,7 +250,11 @@ pub fn serve(server: Server, mode: Mode) -> io::Result<()> {
     // A bench that is killed leaves no servers behind.
     set_pdeathsig(Signal::SIGKILL)?;
     match server {
+        Server::Sockling if matches!(mode, Mode::Http | Mode::Large) => http::sockling(),
         Server::Sockling => sockling::serve(mode, false),
+        Server::TinyHttp => http::tiny_http(),
+        Server::Rouille => http::rouille(),
+        Server::Axum => http::axum(),
         Server::SocklingLines => sockling::serve_lines(false),
         Server::Tungstenite => tungstenite::serve(),
         Server::TokioTungstenite => tokio::serve(mode),
