@@ -192,8 +192,8 @@ fn numbered(sender: usize, number: u32) -> Vec<u8> {
 }
 
 /// What a client got: how many of each sender, in order and whole, or it panics. Reads so many
-/// messages, or until the connection ends.
-fn read_numbered(stream: impl Read, most: usize) -> [u32; SENDERS] {
+/// messages, or until the connection ends, and counts them in `got`.
+fn read_numbered(stream: impl Read, most: usize, got: &AtomicUsize) -> [u32; SENDERS] {
     let mut stream = BufReader::with_capacity(256 * 1024, stream);
     let mut next = [0; SENDERS];
     for _ in 0..most {
@@ -216,6 +216,7 @@ fn read_numbered(stream: impl Read, most: usize) -> [u32; SENDERS] {
         let sender = usize::from(message[0]);
         assert_eq!(message, numbered(sender, next[sender]), "the next one, whole");
         next[sender] += 1;
+        got.fetch_add(1, Ordering::Relaxed);
     }
     next
 }
@@ -227,24 +228,32 @@ fn what_was_taken_arrives_once_and_in_order_while_others_stall_and_leave() {
     let ids: Vec<SessionId> = clients.iter().map(|(_, id)| *id).collect();
     // The first two read a little and stop, the third reads more and leaves, five read all.
     let most = |index| [1_000, 20_000, 30_000].get(index).copied().unwrap_or(usize::MAX);
+    let read: Arc<[AtomicUsize; 8]> = Arc::default();
     let readers: Vec<_> = clients
         .into_iter()
         .enumerate()
         .map(|(index, (client, _))| {
+            let read = Arc::clone(&read);
             std::thread::spawn(move || {
                 let most = most(index).min(SENDERS * MESSAGES as usize);
-                let got = read_numbered(&client.stream, most);
+                let got = read_numbered(&client.stream, most, &read[index]);
                 (got, (index < 2).then_some(client))
             })
         })
         .collect();
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
-            let ids = ids.clone();
+            let (ids, read) = (ids.clone(), Arc::clone(&read));
             std::thread::spawn(move || {
                 // How many each client took, and how often the sender was told that one did not.
                 let (mut taken, mut lost) = ([0; 8], [0; 8]);
                 for number in 0..MESSAGES {
+                    // All senders together are fewer messages ahead than may wait for a client, so one
+                    // that reads, and waits for a processor, does not count as one that does not.
+                    let least = (number as usize).saturating_sub(100) * SENDERS;
+                    wait_until("who reads all is near", || {
+                        read[3..].iter().all(|read| read.load(Ordering::Relaxed) >= least)
+                    });
                     for (index, id) in ids.iter().enumerate() {
                         match Comms::websocket(id).send(numbered(sender, number)) {
                             Ok(1) => {
