@@ -3,8 +3,8 @@
 //! A client that speaks plain HTTP is told so in plain HTTP. Every client with which there is no
 //! handshake gets the alert that says why, where it can still be written, and the time to read it.
 
+use super::session::Unbuffered;
 use super::stream::{is_passing, lock, write_until, Encrypted};
-use rustls::Connection;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\n\
                      Connection: close\r\n\r\n\
                      This port speaks HTTPS only.\n";
 
-impl Encrypted {
+impl<S: Unbuffered> Encrypted<S> {
     /// Runs the handshake. Changes the timeouts of the inner stream.
     pub(crate) fn shake_hands(&self, deadline: Instant) -> io::Result<()> {
         let mut buffer = vec![0; PIECE];
@@ -32,12 +32,12 @@ impl Encrypted {
                 return Ok(());
             }
             let got = self.read_handshake(&mut buffer, deadline)?;
-            if std::mem::take(&mut first) && self.is_plain(&buffer[..got]) {
+            if std::mem::take(&mut first) && is_plain(&buffer[..got]) {
                 self.answer_plain(deadline);
                 let why = "the client speaks plain HTTP";
                 return Err(io::Error::new(ErrorKind::InvalidData, why));
             }
-            self.take_handshake(&buffer[..got]).map_err(|error| {
+            self.take_handshake(&mut buffer, got).map_err(|error| {
                 // The client may have gone, or may not read.
                 let _ = self.write_handshake(parting(deadline));
                 self.part(deadline);
@@ -46,15 +46,11 @@ impl Encrypted {
         }
     }
 
-    fn take_handshake(&self, mut ciphertext: &[u8]) -> io::Result<()> {
+    /// Takes what was read to the front of the buffer.
+    fn take_handshake(&self, buffer: &mut [u8], got: usize) -> io::Result<()> {
         let mut session = lock(&self.session);
-        while !ciphertext.is_empty() {
-            match session.take(ciphertext) {
-                // The rest behind the end of a client that says farewell at once.
-                0 => break,
-                taken => ciphertext = &ciphertext[taken..],
-            }
-        }
+        let given = session.decrypt(buffer, 0, got);
+        session.take_back(&buffer[..given]);
         match &session.failed {
             Some(error) => Err(io::Error::new(ErrorKind::InvalidData, error.clone())),
             None => Ok(()),
@@ -69,7 +65,7 @@ impl Encrypted {
             if session.failed.is_none() && session.owes_tickets_alone() {
                 return Ok(());
             }
-            session.drain(&mut out)?;
+            session.drain(&mut out);
         }
         write_until(&*self.inner, &mut out, deadline)?;
         out.shrink();
@@ -92,13 +88,6 @@ impl Encrypted {
         }
     }
 
-    /// Returns whether these first bytes of a client begin a request of plain HTTP. A record of TLS
-    /// begins with a byte below 0x40 (RFC 8446, 5.1).
-    fn is_plain(&self, bytes: &[u8]) -> bool {
-        let server = matches!(lock(&self.session).tls, Connection::Server(_));
-        server && bytes.first().is_some_and(u8::is_ascii_uppercase)
-    }
-
     fn answer_plain(&self, deadline: Instant) {
         // It fits into any buffer. An error means that the client has gone.
         let timeout = parting(deadline).saturating_duration_since(Instant::now());
@@ -116,6 +105,12 @@ impl Encrypted {
         let (deadline, mut buffer) = (parting(deadline), vec![0; PIECE]);
         while self.read_handshake(&mut buffer, deadline).is_ok() {}
     }
+}
+
+/// Returns whether these first bytes of a client begin a request of plain HTTP. A record of TLS
+/// begins with a byte below 0x40 (RFC 8446, 5.1).
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
 }
 
 fn parting(deadline: Instant) -> Instant {

@@ -41,13 +41,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod session;
 mod stream;
 mod handshake;
 mod certificates;
 
 use certificates::Certificates;
-use rustls::server::NoServerSessionStorage;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
+use rustls::ServerConfig;
 use sockling::log;
 use sockling::net::{Listener, Peer, Stream};
 use std::io::{self, ErrorKind};
@@ -146,8 +147,8 @@ impl<L: Listener> Tls<L> {
 impl<L: Listener> Listener for Tls<L> {
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
         let (stream, peer) = self.listener.accept()?;
-        let session = ServerConnection::new(Arc::clone(&self.config)).map_err(other)?;
-        let stream = Encrypted::new(stream, peer.clone(), session.into());
+        let session = UnbufferedServerConnection::new(Arc::clone(&self.config)).map_err(other)?;
+        let stream = Encrypted::new(stream, peer.clone(), session);
         Ok((Box::new(stream), peer))
     }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! read   inner.read into the caller's buffer ── no lock
 //!        rustls decrypts ─────────────────────── `session`
-//! write  rustls seals up to 64 KiB into a lot ── `out`, then `session`
+//! write  rustls seals up to 32 KiB into a lot ── `out`, then `session`
 //!        inner.write of the lot ──────────────── `out`
 //! ```
 //!
@@ -16,10 +16,11 @@
 //! alert or the answer to a key update, stays in the session and leaves in front of what is written
 //! next, or with the farewell.
 //!
-//! *Reading.* Ciphertext goes into the caller's buffer and from there into the session. Its
-//! plaintext is shorter, so it goes back into the same buffer; only the end of a record that had
-//! begun earlier may leave some in the session, 16 KiB at most, which the next read returns before
-//! the stream is asked again. An error behind delivered plaintext comes at the next read.
+//! *Reading.* Ciphertext goes into the caller's buffer, behind a free part, and is decrypted there.
+//! Its plaintext goes to the front of the same buffer; only a record that had begun earlier, or one
+//! longer than the free part, may leave some in the session, 16 KiB at most, which the next read
+//! returns before the stream is asked again. What is no whole record yet waits in the session too. An
+//! error behind delivered plaintext comes at the next read.
 //!
 //! *Writing.* A byte counts as taken when the system has the whole record that carries it. What is
 //! left of a lot after a short write stays here and is written first. The next call begins with the
@@ -30,33 +31,26 @@
 //! has ended, by the peer's `close_notify` or by an error, reads ciphertext and drops it until the
 //! peer ends, or closing the socket would reset the connection and the last answer with it.
 
-use rustls::{Connection, ProtocolVersion};
+use super::session::{Session, Unbuffered, RECORD};
 use sockling::net::{Peer, Stream};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// The most plaintext that one lock of the session seals: the other direction waits meanwhile, for
-/// some 50 microseconds.
-pub const LOT: usize = 64 * 1024;
-/// The most plaintext in one record (RFC 8446, 5.1).
-const RECORD: usize = 16 * 1024;
-/// More than what a record adds to its plaintext.
-const AROUND: usize = 64;
 /// The longest wait for the system to take the farewell.
 const FAREWELL: Duration = Duration::from_millis(8);
 
 /// A TLS connection over another stream.
-pub struct Encrypted {
+pub struct Encrypted<S> {
     pub(crate) inner: Box<dyn Stream>,
     pub(crate) peer: Peer,
     /// Locked before `session`, and held across a write.
     pub(crate) out: Mutex<Out>,
     /// Held for cryptography, never for input or output.
-    pub(crate) session: Mutex<Session>,
+    pub(crate) session: Mutex<Session<S>>,
     /// Held to copy.
     times: Mutex<Times>,
     /// Whether the receiving side was shut here: then the end of input is no truncation.
@@ -74,11 +68,11 @@ struct Times {
 /// What is sealed and not yet taken by the system.
 #[derive(Default)]
 pub(crate) struct Out {
-    lot: Vec<u8>,
+    pub(crate) lot: Vec<u8>,
     /// How much of the lot is taken.
     at: usize,
     /// Where each record ends that is not taken whole, and how much plaintext it carries.
-    records: VecDeque<(usize, usize)>,
+    pub(crate) records: VecDeque<(usize, usize)>,
     /// Plaintext that was taken beyond what the last call gave: it gave less than the one before.
     ahead: usize,
     /// The error behind bytes that were taken.
@@ -86,7 +80,7 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    fn left(&self) -> &[u8] {
+    pub(crate) fn left(&self) -> &[u8] {
         &self.lot[self.at..]
     }
 
@@ -133,124 +127,15 @@ impl Out {
     }
 }
 
-/// The state of the cryptography.
-pub(crate) struct Session {
-    pub(crate) tls: Connection,
-    /// The first error. The session reads nothing after it.
-    pub(crate) failed: Option<rustls::Error>,
-}
-
-/// Input that has not come.
-struct Nothing;
-
-impl Read for Nothing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
-    }
-}
-
-impl Session {
-    /// Takes ciphertext in, and returns how much; 0 if it takes no more.
-    pub(crate) fn take(&mut self, ciphertext: &[u8]) -> usize {
-        if self.failed.is_some() || ciphertext.is_empty() {
-            return 0;
-        }
-        let read = self.tls.read_tls(&mut &*ciphertext);
-        let read = read.map_err(|error| rustls::Error::General(error.to_string()));
-        match read.and_then(|bytes| self.tls.process_new_packets().map(|_| bytes)) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.failed = Some(error);
-                0
-            }
-        }
-    }
-
-    /// Decrypts what the front of the buffer holds, into the same buffer. Returns how much plaintext
-    /// there is.
-    fn decrypt(&mut self, buffer: &mut [u8], got: usize) -> usize {
-        let (mut used, mut given) = (0, 0);
-        loop {
-            let taken = self.take(&buffer[used..got]);
-            if taken == 0 {
-                break;
-            }
-            used += taken;
-            given += self.give(&mut buffer[given..used]);
-        }
-        given += self.give(&mut buffer[given..]);
-        if got < buffer.len() {
-            // There is no more for now. A read that finds nothing makes rustls give the memory of
-            // the last record back.
-            let _ = self.tls.read_tls(&mut Nothing);
-        }
-        given
-    }
-
-    /// Moves plaintext into the buffer, and returns how much.
-    fn give(&mut self, buffer: &mut [u8]) -> usize {
-        // An error says that there is none.
-        self.tls.reader().read(buffer).unwrap_or(0)
-    }
-
-    /// Returns how reading has ended, if it has.
-    fn end(&mut self) -> Option<io::Result<usize>> {
-        if let Some(error) = &self.failed {
-            return Some(Err(io::Error::new(ErrorKind::InvalidData, error.clone())));
-        }
-        if self.tls.is_handshaking() {
-            return Some(Err(ErrorKind::NotConnected.into()));
-        }
-        // Without plaintext, 0 is the peer's close_notify, and otherwise this is an error.
-        self.tls.reader().read(&mut [0]).ok().map(|_| Ok(0))
-    }
-
-    /// Appends all that the session has to send to the lot.
-    pub(crate) fn drain(&mut self, out: &mut Out) -> io::Result<()> {
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut out.lot)?;
-        }
-        Ok(())
-    }
-
-    /// Encrypts the front of these bytes into an empty lot, behind what the session owes the peer.
-    fn seal(&mut self, bytes: &[u8], out: &mut Out) -> io::Result<()> {
-        if self.tls.is_handshaking() {
-            return Err(ErrorKind::NotConnected.into());
-        }
-        if self.failed.is_some() {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        let bytes = &bytes[..bytes.len().min(LOT)];
-        out.lot.reserve(bytes.len() + bytes.len() / RECORD * AROUND + AROUND);
-        self.drain(out)?;
-        for record in bytes.chunks(RECORD) {
-            self.tls.writer().write_all(record)?;
-            self.drain(out)?;
-            out.records.push_back((out.lot.len(), record.len()));
-        }
-        Ok(())
-    }
-
-    /// Returns whether what waits in the session may wait for the next write: tickets, behind a
-    /// handshake of TLS 1.3. One of TLS 1.2 ends with a record of the server.
-    pub(crate) fn owes_tickets_alone(&self) -> bool {
-        let (done, version) = (!self.tls.is_handshaking(), self.tls.protocol_version());
-        let server = matches!(self.tls, Connection::Server(_));
-        done && server && version == Some(ProtocolVersion::TLSv1_3)
-    }
-}
-
-impl Encrypted {
+impl<S: Unbuffered> Encrypted<S> {
     /// Returns a stream that encrypts what it writes to `inner`, once it is open.
-    pub fn new(inner: Box<dyn Stream>, peer: Peer, tls: Connection) -> Encrypted {
-        let session = Mutex::new(Session { tls, failed: None });
+    pub fn new(inner: Box<dyn Stream>, peer: Peer, tls: S) -> Encrypted<S> {
         let times = Times { read: Duration::MAX, write: Duration::MAX };
         Encrypted {
             inner,
             peer,
             out: Mutex::default(),
-            session,
+            session: Mutex::new(Session::new(tls)),
             times: Mutex::new(times),
             receiving_shut: AtomicBool::new(false),
             sending_shut: AtomicBool::new(false),
@@ -285,13 +170,14 @@ impl Encrypted {
         begun: Instant,
         set: &mut Option<Duration>,
     ) -> io::Result<usize> {
-        let mut got = 0;
+        // The free part in front takes the plaintext of what is read behind it.
+        let (from, mut got) = ((buffer.len() / 4).min(RECORD), 0);
         loop {
             let end = {
                 let mut session = lock(&self.session);
                 let given = match got {
                     0 => session.give(buffer),
-                    got => session.decrypt(buffer, got),
+                    got => session.decrypt(buffer, from, got),
                 };
                 if given > 0 {
                     return Ok(given);
@@ -307,7 +193,7 @@ impl Encrypted {
             if got > 0 {
                 self.shorten(begun, set)?;
             }
-            got = match self.inner.read(buffer) {
+            got = match self.inner.read(&mut buffer[from..]) {
                 Ok(0) if self.receiving_shut.load(Ordering::Acquire) => return Ok(0),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 read => read?,
@@ -371,9 +257,8 @@ impl Encrypted {
             if session.tls.is_handshaking() {
                 return; // `open` writes what must be said, and a refused client awaits a handshake
             }
-            session.tls.send_close_notify();
-            // It is memory, which takes everything.
-            let _ = session.drain(&mut out);
+            session.say_farewell();
+            session.drain(&mut out);
         }
         let until = Instant::now() + FAREWELL;
         // An error means that the peer has gone, or that there is no room.
@@ -409,7 +294,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Stream for Encrypted {
+impl<S: Unbuffered> Stream for Encrypted<S> {
     fn open(&self, deadline: Instant) -> io::Result<()> {
         let opened = self.shake_hands(deadline);
         if let Err(error) = &opened {

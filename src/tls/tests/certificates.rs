@@ -3,6 +3,8 @@
 #[path = "../src/handshake.rs"]
 mod handshake;
 mod kit;
+#[path = "../src/session.rs"]
+mod session;
 #[path = "../src/stream.rs"]
 mod stream;
 

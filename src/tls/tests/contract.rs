@@ -4,6 +4,8 @@
 #[path = "../src/handshake.rs"]
 mod handshake;
 mod kit;
+#[path = "../src/session.rs"]
+mod session;
 #[path = "../src/stream.rs"]
 mod stream;
 

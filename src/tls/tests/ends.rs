@@ -4,10 +4,15 @@
 #[path = "../src/handshake.rs"]
 mod handshake;
 mod kit;
+#[path = "../src/session.rs"]
+mod session;
 #[path = "../src/stream.rs"]
 mod stream;
 
-use kit::{client_over, open, opened, receive, send, server_over, PATIENCE, TLS12, TLS13};
+use kit::{
+    client_over, open, opened, receive, sealed, send, server_over, update_keys, Client, Served,
+    PATIENCE, TLS12, TLS13,
+};
 use sockling::net::Stream;
 use sockling::testing::{Memory, MemoryListener};
 use std::io::{self, ErrorKind};
@@ -15,7 +20,6 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::Encrypted;
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -74,7 +78,7 @@ impl Stream for Shared {
 }
 
 /// Returns the server's end, the client's, and what is beneath the client's.
-fn above() -> (Encrypted, Encrypted, Arc<Inner>) {
+fn above() -> (Served, Client, Arc<Inner>) {
     let (inner, memory) = Inner::pair();
     let near = server_over(Box::new(memory), &[&TLS13]);
     let far = client_over(Box::new(Shared(Arc::clone(&inner))), &[&TLS13]);
@@ -119,9 +123,9 @@ fn what_follows_close_notify_is_dropped() {
     let (near, far, inner) = above();
     far.shutdown(Shutdown::Read).expect("it can be shut");
     // The farewell without the end of the stream beneath.
-    far.session.lock().expect("no panic").tls.send_close_notify();
-    let mut farewell = Vec::new();
-    far.session.lock().expect("no panic").tls.write_tls(&mut farewell).expect("memory");
+    let mut session = far.session.lock().expect("no panic");
+    session.say_farewell();
+    let farewell = std::mem::take(&mut session.owed);
     inner.memory.write(&[&farewell[..], &[0xff; 999]].concat()).expect("there is room");
     assert_eq!(near.read(&mut [0; 4096]).expect("an end in order"), 0);
     inner.memory.write(&[0xff; 999]).expect("there is room");
@@ -191,12 +195,7 @@ fn plaintext_that_is_left_in_the_session_comes_before_the_stream_is_asked() {
 #[test]
 fn the_read_timeout_is_a_total_over_a_record_that_trickles_in() {
     let (near, far, inner) = above();
-    let mut record = Vec::new();
-    {
-        let mut session = far.session.lock().expect("no panic");
-        io::Write::write_all(&mut session.tls.writer(), &[7; 5000]).expect("memory");
-        session.tls.write_tls(&mut record).expect("memory");
-    }
+    let record = sealed(&mut far.session.lock().expect("no panic"), &[7; 5000]);
     near.set_read_timeout(SHORT).expect("a timeout");
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -290,7 +289,7 @@ fn a_client_that_is_refused_gets_no_plain_text_inside_its_handshake() {
 fn the_answer_to_a_key_update_leaves_in_front_of_the_next_write() {
     let (near, far) = opened(&[&TLS13]);
     for round in 0..3 {
-        far.session.lock().expect("no panic").tls.refresh_traffic_keys().expect("TLS 1.3");
+        update_keys(&far);
         send(&far, &[round; 1000]);
         assert_eq!(receive(&near, 1000), [round; 1000]);
         send(&near, &[round; 100_000]);

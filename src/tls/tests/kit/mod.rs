@@ -3,12 +3,15 @@
 
 #![allow(dead_code)] // each test binary uses a part of it
 
-use super::stream::Encrypted;
+use super::session::{Session, Unbuffered};
+use super::stream::{Encrypted, Out};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
-use rustls::{Connection, SupportedProtocolVersion};
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use sockling::http::{Listening, Server, ServerHandle};
 use sockling::net::{Peer, Stream, Tcp};
 use sockling_tls::Tls;
@@ -85,17 +88,33 @@ pub fn client_config(made: &Made, versions: &[&'static SupportedProtocolVersion]
         .with_no_client_auth()
 }
 
+/// The client's end of a connection, and the server's.
+pub type Client = Encrypted<UnbufferedClientConnection>;
+pub type Served = Encrypted<UnbufferedServerConnection>;
+
+impl Unbuffered for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+    const OWES_TICKETS: bool = false;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        ciphertext: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(ciphertext)
+    }
+}
+
 /// Returns the session of a client that asks for this name, or address.
-pub fn client_session(config: ClientConfig, name: &str) -> Connection {
+pub fn client_session(config: ClientConfig, name: &str) -> UnbufferedClientConnection {
     let name = ServerName::try_from(name.to_string()).expect("a name");
-    ClientConnection::new(Arc::new(config), name).expect("a session").into()
+    UnbufferedClientConnection::new(Arc::new(config), name).expect("a session")
 }
 
 /// Returns the client's end, before its handshake.
 pub fn client_over(
     inner: Box<dyn Stream>,
     versions: &[&'static SupportedProtocolVersion],
-) -> Encrypted {
+) -> Client {
     let session = client_session(client_config(made(), versions), "localhost");
     Encrypted::new(inner, Peer::named("the server"), session)
 }
@@ -104,13 +123,13 @@ pub fn client_over(
 pub fn server_over(
     inner: Box<dyn Stream>,
     versions: &[&'static SupportedProtocolVersion],
-) -> Encrypted {
-    let session = ServerConnection::new(Arc::new(server_config(made(), versions)));
-    Encrypted::new(inner, Peer::named("a client"), session.expect("a session").into())
+) -> Served {
+    let session = UnbufferedServerConnection::new(Arc::new(server_config(made(), versions)));
+    Encrypted::new(inner, Peer::named("a client"), session.expect("a session"))
 }
 
 /// Returns two ends in memory, with the handshake done.
-pub fn opened(versions: &[&'static SupportedProtocolVersion]) -> (Encrypted, Encrypted) {
+pub fn opened(versions: &[&'static SupportedProtocolVersion]) -> (Served, Client) {
     let (near, far) = sockling::testing::Memory::pair();
     let (near, far) = (server_over(Box::new(near), versions), client_over(Box::new(far), versions));
     open(&near, &far);
@@ -173,7 +192,7 @@ pub fn quiet() {
 }
 
 /// Connects, and returns the client's end after its handshake.
-pub fn connect(address: SocketAddr) -> Encrypted {
+pub fn connect(address: SocketAddr) -> Client {
     connect_with(address, client_config(made(), &[&TLS13]), "localhost").expect("a handshake")
 }
 
@@ -181,7 +200,7 @@ pub fn connect_with(
     address: SocketAddr,
     config: ClientConfig,
     name: &str,
-) -> std::io::Result<Encrypted> {
+) -> std::io::Result<Client> {
     let tcp = TcpStream::connect(address)?;
     let client =
         Encrypted::new(Box::new(tcp), Peer::named("the server"), client_session(config, name));
@@ -189,6 +208,27 @@ pub fn connect_with(
     client.set_read_timeout(PATIENCE)?;
     client.set_write_timeout(PATIENCE)?;
     Ok(client)
+}
+
+/// Makes the next record of a client begin with new keys on both sides.
+pub fn update_keys(client: &Client) {
+    let mut session = client.session.lock().expect("no panic");
+    loop {
+        match session.tls.process(&mut []).state.expect("no error") {
+            ConnectionState::WriteTraffic(traffic) => {
+                return traffic.refresh_traffic_keys().expect("TLS 1.3");
+            }
+            ConnectionState::TransmitTlsData(data) => data.done(),
+            state => panic!("{:?}", state),
+        }
+    }
+}
+
+/// Returns what the session seals of these bytes, without sending it.
+pub fn sealed<S: Unbuffered>(session: &mut Session<S>, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Out::default();
+    session.seal(bytes, &mut out).expect("it is open");
+    out.left().to_vec()
 }
 
 /// Writes all bytes.
@@ -231,7 +271,7 @@ pub fn receive_head(stream: &dyn Stream) -> String {
 }
 
 /// Opens a WebSocket.
-pub fn websocket(address: SocketAddr, path: &str) -> Encrypted {
+pub fn websocket(address: SocketAddr, path: &str) -> Client {
     let client = connect(address);
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -4,6 +4,8 @@
 mod handshake;
 #[path = "../kit/mod.rs"]
 mod kit;
+#[path = "../../src/session.rs"]
+mod session;
 #[path = "../../src/stream.rs"]
 mod stream;
 
@@ -42,7 +44,7 @@ pub fn connect(address: SocketAddr) -> io::Result<(Arc<dyn Stream>, Peer)> {
 /// A client's end, which runs its handshake once something is read or written: a server that is full
 /// lets it wait. What ends in the middle is an end, as it is for a client of TCP.
 struct Client {
-    client: Encrypted,
+    client: kit::Client,
     open: Mutex<bool>,
 }
 
