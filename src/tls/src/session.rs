@@ -1,8 +1,9 @@
 //! The cryptography of a stream, over rustls without its buffers.
 //!
-//! rustls decrypts a record where it lies, and gives its plaintext in a vector, which goes to the front
-//! of the same buffer. What waits here is a record that has not come whole, plaintext for which the
-//! caller had no room, and what is owed to the peer; each gives its memory back when it is empty.
+//! rustls decrypts a record where it lies, and gives its plaintext in a vector, which is copied to
+//! the front of the same buffer. What waits here is a record that has not come whole, plaintext for
+//! which the caller had no room, and what is owed to the peer. Each gives its memory back when it is
+//! empty.
 //!
 //! While rustls has half a message of the handshake, each call must show it that half again, or it
 //! panics. So the residue stays here, where a writer finds it, and never in the buffer of a reader.
@@ -122,8 +123,8 @@ impl<S: Unbuffered> Session<S> {
         step
     }
 
-    /// Lets rustls go on with the residue for as long as it can. Returns how much plaintext went into
-    /// the room.
+    /// Lets rustls go on with the residue for as long as it can. Returns how much plaintext went
+    /// into the room.
     fn go_on(&mut self, room: &mut [u8], then: Then<'_, S::Data>) -> usize {
         let (mut residue, mut given) = (std::mem::take(&mut self.residue), 0);
         loop {

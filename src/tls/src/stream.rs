@@ -19,7 +19,7 @@
 //! *Reading.* Ciphertext goes into the caller's buffer, behind a free part, and is decrypted there.
 //! Its plaintext goes to the front of the same buffer; only a record that had begun earlier, or one
 //! longer than the free part, may leave some in the session, 16 KiB at most, which the next read
-//! returns before the stream is asked again. What is no whole record yet waits in the session too. An
+//! returns before the stream is asked again. A record that has not come whole waits there too. An
 //! error behind delivered plaintext comes at the next read.
 //!
 //! *Writing.* A byte counts as taken when the system has the whole record that carries it. What is
