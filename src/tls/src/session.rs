@@ -65,6 +65,8 @@ pub(crate) struct Session<S> {
     /// Ciphertext of a record or a message that has not come whole. While rustls has half a message
     /// it must be shown this with each call.
     residue: Vec<u8>,
+    /// Where in it the record begins that is not whole.
+    at: usize,
     /// Plaintext for which a caller had no room.
     plaintext: VecDeque<u8>,
     /// What must leave in front of what is written next.
@@ -83,8 +85,8 @@ struct Step {
 
 impl<S: Unbuffered> Session<S> {
     pub(crate) fn new(tls: S) -> Session<S> {
-        let (failed, ended, residue, owed) = (None, false, Vec::new(), Vec::new());
-        Session { tls, failed, ended, residue, plaintext: VecDeque::new(), owed }
+        let (residue, plaintext, owed) = (Vec::new(), VecDeque::new(), Vec::new());
+        Session { tls, failed: None, ended: false, residue, at: 0, plaintext, owed }
     }
 
     /// Lets rustls go on with this ciphertext, up to the next record that has plaintext, which goes
@@ -130,6 +132,7 @@ impl<S: Unbuffered> Session<S> {
         loop {
             let step = self.step(&mut residue, &mut room[given..], then);
             residue.drain(..step.used);
+            self.at = self.at.saturating_sub(step.used);
             given += step.given;
             if !step.goes_on {
                 self.residue = residue;
@@ -146,9 +149,26 @@ impl<S: Unbuffered> Session<S> {
             self.failed.get_or_insert_with(|| rustls::Error::General(error.to_string()));
             return;
         }
-        let rest = if self.residue.is_empty() { missing(ciphertext) } else { 0 };
-        self.residue.reserve_exact(ciphertext.len() + rest);
+        if self.residue.is_empty() {
+            let missing = record(ciphertext).err().unwrap_or(0);
+            self.residue.reserve_exact(ciphertext.len() + missing);
+        }
         self.residue.extend_from_slice(ciphertext);
+    }
+
+    /// Returns how many bytes must follow until the last record of the residue is whole, or its head.
+    fn missing(&mut self) -> usize {
+        loop {
+            match record(&self.residue[self.at..]) {
+                Ok(length) => self.at += length,
+                Err(missing) => {
+                    if self.at == 0 {
+                        self.residue.reserve_exact(missing);
+                    }
+                    return missing;
+                }
+            }
+        }
     }
 
     /// Decrypts the `got` bytes at `from` into the front of the same buffer. Returns how much
@@ -167,14 +187,14 @@ impl<S: Unbuffered> Session<S> {
                 }
             } else {
                 goes_on = !rest.is_empty();
-                let more = missing(&self.residue).min(rest.len());
+                let more = self.missing().min(rest.len());
                 self.keep(&rest[..more]);
                 used += more;
                 given += self.go_on(&mut buffer[given..used], &mut |_, _| {});
             }
         }
         if self.residue.is_empty() || self.ended || self.failed.is_some() {
-            self.residue = Vec::new();
+            (self.residue, self.at) = (Vec::new(), 0);
         }
         given + self.give(&mut buffer[given..])
     }
@@ -257,17 +277,18 @@ impl<S: Unbuffered> Session<S> {
     }
 }
 
-/// Returns how many bytes must follow until the last record is whole, or its head.
-fn missing(mut ciphertext: &[u8]) -> usize {
-    loop {
-        let whole = match ciphertext {
-            [_, _, _, high, low, ..] => HEAD + usize::from(u16::from_be_bytes([*high, *low])),
-            _ => return HEAD - ciphertext.len(),
-        };
-        match ciphertext.get(whole..) {
-            Some(rest) => ciphertext = rest,
-            None => return whole - ciphertext.len(),
+/// Returns the length of the record at the front. Error: how many bytes must follow until it is whole,
+/// or its head.
+fn record(ciphertext: &[u8]) -> Result<usize, usize> {
+    match ciphertext {
+        [_, _, _, high, low, ..] => {
+            let length = HEAD + usize::from(u16::from_be_bytes([*high, *low]));
+            match length.saturating_sub(ciphertext.len()) {
+                0 => Ok(length),
+                missing => Err(missing),
+            }
         }
+        _ => Err(HEAD - ciphertext.len()),
     }
 }
 

@@ -97,6 +97,9 @@ impl Sealer {
 fn records_may_be_cut_at_each_byte_and_come_together() {
     for version in [&TLS13, &TLS12] {
         let mut config = client_config(made(), &[version]);
+        // A first message of 25 KiB in records of 32 bytes.
+        let names = (0..100).map(|number| format!("{:0>250}", number).into_bytes());
+        config.alpn_protocols = names.chain([b"http/1.1".to_vec()]).collect();
         config.max_fragment_size = Some(32);
         opened(config);
         let (mut near, mut far) = opened(client_config(made(), &[version]));
