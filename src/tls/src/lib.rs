@@ -33,8 +33,9 @@
 //! | what was sealed and not taken by the system | 32 KiB |
 //! | one record more while it is sealed | 16 KiB |
 //!
-//! A quiet connection has the first two of these. With what the allocator leaves unused it takes
-//! some 22 KiB more than one without TLS. `Limits::most_memory` does not know of them: add
+//! A quiet connection has the first two of these, and the room for what is sealed if its last write
+//! was of 32 KiB or more. With what the allocator leaves unused it takes some 22 KiB more than one
+//! without TLS. `Limits::most_memory` does not know of them: add
 //! [`CONNECTION_MEMORY`] for each connection. A ticket carries the whole state of a session to the
 //! client, so resumption costs the server no memory; the key of the tickets changes every six
 //! hours, and ends with the process.

@@ -20,7 +20,7 @@ use std::ops::Deref;
 
 /// The most plaintext that one lock of the session seals: the other direction waits meanwhile, for
 /// some 25 microseconds.
-const LOT: usize = 32 * 1024;
+pub(crate) const LOT: usize = 32 * 1024;
 /// The most plaintext in one record (RFC 8446, 5.1).
 pub(crate) const RECORD: usize = 16 * 1024;
 /// More than what a record adds to its plaintext, with two updates of the keys in front of it.
@@ -241,6 +241,9 @@ impl<S: Unbuffered> Session<S> {
         }
         let bytes = &bytes[..bytes.len().min(LOT)];
         let mut sealed = false;
+        if self.owed.is_empty() {
+            std::mem::swap(&mut self.owed, &mut out.lot);
+        }
         if self.failed.is_none() {
             self.go_on(&mut [], &mut |traffic, lot| {
                 lot.reserve_exact(bytes.len() + (bytes.len() / RECORD + 1) * AROUND);

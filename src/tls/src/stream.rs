@@ -31,7 +31,7 @@
 //! has ended, by the peer's `close_notify` or by an error, reads ciphertext and drops it until the
 //! peer ends, or closing the socket would reset the connection and the last answer with it.
 
-use super::session::{Session, Unbuffered, RECORD};
+use super::session::{Session, Unbuffered, LOT, RECORD};
 use sockling::net::{Peer, Stream};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -322,7 +322,9 @@ impl<S: Unbuffered> Stream for Encrypted<S> {
         }
         let mut taken = std::mem::take(&mut out.ahead);
         let written = self.write_on(bytes, &mut out, &mut taken);
-        out.shrink();
+        if bytes.len() < LOT {
+            out.shrink(); // otherwise more will follow
+        }
         let told = taken.min(bytes.len());
         out.ahead = taken - told;
         match written {
