@@ -71,7 +71,8 @@ impl Node {
     }
 
     pub fn wait_until_ready(&self) {
-        assert_eq!(self.get("/ready", ""), "true");
+        // Each waits for 20 s, which is little for thirty thousand channels on a busy machine.
+        assert!((0..6).any(|_| self.get("/ready", "") == "true"));
     }
 
     pub fn gaps(&self) -> Vec<String> {
