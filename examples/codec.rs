@@ -41,8 +41,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut frame = Vec::new();
     let key = [0x37, 0xfa, 0x21, 0x3d];
-    let (fin, opcode, masking_key) = (true, OpCode::Text, Some(key));
-    FrameHeader { fin, opcode, masking_key, length: 5 }.write(&mut frame);
+    let mut header = FrameHeader::new(OpCode::Text, 5);
+    header.masking_key = Some(key);
+    header.write(&mut frame);
     let at = frame.len();
     frame.extend_from_slice(b"Hello");
     apply_mask(&mut frame[at..], key);

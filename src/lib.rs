@@ -54,7 +54,7 @@
 //! ```text
 //! ground/     limits system log logger peer
 //! http/       headers target head origin chunked body cookie response representation forwarded
-//! websocket/  close frame message handshake
+//! websocket/  close forms frame deflate message extension handshake
 //!             error
 //! session/    keys id cookie revoked
 //! net/        stream listener unix memory conformance reader timer queue outbox waits batch
@@ -247,12 +247,17 @@ pub mod http {
 /// WebSocket (RFC 6455): turns bytes into frames and frames into messages, and back.
 ///
 /// The files of this room are functions over bytes, without a socket, a thread, or a clock. They
-/// refuse every frame that a client must not send. In reading order: `close`, `frame`, `message`,
-/// `handshake`.
+/// refuse every frame that a client must not send. In reading order: `close`, `forms`, `frame`,
+/// `deflate`, `message`, `extension`, `handshake`.
 pub mod websocket {
     pub(crate) mod close;
+    pub(crate) mod forms;
     pub(crate) mod frame;
+    #[cfg(feature = "deflate")]
+    pub(crate) mod deflate;
     pub(crate) mod message;
+    #[cfg(feature = "deflate")]
+    pub(crate) mod extension;
     pub(crate) mod handshake;
 
     pub use self::close::{CloseCode, CloseError, CloseFrame};

@@ -26,7 +26,10 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "forwarded",
         ],
     ),
-    ("websocket", &["close", "frame", "message", "handshake"]),
+    (
+        "websocket",
+        &["close", "forms", "frame", "deflate", "message", "extension", "handshake"],
+    ),
     ("", &["error"]),
     ("session", &["keys", "id", "cookie", "revoked"]),
     (
@@ -255,13 +258,23 @@ fn the_library_depends_on_the_packages_on_the_list_and_on_no_others() {
         .filter_map(|line| line.split_once(" = "))
         .map(|(name, _)| name)
         .collect();
-    assert_eq!(names, ["sha1_smol", "base64", "sockling-macros", "log"]);
+    assert_eq!(names, ["sha1_smol", "base64", "sockling-macros", "log", "miniz_oxide"]);
     assert!(manifest.contains("log = { version = \"0.4\", optional = true }"));
+    assert!(manifest
+        .contains("miniz_oxide = { version = \"0.9\", optional = true, default-features = false"));
 
     let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the lock file");
     let locked: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = ")).collect();
     assert_eq!(
         locked,
-        ["\"base64\"", "\"log\"", "\"sha1_smol\"", "\"sockling\"", "\"sockling-macros\""]
+        [
+            "\"adler2\"",
+            "\"base64\"",
+            "\"log\"",
+            "\"miniz_oxide\"",
+            "\"sha1_smol\"",
+            "\"sockling\"",
+            "\"sockling-macros\"",
+        ]
     );
 }

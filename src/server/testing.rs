@@ -983,9 +983,10 @@ impl Wire {
         *closed = opcode == OpCode::Close;
         // Any key will do where nobody stands between the two.
         let key = [0x37, 0xfa, 0x21, 0x3d];
-        let length = payload.len() as u64;
         let mut frame = Vec::new();
-        FrameHeader { fin: true, opcode, masking_key: Some(key), length }.write(&mut frame);
+        let mut header = FrameHeader::new(opcode, payload.len() as u64);
+        header.masking_key = Some(key);
+        header.write(&mut frame);
         let at = frame.len();
         frame.extend_from_slice(payload);
         apply_mask(&mut frame[at..], key);

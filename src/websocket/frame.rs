@@ -16,8 +16,11 @@
 //!
 //! The parser checks each bit as soon as it arrives. It refuses reserved bits and opcodes, control
 //! frames that are fragmented or longer than 125 bytes, and a length that is not in its shortest
-//! form.
+//! form. RSV1 says that a message is compressed (RFC 7692, 6), and is refused unless that was
+//! negotiated.
 
+#[cfg(feature = "deflate")]
+use super::forms::Forms;
 use std::fmt;
 
 /// The opcode of a frame, which says how to interpret its payload (RFC 6455, 5.2).
@@ -91,9 +94,12 @@ const CONTROL_PAYLOAD: u64 = 125;
 /// assert_eq!(&bytes[used..], b"Hello");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FrameHeader {
     /// Whether this is the last fragment of its message.
     pub fin: bool,
+    /// Whether this begins a compressed message (RFC 7692, 6).
+    pub rsv1: bool,
     /// The opcode.
     pub opcode: OpCode,
     /// The masking key, if the payload is masked.
@@ -103,25 +109,79 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// Returns the header of a whole message or control frame, unmasked and not compressed, with a
+    /// payload of this many bytes.
+    ///
+    /// ```
+    /// use sockling::websocket::{FrameHeader, OpCode};
+    ///
+    /// // The first fragment of a masked text.
+    /// let mut header = FrameHeader::new(OpCode::Text, 3);
+    /// header.fin = false;
+    /// header.masking_key = Some([1, 2, 3, 4]);
+    /// let mut bytes = Vec::new();
+    /// header.write(&mut bytes);
+    /// assert_eq!(bytes, b"\x01\x83\x01\x02\x03\x04");
+    /// ```
+    pub const fn new(opcode: OpCode, length: u64) -> FrameHeader {
+        FrameHeader { fin: true, rsv1: false, opcode, masking_key: None, length }
+    }
+
     /// Parses the header at the front of `bytes`. Returns it with its length in bytes (2 to 14), or
     /// `None` if more bytes are needed.
     ///
     /// # Errors
     ///
-    /// Returns an error for a header that no peer may send (RFC 6455, 5.2 and 5.5). A header
-    /// without a mask is not an error here; the [`Assembler`](crate::websocket::Assembler) refuses
-    /// it.
+    /// Returns an error for a header that no peer may send (RFC 6455, 5.2 and 5.5) where no
+    /// extension was negotiated. A header without a mask is not an error here; the
+    /// [`Assembler`](crate::websocket::Assembler) refuses it.
     pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        FrameHeader::parse_with(bytes, false)
+    }
+
+    /// Parses like [`parse`](FrameHeader::parse), but where compression was negotiated: RSV1 may be
+    /// set on the first frame of a message (RFC 7692, 6).
+    ///
+    /// ```
+    /// use sockling::websocket::{FrameError, FrameHeader};
+    ///
+    /// let (header, _) = FrameHeader::parse_with_rsv1(b"\xc1\x07")?.unwrap();
+    /// assert!(header.rsv1 && header.length == 7);
+    /// assert_eq!(FrameHeader::parse_with_rsv1(b"\xc9"), Err(FrameError::Rsv1Inside)); // a ping
+    /// # Ok::<(), FrameError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](FrameHeader::parse).
+    #[cfg(feature = "deflate")]
+    pub fn parse_with_rsv1(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        FrameHeader::parse_with(bytes, true)
+    }
+
+    /// Parses a header. `compresses` says whether compression was negotiated.
+    pub(crate) fn parse_with(
+        bytes: &[u8],
+        compresses: bool,
+    ) -> Result<Option<(FrameHeader, usize)>, FrameError> {
         let first = match bytes.first() {
             Some(first) => *first,
             None => return Ok(None),
         };
-        // Only a negotiated extension may use these bits, and there is none (5.2).
-        if first & 0x70 != 0 {
+        // Only a negotiated extension may use these bits (5.2), and the one that may be has RSV1.
+        if first & 0x30 != 0 {
             return Err(FrameError::ReservedBits);
+        }
+        let rsv1 = first & 0x40 != 0;
+        if rsv1 && !compresses {
+            return Err(FrameError::Rsv1);
         }
         let (fin, opcode) =
             (first & 0x80 != 0, OpCode::from_bits(first & 0x0f).ok_or(FrameError::Opcode)?);
+        #[cfg(feature = "deflate")]
+        if rsv1 && !matches!(opcode, OpCode::Text | OpCode::Binary) {
+            return Err(FrameError::Rsv1Inside);
+        }
         if opcode.is_control() && !fin {
             return Err(FrameError::ControlFragment);
         }
@@ -136,7 +196,7 @@ impl FrameHeader {
             Some((length, used)) => (length, 2 + used),
             None => return Ok(None),
         };
-        let mut header = FrameHeader { fin, opcode, masking_key: None, length };
+        let mut header = FrameHeader { fin, rsv1, opcode, masking_key: None, length };
         if second & 0x80 == 0 {
             return Ok(Some((header, at)));
         }
@@ -155,10 +215,8 @@ impl FrameHeader {
     /// ```
     /// use sockling::websocket::{FrameHeader, OpCode};
     ///
-    /// let (opcode, masking_key) = (OpCode::Binary, None);
-    /// let header = FrameHeader { fin: true, opcode, masking_key, length: 256 };
     /// let mut bytes = Vec::new();
-    /// header.write(&mut bytes);
+    /// FrameHeader::new(OpCode::Binary, 256).write(&mut bytes);
     /// assert_eq!(bytes, [0x82, 126, 1, 0]);
     /// ```
     pub fn write(&self, bytes: &mut Vec<u8>) {
@@ -171,6 +229,7 @@ impl FrameHeader {
         let mut header = [0; 14];
         let mask = if self.masking_key.is_some() { 0x80 } else { 0 };
         header[0] = if self.fin { 0x80 } else { 0 } | self.opcode.bits();
+        header[0] |= if self.rsv1 { 0x40 } else { 0 };
         let mut at = match self.length {
             short @ 0..=125 => {
                 header[1] = mask | short as u8;
@@ -220,14 +279,30 @@ pub(crate) struct Frame<'a> {
     header: [u8; 14],
     header_length: usize,
     payload: &'a [u8],
+    /// The compressed forms of the message, if it may be compressed.
+    #[cfg(feature = "deflate")]
+    forms: Option<&'a Forms>,
+    /// In a compressed form, the length of the message in bytes.
+    #[cfg(feature = "deflate")]
+    uncompressed: Option<usize>,
 }
 
 impl<'a> Frame<'a> {
     pub fn new(opcode: OpCode, payload: &'a [u8]) -> Frame<'a> {
-        let length = payload.len() as u64;
-        let (header, header_length) =
-            FrameHeader { fin: true, opcode, masking_key: None, length }.encode();
-        Frame { header, header_length, payload }
+        Frame::with_header(FrameHeader::new(opcode, payload.len() as u64), payload)
+    }
+
+    fn with_header(header: FrameHeader, payload: &'a [u8]) -> Frame<'a> {
+        let (header, header_length) = header.encode();
+        Frame {
+            header,
+            header_length,
+            payload,
+            #[cfg(feature = "deflate")]
+            forms: None,
+            #[cfg(feature = "deflate")]
+            uncompressed: None,
+        }
     }
 
     /// Returns the bytes of the header, and those of the payload.
@@ -244,6 +319,40 @@ impl<'a> Frame<'a> {
     /// Returns the length of the whole frame, in bytes.
     pub fn len(&self) -> usize {
         self.header_length + self.payload.len()
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl<'a> Frame<'a> {
+    /// Returns the frame of a message that may be sent in one of these forms.
+    pub fn with_forms(self, forms: &'a Forms) -> Frame<'a> {
+        Frame { forms: Some(forms), ..self }
+    }
+
+    /// Returns the compressed forms of the message, if it may be compressed.
+    #[inline]
+    pub fn forms(&self) -> Option<&'a Forms> {
+        self.forms
+    }
+
+    /// Returns the message in a compressed form, as a single frame: Safari 16 fails on fragments.
+    pub fn compressed<'b>(&self, form: &'b [u8]) -> Frame<'b> {
+        let opcode = OpCode::from_bits(self.header[0] & 0x0f).unwrap_or(OpCode::Binary);
+        let mut header = FrameHeader::new(opcode, form.len() as u64);
+        header.rsv1 = true;
+        Frame { uncompressed: Some(self.payload.len()), ..Frame::with_header(header, form) }
+    }
+
+    /// Returns the payload.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Returns the length of the message before compression and after it, if this is a compressed
+    /// form, in bytes.
+    #[inline]
+    pub fn lengths(&self) -> Option<(usize, usize)> {
+        self.uncompressed.map(|length| (length, self.payload.len()))
     }
 }
 
@@ -268,13 +377,19 @@ pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
 /// ```
 /// use sockling::websocket::{FrameError, FrameHeader};
 ///
-/// assert_eq!(FrameHeader::parse(b"\xc1"), Err(FrameError::ReservedBits));
+/// assert_eq!(FrameHeader::parse(b"\xa1"), Err(FrameError::ReservedBits));
+/// assert_eq!(FrameHeader::parse(b"\xc1"), Err(FrameError::Rsv1)); // nothing was negotiated
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// A reserved bit is set, although no extension was negotiated (RFC 6455, 5.2).
+    /// RSV2 or RSV3 is set, which no extension here uses (RFC 6455, 5.2).
     ReservedBits,
+    /// RSV1 is set, although compression was not negotiated (RFC 7692, 6).
+    Rsv1,
+    /// RSV1 is set on a frame that does not begin a message (RFC 7692, 6.1).
+    #[cfg(feature = "deflate")]
+    Rsv1Inside,
     /// The opcode is reserved (5.2).
     Opcode,
     /// A control frame is fragmented (5.5).
@@ -291,6 +406,9 @@ impl fmt::Display for FrameError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(match self {
             FrameError::ReservedBits => "a frame with a reserved bit set",
+            FrameError::Rsv1 => "a frame with RSV1 set, although compression was not negotiated",
+            #[cfg(feature = "deflate")]
+            FrameError::Rsv1Inside => "RSV1 set on a frame that does not begin a message",
             FrameError::Opcode => "a frame with a reserved opcode",
             FrameError::ControlFragment => "a fragmented control frame",
             FrameError::ControlLength => "a control frame of more than 125 bytes",

@@ -11,7 +11,10 @@ const fn header(
     masking_key: Option<[u8; 4]>,
     length: u64,
 ) -> FrameHeader {
-    FrameHeader { fin, opcode, masking_key, length }
+    let mut header = FrameHeader::new(opcode, length);
+    header.fin = fin;
+    header.masking_key = masking_key;
+    header
 }
 
 /// Asserts that these bytes, and no fewer, give this header or error, whatever follows them.
@@ -96,11 +99,12 @@ fn a_frame_header_is_parsed_at_its_last_byte_and_written_back_unchanged() {
 
 /// Bytes that end with the one that causes the error.
 const REFUSED: &[(&str, &[u8], FrameError)] = &[
-    ("RSV1", b"\xc1", FrameError::ReservedBits),
+    ("RSV1", b"\xc1", FrameError::Rsv1),
     ("RSV2", b"\xa1", FrameError::ReservedBits),
     ("RSV3", b"\x91", FrameError::ReservedBits),
     ("all three", b"\xf1", FrameError::ReservedBits),
-    ("RSV1 of a control frame", b"\xc9", FrameError::ReservedBits),
+    ("RSV1 of a control frame", b"\xc9", FrameError::Rsv1),
+    ("RSV1 before a reserved opcode", b"\xc3", FrameError::Rsv1),
     ("a reserved bit before a reserved opcode", b"\xff", FrameError::ReservedBits),
     ("the first reserved opcode", b"\x83", FrameError::Opcode),
     ("the last reserved opcode of data", b"\x87", FrameError::Opcode),
@@ -138,6 +142,7 @@ fn an_invalid_frame_header_is_refused_at_its_first_invalid_byte() {
 fn each_frame_error_has_a_row_that_causes_it() {
     let all = [
         FrameError::ReservedBits,
+        FrameError::Rsv1,
         FrameError::Opcode,
         FrameError::ControlFragment,
         FrameError::ControlLength,
@@ -156,11 +161,40 @@ fn only_nine_first_bytes_begin_a_valid_frame() {
     for first in 0..=255u8 {
         let expected = match first {
             first if known.contains(&first) => Ok(None),
-            first if first & 0x70 != 0 => Err(FrameError::ReservedBits),
+            first if first & 0x30 != 0 => Err(FrameError::ReservedBits),
+            first if first & 0x40 != 0 => Err(FrameError::Rsv1),
             0x08..=0x0a => Err(FrameError::ControlFragment),
             _ => Err(FrameError::Opcode),
         };
         assert_eq!(FrameHeader::parse(&[first]), expected, "{:#04x}", first);
+    }
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn with_compression_rsv1_may_be_set_on_the_first_frame_of_a_message_alone() {
+    let known = [0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a];
+    for first in 0..=255u8 {
+        let expected = match first {
+            0x41 | 0x42 | 0xc1 | 0xc2 => Ok(None),
+            first if known.contains(&first) => Ok(None),
+            first if first & 0x30 != 0 => Err(FrameError::ReservedBits),
+            0x40 | 0xc0 | 0x48..=0x4a | 0xc8..=0xca => Err(FrameError::Rsv1Inside),
+            0x08..=0x0a => Err(FrameError::ControlFragment),
+            _ => Err(FrameError::Opcode),
+        };
+        assert_eq!(FrameHeader::parse_with_rsv1(&[first]), expected, "{:#04x}", first);
+    }
+    for (first, opcode, fin) in [(0x41, OpCode::Text, false), (0xc2, OpCode::Binary, true)] {
+        let (header, used) = FrameHeader::parse_with_rsv1(&[first, 0]).unwrap().unwrap();
+        assert!(header.rsv1 && header.opcode == opcode && header.fin == fin && used == 2);
+        let mut written = Vec::new();
+        header.write(&mut written);
+        assert_eq!(written, [first, 0]);
+    }
+    for error in [FrameError::Rsv1, FrameError::Rsv1Inside] {
+        assert!(error.to_string().contains("RSV1"), "{}", error);
+        assert_eq!(Violation::Frame(error).close_code().0, 1002);
     }
 }
 

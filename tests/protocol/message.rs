@@ -57,7 +57,11 @@ pub struct Heard {
 /// Passes the pieces to an assembler as a connection does: bytes that were not consumed are passed
 /// again, followed by new ones.
 pub fn receive(pieces: &[&[u8]], limits: &Limits) -> Heard {
-    let mut assembler = Assembler::default();
+    receive_with(Assembler::default(), pieces, limits)
+}
+
+/// Does the same with this assembler.
+pub fn receive_with(mut assembler: Assembler, pieces: &[&[u8]], limits: &Limits) -> Heard {
     let (mut unread, mut received) = (Vec::new(), Vec::new());
     let (mut arrived, mut used) = (0, 0);
     for piece in pieces {
@@ -86,6 +90,19 @@ pub fn receive(pieces: &[&[u8]], limits: &Limits) -> Heard {
 /// Asserts what these bytes give, that a violation is found at the last of them, and that the
 /// result is the same however they are cut and whatever follows.
 pub fn check(gloss: &str, bytes: &[u8], received: &[Received], end: End, limits: &Limits) {
+    check_with(Assembler::default, gloss, bytes, received, end, limits);
+}
+
+/// Does the same with these assemblers.
+pub fn check_with(
+    new: fn() -> Assembler,
+    gloss: &str,
+    bytes: &[u8],
+    received: &[Received],
+    end: End,
+    limits: &Limits,
+) {
+    let receive = |pieces: &[&[u8]], limits: &Limits| receive_with(new(), pieces, limits);
     let whole = receive(&[bytes], limits);
     let events: Vec<_> = whole.received.iter().map(|(_, event)| event.clone()).collect();
     assert_eq!((&events[..], whole.end), (received, end), "{}: {}", gloss, show(bytes));
@@ -114,8 +131,10 @@ fn check_all(rows: &[Row], limits: &Limits) {
 /// Returns a masked frame.
 pub fn frame(fin: bool, opcode: OpCode, key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let length = payload.len() as u64;
-    FrameHeader { fin, opcode, masking_key: Some(key), length }.write(&mut bytes);
+    let mut header = FrameHeader::new(opcode, payload.len() as u64);
+    header.fin = fin;
+    header.masking_key = Some(key);
+    header.write(&mut bytes);
     let start = bytes.len();
     bytes.extend_from_slice(payload);
     apply_mask(&mut bytes[start..], key);
@@ -317,7 +336,8 @@ const REFUSED: &[Row] = &[
         INSIDE,
     ),
     // Frame headers, which have a table of their own in `frame`.
-    ("a reserved bit", b"\xc1", &[], End::Fault(Violation::Frame(FrameError::ReservedBits))),
+    ("a reserved bit", b"\xa1", &[], End::Fault(Violation::Frame(FrameError::ReservedBits))),
+    ("RSV1", b"\xc1", &[], End::Fault(Violation::Frame(FrameError::Rsv1))),
     ("a reserved opcode", b"\x83", &[], End::Fault(Violation::Frame(FrameError::Opcode))),
     ("half a ping", b"\x09", &[], End::Fault(Violation::Frame(FrameError::ControlFragment))),
     ("a long ping", b"\x89\xfe", &[], End::Fault(Violation::Frame(FrameError::ControlLength))),
@@ -330,7 +350,7 @@ const REFUSED: &[Row] = &[
     ("a long form", b"\x82\xfe\0\x7d", &[], End::Fault(Violation::Frame(FrameError::LengthForm))),
     (
         "a reserved bit inside a message",
-        b"\x01\x81\0\0\0\0a\xc0",
+        b"\x01\x81\0\0\0\0a\xa0",
         &[],
         End::Fault(Violation::Frame(FrameError::ReservedBits)),
     ),
@@ -381,6 +401,7 @@ pub const CLOSE_CODES: &[(Violation, u16)] = &[
     (Violation::Close(CloseError::Code), 1002),
     (Violation::Close(CloseError::Reason), 1007),
     (Violation::Frame(FrameError::ReservedBits), 1002),
+    (Violation::Frame(FrameError::Rsv1), 1002),
     (Violation::Frame(FrameError::Opcode), 1002),
     (Violation::Frame(FrameError::ControlFragment), 1002),
     (Violation::Frame(FrameError::ControlLength), 1002),

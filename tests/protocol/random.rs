@@ -269,7 +269,9 @@ fn a_written_frame_header_is_read_back_unchanged() {
         };
         let fin = opcode.is_control() || random.below(2) == 0;
         let masking_key = Some(random.key()).filter(|key| key[0] < 128);
-        let header = FrameHeader { fin, opcode, masking_key, length };
+        let mut header = FrameHeader::new(opcode, length);
+        header.fin = fin;
+        header.masking_key = masking_key;
         let mut bytes = Vec::new();
         header.write(&mut bytes);
         assert!((2..=14).contains(&bytes.len()));
