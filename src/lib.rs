@@ -54,7 +54,7 @@
 //! ```text
 //! ground/     limits system log logger peer
 //! http/       headers target head origin chunked body cookie response representation forwarded
-//! websocket/  close forms frame deflate message extension handshake
+//! websocket/  close forms frame deflate inflate message extension handshake
 //!             error
 //! session/    keys id cookie revoked
 //! net/        stream listener unix memory conformance reader timer queue outbox waits batch
@@ -248,13 +248,15 @@ pub mod http {
 ///
 /// The files of this room are functions over bytes, without a socket, a thread, or a clock. They
 /// refuse every frame that a client must not send. In reading order: `close`, `forms`, `frame`,
-/// `deflate`, `message`, `extension`, `handshake`.
+/// `deflate`, `inflate`, `message`, `extension`, `handshake`.
 pub mod websocket {
     pub(crate) mod close;
     pub(crate) mod forms;
     pub(crate) mod frame;
     #[cfg(feature = "deflate")]
     pub(crate) mod deflate;
+    #[cfg(feature = "deflate")]
+    pub(crate) mod inflate;
     pub(crate) mod message;
     #[cfg(feature = "deflate")]
     pub(crate) mod extension;
@@ -263,7 +265,7 @@ pub mod websocket {
     pub use self::close::{CloseCode, CloseError, CloseFrame};
     pub use self::frame::{apply_mask, FrameError, FrameHeader, OpCode};
     pub use self::handshake::{accept_key, Refusal};
-    pub use self::message::{Assembler, Message, Received, Violation};
+    pub use self::message::{Assembler, Message, Outgoing, Received, Violation};
 }
 
 mod error;

@@ -28,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ),
     (
         "websocket",
-        &["close", "forms", "frame", "deflate", "message", "extension", "handshake"],
+        &["close", "forms", "frame", "deflate", "inflate", "message", "extension", "handshake"],
     ),
     ("", &["error"]),
     ("session", &["keys", "id", "cookie", "revoked"]),

@@ -2,10 +2,14 @@
 //!
 //! The assembler unmasks, counts, and checks payload bytes as they arrive. It refuses a message
 //! that would exceed the limit at the frame header that announces the excess, and text that is not
-//! UTF-8 in the piece with the first invalid byte, rather than at the end of the message.
+//! UTF-8 in the piece with the first invalid byte, rather than at the end of the message. A message
+//! that is compressed (RFC 7692) is inflated on the way, and then checked in the same way.
 
 use super::close::{CloseCode, CloseError, CloseFrame};
+use super::forms::Forms;
 use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
+#[cfg(feature = "deflate")]
+use super::inflate::{most_compressed, Fault, Inflater};
 use crate::ground::limits::Limits;
 use std::borrow::Cow;
 use std::fmt;
@@ -50,6 +54,22 @@ impl Message {
         }
     }
 
+    /// Has the message sent as it is, to clients with which compression was negotiated too: for a
+    /// secret beside text that somebody else chooses, whose length after compression would tell of
+    /// it (see the page *Compression* of the [`guide`](crate::guide)). Whatever sends a message takes
+    /// the result. Topics keep it like this, and a relay carries it so.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    ///
+    /// let token = Message::from("token=5f2c, and what you searched for");
+    /// Comms::websocket(7).send(token.uncompressed())?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn uncompressed(self) -> Outgoing {
+        Outgoing { message: self, compresses: false }
+    }
+
     /// Returns the message as a single frame.
     pub(crate) fn frame(&self) -> Frame<'_> {
         let opcode = match self {
@@ -58,6 +78,68 @@ impl Message {
         };
         Frame::new(opcode, self.as_bytes())
     }
+}
+
+/// What is sent: a message, or one that [must not be compressed](Message::uncompressed).
+///
+/// ```
+/// use sockling::prelude::*;
+/// use sockling::websocket::Outgoing;
+///
+/// /// Takes whatever `send` takes.
+/// fn tell(user: i64, news: impl Into<Outgoing>) -> Result<usize, Error> {
+///     Comms::websocket(user).send(news)
+/// }
+/// assert_eq!(tell(7, "hey")? + tell(7, Message::from("a secret").uncompressed())?, 0);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub(crate) message: Message,
+    pub(crate) compresses: bool,
+}
+
+impl<M: Into<Message>> From<M> for Outgoing {
+    fn from(message: M) -> Outgoing {
+        Outgoing { message: message.into(), compresses: true }
+    }
+}
+
+impl Outgoing {
+    /// Returns the message as a single frame, which may be sent in one of these forms.
+    pub(crate) fn frame<'a>(&'a self, forms: &'a Forms) -> Frame<'a> {
+        may_compress(self.message.frame(), forms, self.compresses)
+    }
+}
+
+/// A message that a topic keeps, with its compressed forms.
+#[derive(Debug)]
+pub(crate) struct KeptMessage {
+    pub message: Message,
+    compresses: bool,
+    pub forms: Forms,
+}
+
+impl KeptMessage {
+    pub fn new(message: Message, compresses: bool) -> KeptMessage {
+        KeptMessage { message, compresses, forms: Forms::default() }
+    }
+
+    /// Returns the message as a single frame, which may be sent in one of its forms.
+    pub fn frame(&self) -> Frame<'_> {
+        may_compress(self.message.frame(), &self.forms, self.compresses)
+    }
+}
+
+/// Returns a frame that may be sent in one of these forms, if it may be compressed.
+#[inline]
+pub(crate) fn may_compress<'a>(frame: Frame<'a>, forms: &'a Forms, may: bool) -> Frame<'a> {
+    #[cfg(feature = "deflate")]
+    if may {
+        return frame.with_forms(forms);
+    }
+    let _ = (forms, may);
+    frame
 }
 
 macro_rules! contents {
@@ -126,6 +208,16 @@ pub struct Assembler {
     skips: bool,
     /// The number of bytes that were consumed in front of the frame header that was refused.
     before: usize,
+    /// Whether compression was negotiated.
+    #[cfg(feature = "deflate")]
+    inflates: bool,
+    /// Inflates the message in progress, if that is compressed. Then `message` has room behind what is
+    /// inflated.
+    #[cfg(feature = "deflate")]
+    inflater: Option<Inflater>,
+    /// The bytes of compressed messages so far, as they came and inflated.
+    #[cfg(feature = "deflate")]
+    inflated: (u64, u64),
 }
 
 impl Assembler {
@@ -148,7 +240,7 @@ impl Assembler {
         loop {
             let (header, remaining) = match self.frame {
                 Some(frame) => frame,
-                None => match FrameHeader::parse(&bytes[used..]).map_err(Violation::Frame)? {
+                None => match self.parse_header(&bytes[used..]).map_err(Violation::Frame)? {
                     None => return Ok((used, None)),
                     Some((header, length)) => {
                         if let Err(violation) = self.start(&header, limits) {
@@ -161,7 +253,7 @@ impl Assembler {
                 },
             };
             let piece = (bytes.len() - used).min(usize::try_from(remaining).unwrap_or(usize::MAX));
-            self.take(&header, &mut bytes[used..used + piece], remaining)?;
+            self.take(&header, &mut bytes[used..used + piece], remaining, limits)?;
             used += piece;
             let remaining = remaining - piece as u64;
             if remaining > 0 {
@@ -169,7 +261,7 @@ impl Assembler {
                 return Ok((used, None));
             }
             self.frame = None;
-            if let Some(received) = self.end_frame(&header)? {
+            if let Some(received) = self.end_frame(&header, limits)? {
                 return Ok((used, Some(received)));
             }
         }
@@ -181,6 +273,10 @@ impl Assembler {
     pub(crate) fn skip(&mut self) -> usize {
         self.skips = true;
         self.message = Vec::new();
+        #[cfg(feature = "deflate")]
+        {
+            self.inflater = None;
+        }
         std::mem::take(&mut self.before)
     }
 
@@ -189,8 +285,23 @@ impl Assembler {
         self.frame.map_or(0, |(_, rest)| usize::try_from(rest).unwrap_or(usize::MAX))
     }
 
+    /// Parses the frame header at the front of `bytes`, as the connection that was negotiated has it.
+    pub(crate) fn parse_header(
+        &self,
+        bytes: &[u8],
+    ) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        #[cfg(feature = "deflate")]
+        return FrameHeader::parse_with(bytes, self.inflates);
+        #[cfg(not(feature = "deflate"))]
+        FrameHeader::parse(bytes)
+    }
+
     /// Returns the number of bytes that have come of the message in progress.
     pub(crate) fn progress(&self) -> usize {
+        #[cfg(feature = "deflate")]
+        if let Some(inflater) = &self.inflater {
+            return inflater.taken() as usize;
+        }
         self.message.len()
     }
 
@@ -218,6 +329,15 @@ impl Assembler {
         if self.fragments > limits.fragments {
             return Err(Violation::TooManyFragments);
         }
+        #[cfg(feature = "deflate")]
+        if header.rsv1 || self.inflater.is_some() {
+            let inflater = self.inflater.get_or_insert_with(Inflater::new);
+            inflater.begin_frame();
+            return match inflater.taken().checked_add(header.length) {
+                Some(sum) if sum <= most_compressed(limits.message) => Ok(()),
+                _ => Err(Violation::TooBig),
+            };
+        }
         match (self.message.len() as u64).checked_add(header.length) {
             Some(sum) if sum <= limits.message as u64 => Ok(()),
             _ => Err(Violation::TooBig),
@@ -231,6 +351,7 @@ impl Assembler {
         header: &FrameHeader,
         piece: &mut [u8],
         remaining: u64,
+        _limits: &Limits,
     ) -> Result<(), Violation> {
         if let Some(mut key) = header.masking_key {
             key.rotate_left(((header.length - remaining) % 4) as usize);
@@ -242,6 +363,13 @@ impl Assembler {
         }
         if self.skips {
             return Ok(());
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(inflater) = &mut self.inflater {
+            let taken = inflater.take(piece, &mut self.message, _limits.message);
+            // First, because the fault lies behind it.
+            self.check_text()?;
+            return Ok(taken?);
         }
         if self.message.capacity() - self.message.len() < piece.len() {
             // Room for the piece, and at most as much again as has arrived, within what the frame
@@ -262,7 +390,14 @@ impl Assembler {
     /// Checks the bytes of a text that arrived since the last check. An incomplete character at the
     /// end may still be completed (8.1).
     fn check_text(&mut self) -> Result<(), Violation> {
-        match std::str::from_utf8(&self.message[self.checked..]) {
+        let end = self.message.len();
+        #[cfg(feature = "deflate")]
+        let end = match &self.inflater {
+            Some(_) if self.kind != Some(OpCode::Text) => return Ok(()),
+            Some(inflater) => inflater.filled(),
+            None => end,
+        };
+        match std::str::from_utf8(&self.message[self.checked..end]) {
             Ok(text) => self.checked += text.len(),
             Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
             Err(_) => return Err(Violation::NotUtf8),
@@ -271,7 +406,11 @@ impl Assembler {
     }
 
     /// Returns what the end of this frame completes.
-    fn end_frame(&mut self, header: &FrameHeader) -> Result<Option<Received>, Violation> {
+    fn end_frame(
+        &mut self,
+        header: &FrameHeader,
+        _limits: &Limits,
+    ) -> Result<Option<Received>, Violation> {
         if header.opcode.is_control() {
             let payload = std::mem::take(&mut self.control);
             return Ok(Some(match header.opcode {
@@ -283,6 +422,15 @@ impl Assembler {
         if !header.fin || self.skips {
             return Ok(None);
         }
+        #[cfg(feature = "deflate")]
+        if let Some(inflater) = &mut self.inflater {
+            let ended = inflater.end(&mut self.message, _limits.message);
+            self.inflated.0 += inflater.taken();
+            self.inflated.1 += inflater.filled() as u64;
+            self.check_text()?;
+            ended?;
+            self.inflater = None;
+        }
         let bytes = std::mem::take(&mut self.message);
         self.checked = 0;
         self.fragments = 0;
@@ -292,6 +440,44 @@ impl Assembler {
             }
             _ => Message::Binary(bytes),
         })))
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl Assembler {
+    /// Returns an assembler for a connection on which compression was negotiated (RFC 7692), without
+    /// context takeover by the client. It inflates the messages that are compressed, within
+    /// [`Limits::message`].
+    ///
+    /// ```
+    /// use sockling::limits::Limits;
+    /// use sockling::websocket::{Assembler, Received};
+    ///
+    /// // "Hello" (RFC 7692, 7.2.3.1), masked with a key of zeros.
+    /// let mut bytes = *b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00";
+    /// let (_, received) = Assembler::inflating().read(&mut bytes, &Limits::default())?;
+    /// assert_eq!(received, Some(Received::Message("Hello".into())));
+    /// # Ok::<(), sockling::websocket::Violation>(())
+    /// ```
+    pub fn inflating() -> Assembler {
+        Assembler { inflates: true, ..Assembler::default() }
+    }
+
+    /// Takes the number of bytes of compressed messages since the last call, as they came and
+    /// inflated.
+    pub(crate) fn take_inflated(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.inflated)
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl From<Fault> for Violation {
+    fn from(fault: Fault) -> Violation {
+        match fault {
+            Fault::TooBig => Violation::TooBig,
+            Fault::TooManyBlocks => Violation::TooManyBlocks,
+            Fault::Invalid => Violation::NotDeflated,
+        }
     }
 }
 
@@ -327,6 +513,13 @@ pub enum Violation {
     TooBig,
     /// A text message is not UTF-8 (8.1). 1007.
     NotUtf8,
+    /// A compressed message cannot be inflated (RFC 7692, 7.2.2). 1007.
+    #[cfg(feature = "deflate")]
+    NotDeflated,
+    /// A compressed message has more than 1,024 blocks, two more for each of its frames, and one more
+    /// for each 16 of its bytes. 1008.
+    #[cfg(feature = "deflate")]
+    TooManyBlocks,
     /// A Close frame is invalid. 1002, or 1007 if its reason is not UTF-8.
     Close(CloseError),
     /// A message was not whole within [`Limits::message_timeout`]. 1008.
@@ -344,6 +537,10 @@ impl Violation {
             Violation::TooManyFragments | Violation::TooSlow | Violation::TooMany => {
                 CloseCode::POLICY_VIOLATION
             }
+            #[cfg(feature = "deflate")]
+            Violation::TooManyBlocks => CloseCode::POLICY_VIOLATION,
+            #[cfg(feature = "deflate")]
+            Violation::NotDeflated => CloseCode::INVALID_PAYLOAD,
             Violation::Silent => CloseCode::INTERNAL_ERROR,
             Violation::TooBig => CloseCode::TOO_BIG,
             Violation::NotUtf8 | Violation::Close(CloseError::Reason) => CloseCode::INVALID_PAYLOAD,
@@ -379,6 +576,10 @@ impl fmt::Display for Violation {
             Violation::TooManyFragments => "a message of too many fragments",
             Violation::TooBig => "a message that is too large",
             Violation::NotUtf8 => "a text message that is not UTF-8",
+            #[cfg(feature = "deflate")]
+            Violation::NotDeflated => "a compressed message that cannot be inflated",
+            #[cfg(feature = "deflate")]
+            Violation::TooManyBlocks => "a compressed message of too many blocks",
             Violation::Close(error) => return error.fmt(out),
             Violation::TooSlow => "a message that took too long",
             Violation::TooMany => "too many messages",

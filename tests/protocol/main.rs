@@ -11,6 +11,8 @@ mod chunked;
 mod close;
 mod cookie;
 mod cuts;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod envelope;
 mod error;
 mod frame;

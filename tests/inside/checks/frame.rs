@@ -45,8 +45,16 @@ fn header(bytes: &[u8]) {
 
 /// Returns what is received up to a Close frame or a fault, which is last.
 pub fn hear(pieces: &[&[u8]], limits: &Limits) -> (Vec<Received>, Option<Violation>) {
-    let (mut assembler, mut unread) = (Assembler::default(), Vec::new());
-    let mut all = Vec::new();
+    hear_with(Assembler::default(), pieces, limits)
+}
+
+/// Does the same with this assembler.
+pub fn hear_with(
+    mut assembler: Assembler,
+    pieces: &[&[u8]],
+    limits: &Limits,
+) -> (Vec<Received>, Option<Violation>) {
+    let (mut all, mut unread) = (Vec::new(), Vec::new());
     for piece in pieces {
         unread.extend_from_slice(piece);
         loop {

@@ -8,6 +8,8 @@ pub mod cookie;
 pub mod envelope;
 pub mod frame;
 pub mod head;
+#[cfg(feature = "deflate")]
+pub mod inflate;
 
 #[cfg(test)]
 mod replay;

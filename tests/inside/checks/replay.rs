@@ -71,6 +71,12 @@ fn frames_like_those_of_the_corpus_keep_their_promises() {
     replay("frame", super::frame::check, 100_000);
 }
 
+#[cfg(feature = "deflate")]
+#[test]
+fn compressed_messages_like_those_of_the_corpus_keep_their_promises() {
+    replay("inflate", super::inflate::check, 10_000);
+}
+
 #[test]
 fn cookies_like_those_of_the_corpus_keep_their_promises() {
     replay("cookie", super::cookie::check, 20_000);
