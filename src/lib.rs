@@ -57,7 +57,7 @@
 //! websocket/  close forms frame deflate inflate message extension handshake
 //!             error
 //! session/    keys id cookie revoked
-//! net/        stream listener unix memory conformance reader timer queue outbox waits batch
+//! net/        stream listener unix memory conformance reader timer queue compressors outbox waits batch
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             websocket topic broadcast

@@ -15,6 +15,8 @@ pub(crate) mod conformance;
 pub(crate) mod reader;
 pub(crate) mod timer;
 pub(crate) mod queue;
+#[cfg(feature = "deflate")]
+pub(crate) mod compressors;
 pub(crate) mod outbox;
 pub(crate) mod waits;
 pub(crate) mod batch;

@@ -43,6 +43,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "reader",
             "timer",
             "queue",
+            "compressors",
             "outbox",
             "waits",
             "batch",

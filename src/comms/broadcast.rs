@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::message::Message;
+use crate::websocket::message::Outgoing;
 
 /// A handle to the WebSockets of all sessions, or of all sessions but one.
 ///
@@ -62,7 +62,7 @@ impl Broadcast {
     ///
     /// A client that does not read is cut off or misses the message, and is not counted; it never
     /// makes the broadcast fail, so the result is always `Ok`.
-    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+    pub fn send(&self, message: impl Into<Outgoing>) -> Result<usize, Error> {
         self.send_content(Content::from(&message.into()))
     }
 

@@ -24,8 +24,11 @@ use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
 use crate::session::revoked::{self, Ended};
 use crate::websocket::close::{CloseCode, CloseFrame};
+use crate::websocket::forms::Forms;
 use crate::websocket::frame::{Frame, OpCode};
-use crate::websocket::message::Message;
+#[cfg(feature = "deflate")]
+use crate::websocket::message::KeptMessage;
+use crate::websocket::message::{may_compress, Outgoing};
 use std::slice::from_ref;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -52,6 +55,9 @@ pub(crate) struct Found {
     except: Option<SessionId>,
     /// The receivers that are meant.
     mailboxes: Vec<Mailbox>,
+    /// The message as a topic keeps it.
+    #[cfg(feature = "deflate")]
+    kept: Option<Arc<KeptMessage>>,
 }
 
 impl Found {
@@ -62,6 +68,13 @@ impl Found {
             None => true,
             Some(except) => *except != outbox.session.id,
         })
+    }
+
+    /// Returns the place for the compressed forms of the message, which a topic keeps with it.
+    fn forms<'a>(&'a self, own: &'a Forms) -> &'a Forms {
+        #[cfg(feature = "deflate")]
+        let own = self.kept.as_ref().map_or(own, |kept| &kept.forms);
+        own
     }
 }
 
@@ -75,11 +88,16 @@ impl Found {
 #[inline(never)]
 pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<usize, Error> {
     let frame = match content {
-        Content::Text(text) => Frame::new(OpCode::Text, text.as_bytes()),
-        Content::Binary(bytes) => Frame::new(OpCode::Binary, bytes),
+        Content::Text(text) | Content::UncompressedText(text) => {
+            Frame::new(OpCode::Text, text.as_bytes())
+        }
+        Content::Binary(bytes) | Content::UncompressedBinary(bytes) => {
+            Frame::new(OpCode::Binary, bytes)
+        }
         Content::Close { .. } | Content::Ended { .. } => return Ok(send_close(&to, &content)),
     };
-    let found = announce(&to, &content);
+    let (found, own) = (announce(&to, &content), Forms::default());
+    let frame = may_compress(frame, found.forms(&own), content.compresses());
     let to_session = matches!(
         to,
         To::Connection(_)
@@ -110,19 +128,23 @@ fn send_close(to: &To, content: &Content) -> usize {
             publish(to, content);
             closed
         }
-        Content::Text(_) | Content::Binary(_) => 0,
+        Content::Text(_)
+        | Content::Binary(_)
+        | Content::UncompressedText(_)
+        | Content::UncompressedBinary(_) => 0,
     }
 }
 
 /// Sends a message to a target in all processes, but not to the WebSocket that this thread serves.
 /// Returns how many WebSockets of this process accepted it.
 #[inline(never)]
-pub(crate) fn send_to_others(target: Target, message: &Message) -> usize {
-    let (own, content) = (own(), Content::from(message));
+pub(crate) fn send_to_others(target: Target, message: &Outgoing) -> usize {
+    let (own, content, forms) = (own(), Content::from(message), Forms::default());
     let found = announce(&To::Everywhere(target), &content);
+    let frame = message.frame(found.forms(&forms));
     let is_other =
         |outbox: &&Arc<Outbox>| own.as_ref().map_or(true, |own| !Arc::ptr_eq(own, outbox));
-    deliver_all(found.outboxes().filter(is_other), &message.frame(), false).0
+    deliver_all(found.outboxes().filter(is_other), &frame, false).0
 }
 
 /// Finds the WebSockets, and gives the content to other processes and to receivers. This comes
@@ -199,13 +221,21 @@ pub(crate) fn find(to: &To, content: Option<&Content>) -> Found {
         Target::Session(name) => find_session(&name.into(), content),
         Target::Everybody { except } => {
             let (many, except) = (Some(everyone()), except.map(Into::into));
-            Found { one: None, many, except, mailboxes: receivers(content, None, except) }
+            let mailboxes = receivers(content, None, except);
+            Found { many, except, mailboxes, ..Found::default() }
         }
         Target::Topic { name, except } => {
             let except = except.map(Into::into);
             let members = content.map(|content| topic_members(name, *content, except));
-            let (many, mailboxes) = members.unwrap_or_default();
-            Found { one: None, many, except, mailboxes }
+            let members = members.unwrap_or_default();
+            Found {
+                one: None,
+                many: members.outboxes,
+                except,
+                mailboxes: members.mailboxes,
+                #[cfg(feature = "deflate")]
+                kept: members.kept,
+            }
         }
     }
 }
@@ -226,7 +256,8 @@ fn receivers(
     except: Option<SessionId>,
 ) -> Vec<Mailbox> {
     match content {
-        Some(Content::Text(_) | Content::Binary(_)) if has_receivers() => mailboxes(of, except),
-        _ => Vec::new(),
+        None | Some(Content::Close { .. } | Content::Ended { .. }) => Vec::new(),
+        Some(_) if has_receivers() => mailboxes(of, except),
+        Some(_) => Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use crate::comms::topics::{Outboxes, Sessions, Topics};
 use crate::net::outbox::Outbox;
 use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
-use crate::websocket::message::Message;
+use crate::websocket::message::KeptMessage;
 use std::collections::HashMap;
 use std::mem::take;
 use std::sync::Arc;
@@ -20,10 +20,23 @@ pub(crate) struct Interests {
     pub receivers: HashMap<SessionId, Vec<Mailbox>>,
 }
 
+/// What gets a message to a topic.
+#[derive(Default)]
+pub(crate) struct Members {
+    pub outboxes: Option<Outboxes>,
+    pub mailboxes: Vec<Mailbox>,
+    /// The message as the topic keeps it, if it keeps any.
+    #[cfg(feature = "deflate")]
+    pub kept: Option<Arc<KeptMessage>>,
+}
+
 /// What the registry asks of topics and receivers.
 pub(crate) trait Hook: Send {
     /// Notes that a WebSocket has joined a session. Returns what it gets first.
-    fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>>;
+    fn joined(&mut self, id: &SessionId) -> Vec<Arc<KeptMessage>>;
+    /// Returns what a topic keeps, or what all topics of a session keep.
+    #[cfg(feature = "deflate")]
+    fn kept(&self, topic: Option<&str>, id: &SessionId) -> Vec<Arc<KeptMessage>>;
     /// Notes that a WebSocket has left its session, perhaps as the last. Returns whether the
     /// session still has a receiver.
     fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool;
@@ -35,7 +48,7 @@ pub(crate) trait Hook: Send {
         content: Content,
         except: Option<SessionId>,
         sessions: &Sessions,
-    ) -> (Option<Outboxes>, Vec<Mailbox>);
+    ) -> Members;
     /// Returns the receivers of one session, or of all but one.
     fn mailboxes(&self, of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox>;
     /// Takes the names of the topics that began or ended, for the relay.
@@ -53,8 +66,13 @@ impl Interests {
 }
 
 impl Hook for Interests {
-    fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
+    fn joined(&mut self, id: &SessionId) -> Vec<Arc<KeptMessage>> {
         self.topics.joined(id)
+    }
+
+    #[cfg(feature = "deflate")]
+    fn kept(&self, topic: Option<&str>, id: &SessionId) -> Vec<Arc<KeptMessage>> {
+        self.topics.kept(topic, id)
     }
 
     fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool {
@@ -69,10 +87,17 @@ impl Hook for Interests {
         content: Content,
         except: Option<SessionId>,
         sessions: &Sessions,
-    ) -> (Option<Outboxes>, Vec<Mailbox>) {
-        let outboxes = self.topics.send(topic, content, except, sessions);
+    ) -> Members {
+        let sent = self.topics.send(topic, content, except, sessions);
+        let (outboxes, _kept) =
+            sent.map_or((None, None), |(outboxes, kept)| (Some(outboxes), kept));
         let inside = |id: &SessionId| except != Some(*id) && self.topics.has(topic, id);
-        (outboxes, self.receivers(inside))
+        Members {
+            outboxes,
+            mailboxes: self.receivers(inside),
+            #[cfg(feature = "deflate")]
+            kept: _kept,
+        }
     }
 
     fn mailboxes(&self, of: Option<SessionId>, except: Option<SessionId>) -> Vec<Mailbox> {

@@ -38,7 +38,7 @@
 //! cache, handles) or dropped at the next change (the list of everyone, the lists of topics), so
 //! nothing holds the socket of a client that has gone.
 
-use crate::comms::interests::{Hook, Interests};
+use crate::comms::interests::{Hook, Interests, Members};
 use crate::comms::mailbox::Mailbox;
 use crate::comms::process::{is_relayed, relay};
 use crate::comms::stats;
@@ -161,6 +161,8 @@ impl std::fmt::Display for NotJoined {
 /// Puts a WebSocket into the map, if its session has fewer than `most` (0: no ceiling).
 pub(crate) fn join(outbox: &Arc<Outbox>, most: usize) -> Result<Registration, NotJoined> {
     let session = &outbox.session;
+    #[cfg(feature = "deflate")]
+    prepare(std::iter::once(outbox), None, &session.id);
     with(|registry| {
         // Inside the lock: see above.
         if is_ended(session) {
@@ -307,6 +309,11 @@ pub(crate) fn join_topic(
     one: Option<&Arc<Outbox>>,
     keep: Option<usize>,
 ) -> Option<Vec<Arc<Outbox>>> {
+    #[cfg(feature = "deflate")]
+    match one {
+        Some(one) => prepare(std::iter::once(one), Some(name), id),
+        None => prepare(outboxes(id).iter().flat_map(|all| all.iter()), Some(name), id),
+    }
     let joined = with_interests(|Interests { topics, receivers }, sessions| {
         let outboxes = match sessions.get(id) {
             Some(outboxes) => outboxes,
@@ -324,7 +331,7 @@ pub(crate) fn join_topic(
         };
         joined.new.iter().for_each(|outbox| outbox.give(&joined.kept));
         for mailbox in receivers.get(id).filter(|_| joined.whole).into_iter().flatten() {
-            joined.kept.iter().for_each(|message| mailbox.give(message));
+            joined.kept.iter().for_each(|kept| mailbox.give(&kept.message));
         }
         Some(Ok(if joined.kept.is_empty() { Vec::new() } else { joined.new }))
     })?;
@@ -334,13 +341,26 @@ pub(crate) fn join_topic(
     joined.ok()
 }
 
+/// Compresses what a topic keeps, or what all topics of a session do, for WebSockets that are about to
+/// get it: in front of the lock under which they do.
+#[cfg(feature = "deflate")]
+fn prepare<'a>(
+    outboxes: impl Iterator<Item = &'a Arc<Outbox>>,
+    topic: Option<&str>,
+    id: &SessionId,
+) {
+    for outbox in outboxes.filter(|outbox| outbox.window() > 0) {
+        let kept = with(|registry| {
+            let interests = registry.interests.as_ref();
+            interests.map_or(Vec::new(), |interests| interests.kept(topic, id))
+        });
+        outbox.prepare(&kept);
+    }
+}
+
 /// Returns the WebSockets and mailboxes of a topic's members, and has the topic keep the message if
 /// it keeps any: in one step, so that a newcomer gets it once, from the topic or from the sender.
-pub(crate) fn topic_members(
-    name: &str,
-    content: Content,
-    except: Option<SessionId>,
-) -> (Option<Outboxes>, Vec<Mailbox>) {
+pub(crate) fn topic_members(name: &str, content: Content, except: Option<SessionId>) -> Members {
     with(|registry| {
         let Registry { interests, sessions, .. } = registry;
         let interests = interests.as_mut();

@@ -78,6 +78,19 @@ pub struct Stats {
     pub dropped: u64,
     /// Total of clients that were cut off because they do not read.
     pub cut_off: u64,
+    /// Total of bytes of compressed messages from clients, as they came. This count and the next
+    /// three stay 0 without [`Server::deflate`](crate::http::Server::deflate).
+    #[cfg(feature = "deflate")]
+    pub compressed_in: u64,
+    /// Total of bytes of these messages, inflated.
+    #[cfg(feature = "deflate")]
+    pub uncompressed_in: u64,
+    /// Total of bytes of messages that were accepted compressed for clients, as they are sent.
+    #[cfg(feature = "deflate")]
+    pub compressed_out: u64,
+    /// Total of bytes of these messages before compression.
+    #[cfg(feature = "deflate")]
+    pub uncompressed_out: u64,
     /// Total of envelopes that the relay accepted for other processes. This count and those below
     /// stay 0 without [`Comms::relay`](crate::Comms::relay).
     pub relay_out: u64,
@@ -117,6 +130,14 @@ impl Stats {
             bytes_out: all.bytes_out,
             dropped: all.dropped,
             cut_off: all.cut_off,
+            #[cfg(feature = "deflate")]
+            compressed_in: all.compression.compressed_in,
+            #[cfg(feature = "deflate")]
+            uncompressed_in: all.compression.uncompressed_in,
+            #[cfg(feature = "deflate")]
+            compressed_out: all.compression.compressed_out,
+            #[cfg(feature = "deflate")]
+            uncompressed_out: all.compression.uncompressed_out,
             relay_out: relay.out,
             relay_lost: relay.lost,
             relay_in: relay.received,

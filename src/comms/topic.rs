@@ -11,7 +11,7 @@ use crate::net::outbox::Outbox;
 use crate::relay::envelope::{Content, Target};
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::message::Message;
+use crate::websocket::message::Outgoing;
 use std::sync::Arc;
 
 /// A handle to a topic: a name that sessions subscribe to, on all routes and servers of the process
@@ -188,7 +188,7 @@ impl Topic {
     /// Errors: [`Error::TopicName`] when the name is longer than [`Limits::topic_name`].
     ///
     /// [`Limits::topic_name`]: crate::limits::Limits::topic_name
-    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+    pub fn send(&self, message: impl Into<Outgoing>) -> Result<usize, Error> {
         self.send_to(None, message.into())
     }
 
@@ -197,7 +197,7 @@ impl Topic {
     /// if they are members. On any other thread, all members get it.
     ///
     /// What a topic keeps, it keeps for all: a tab that leaves and joins again gets its own message.
-    pub fn send_others(&self, message: impl Into<Message>) -> Result<usize, Error> {
+    pub fn send_others(&self, message: impl Into<Outgoing>) -> Result<usize, Error> {
         Ok(send_to_others(self.target(None)?, &message.into()))
     }
 
@@ -206,7 +206,7 @@ impl Topic {
     pub fn send_except(
         &self,
         except: &SessionId,
-        message: impl Into<Message>,
+        message: impl Into<Outgoing>,
     ) -> Result<usize, Error> {
         self.send_to(Some(except), message.into())
     }
@@ -224,7 +224,7 @@ impl Topic {
 
     /// Not inlined: what a handler's frame holds lies beneath all that it calls.
     #[inline(never)]
-    fn send_to(&self, except: Option<&SessionId>, message: Message) -> Result<usize, Error> {
+    fn send_to(&self, except: Option<&SessionId>, message: Outgoing) -> Result<usize, Error> {
         send(To::Everywhere(self.target(except)?), Content::from(&message), None)
     }
 

@@ -15,7 +15,7 @@ use crate::ground::limits::TOPIC_KEEPS;
 use crate::net::outbox::Outbox;
 use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
-use crate::websocket::message::Message;
+use crate::websocket::message::KeptMessage;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ struct Topic {
 /// A message that was sent to all members, or to all but one session.
 struct Kept {
     number: u64,
-    message: Arc<Message>,
+    message: Arc<KeptMessage>,
     except: Option<SessionId>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Joined {
     /// Whether the session as a whole was not in it before.
     pub whole: bool,
     /// The messages that they get first.
-    pub kept: Vec<Arc<Message>>,
+    pub kept: Vec<Arc<KeptMessage>>,
 }
 
 impl Topics {
@@ -157,7 +157,7 @@ impl Topics {
     /// Notes that a WebSocket has joined a session. Returns what it gets first: what the session's
     /// topics keep.
     #[inline(never)]
-    pub fn joined(&mut self, id: &SessionId) -> Vec<Arc<Message>> {
+    pub fn joined(&mut self, id: &SessionId) -> Vec<Arc<KeptMessage>> {
         for name in self.topics_of.get(id).into_iter().flatten() {
             if let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.has(id)) {
                 topic.recipients = None;
@@ -167,6 +167,15 @@ impl Topics {
             self.topics_of.get(id).into_iter().flatten().filter_map(|name| self.topics.get(name));
         let kept = topics.filter(|topic| topic.has(id)).flat_map(|topic| topic.kept_for(id));
         in_order(kept.collect())
+    }
+
+    /// Returns what a topic keeps, or what all topics of a session keep.
+    #[cfg(feature = "deflate")]
+    pub fn kept(&self, name: Option<&str>, id: &SessionId) -> Vec<Arc<KeptMessage>> {
+        let of = self.topics_of.get(id).into_iter().flatten().filter(|_| name.is_none());
+        let names = of.map(|name| &**name).chain(name);
+        let topics = names.filter_map(|name| self.topics.get(name));
+        topics.flat_map(|topic| &topic.kept).map(|kept| Arc::clone(&kept.message)).collect()
     }
 
     /// Notes that a WebSocket has left its session, and perhaps the session has gone with it.
@@ -223,38 +232,41 @@ impl Topics {
         self.topics.get(name).map_or(false, |topic| topic.has(id))
     }
 
-    /// Returns the WebSockets of a topic's members, and keeps the message if the topic keeps any;
-    /// `None` when there is no such topic.
+    /// Returns the WebSockets of a topic's members, and the message if the topic keeps any; `None`
+    /// when there is no such topic.
     pub fn send(
         &mut self,
         name: &str,
         content: Content,
         except: Option<SessionId>,
         sessions: &Sessions,
-    ) -> Option<Outboxes> {
+    ) -> Option<(Outboxes, Option<Arc<KeptMessage>>)> {
         let topic = self.topics.get_mut(name)?;
         let (keeps, recipients) = (topic.keep > 0, topic.recipients(sessions));
-        if keeps {
-            self.keep(name, content, except);
-        }
-        Some(recipients)
+        let kept = if keeps { self.keep(name, content, except) } else { None };
+        Some((recipients, kept))
     }
 
     /// Keeps a message in a topic. It is copied, so it has no memory in reserve that would not be
     /// counted.
-    fn keep(&mut self, name: &str, content: Content, except: Option<SessionId>) {
-        let key = self.topics.get_key_value(name).map(|(key, _)| Arc::clone(key));
-        let topic = self.topics.get_mut(name);
-        if let (Some(topic), Some(key), Some(message)) = (topic, key, content.message()) {
-            let (number, bytes) = (self.next, weight(&message));
-            self.next += 1;
-            topic.bytes += bytes;
-            self.bytes += bytes;
-            let message = Arc::new(message);
-            topic.kept.push_back(Kept { number, message, except });
-            self.kept.push_back((number, key));
-            self.trim(name);
-        }
+    fn keep(
+        &mut self,
+        name: &str,
+        content: Content,
+        except: Option<SessionId>,
+    ) -> Option<Arc<KeptMessage>> {
+        let (key, _) = self.topics.get_key_value(name)?;
+        let (key, message) = (Arc::clone(key), content.message()?);
+        let topic = self.topics.get_mut(name)?;
+        let (number, bytes) = (self.next, weight(&message));
+        self.next += 1;
+        topic.bytes += bytes;
+        self.bytes += bytes;
+        let message = Arc::new(KeptMessage::new(message, content.compresses()));
+        topic.kept.push_back(Kept { number, message: Arc::clone(&message), except });
+        self.kept.push_back((number, key));
+        self.trim(name);
+        Some(message)
     }
 
     /// Changes how many messages a topic keeps, if `keep` says anything and there is such a topic.
@@ -371,14 +383,14 @@ impl Topic {
 
     /// Drops the oldest kept message. Returns what it counted for, in bytes.
     fn drop_oldest(&mut self) -> usize {
-        let bytes = self.kept.pop_front().map_or(0, |oldest| weight(&oldest.message));
+        let bytes = self.kept.pop_front().map_or(0, |oldest| weight(&oldest.message.message));
         self.bytes -= bytes;
         bytes
     }
 }
 
 /// Returns the messages of several topics in the order in which they were sent.
-fn in_order(mut kept: Vec<&Kept>) -> Vec<Arc<Message>> {
+fn in_order(mut kept: Vec<&Kept>) -> Vec<Arc<KeptMessage>> {
     kept.sort_unstable_by_key(|kept| kept.number);
     kept.iter().map(|kept| Arc::clone(&kept.message)).collect()
 }

@@ -9,7 +9,7 @@ use crate::net::stream::after;
 use crate::relay::envelope::Content;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::message::Message;
+use crate::websocket::message::Outgoing;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -163,7 +163,7 @@ impl Websocket {
     /// [`Comms::relay`]: crate::Comms::relay
     /// [`Limits::backlog`]: crate::limits::Limits::backlog
     /// [`Limits::overflow`]: crate::limits::Limits::overflow
-    pub fn send(&self, message: impl Into<Message>) -> Result<usize, Error> {
+    pub fn send(&self, message: impl Into<Outgoing>) -> Result<usize, Error> {
         self.send_until(message.into(), None)
     }
 
@@ -176,13 +176,13 @@ impl Websocket {
     /// client is cut off for that.
     pub fn send_timeout(
         &self,
-        message: impl Into<Message>,
+        message: impl Into<Outgoing>,
         longest: Duration,
     ) -> Result<usize, Error> {
         self.send_until(message.into(), Some(after(longest)))
     }
 
-    fn send_until(&self, message: Message, deadline: Option<Instant>) -> Result<usize, Error> {
+    fn send_until(&self, message: Outgoing, deadline: Option<Instant>) -> Result<usize, Error> {
         send(self.to(), Content::from(&message), deadline)
     }
 

@@ -56,14 +56,20 @@ use crate::ground::limits::{Limits, Overflow, DIRECT_WRITE, TOTAL_WAIT};
 use crate::ground::logger::log_line;
 use crate::ground::peer::Peer;
 use crate::ground::system::{start_thread, HOLD, WAKE};
+#[cfg(feature = "deflate")]
+use crate::net::compressors::Compressors;
 use crate::net::queue::{Admission, Counts, Life, Next, Owner, Queue};
 use crate::net::stream::{after, is_timeout, write_all, Stream};
 use crate::net::timer::Clock;
 use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
+#[cfg(feature = "deflate")]
+use crate::websocket::forms::{Form, Forms};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
+#[cfg(feature = "deflate")]
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -89,6 +95,9 @@ pub(crate) struct Shared {
     watched: Mutex<Watched>,
     /// The number of bytes that wait in all outboxes behind a write or for a courier.
     total: AtomicUsize,
+    /// The compressors, if clients may negotiate compression.
+    #[cfg(feature = "deflate")]
+    pub compressors: Option<Arc<Compressors>>,
 }
 
 /// The batches that the clock looks after, and whether it ticks for them.
@@ -101,6 +110,12 @@ pub(crate) struct Watched {
 impl Shared {
     pub fn new(limits: Limits) -> Arc<Shared> {
         Arc::new(Shared { limits, ..Shared::default() })
+    }
+
+    /// Returns the state of a server whose clients may negotiate compression.
+    #[cfg(feature = "deflate")]
+    pub fn compressing(limits: Limits, compressors: Option<Arc<Compressors>>) -> Arc<Shared> {
+        Arc::new(Shared { limits, compressors, ..Shared::default() })
     }
 
     pub fn watched(&self) -> MutexGuard<'_, Watched> {
@@ -148,6 +163,10 @@ pub(crate) struct Outbox {
     last: AtomicBool,
     /// It has missed a message, which was logged.
     missed: AtomicBool,
+    /// The bits of the window for which messages to it are compressed; 0 where that was not
+    /// negotiated.
+    #[cfg(feature = "deflate")]
+    window: AtomicU8,
 }
 
 /// What became of a frame that was accepted.
@@ -242,6 +261,8 @@ impl Outbox {
             served: false.into(),
             last: false.into(),
             missed: false.into(),
+            #[cfg(feature = "deflate")]
+            window: 0.into(),
         })
     }
 
@@ -361,9 +382,11 @@ impl Outbox {
         patience: &mut Patience,
     ) -> Result<Sent, Refused> {
         let limits = &self.shared.limits;
-        let (next, crowded) = self.admit(frame.len(), patience, |queue| {
-            let next = queue.send(frame);
-            (next, queue.is_crowded(limits))
+        let (next, crowded) = self.in_form(frame, |frame| {
+            self.admit(frame.len(), patience, |queue| {
+                let next = queue.send(frame);
+                (next, queue.is_crowded(limits))
+            })
         })?;
         let sent = self.run(next);
         Ok(if crowded { Sent::Crowded } else { sent })
@@ -493,12 +516,24 @@ impl Outbox {
         patience: &mut Patience,
     ) -> Result<(bool, Sent), Refused> {
         let limits = &self.shared.limits;
-        self.admit(frame.len(), patience, |queue| {
-            let callers = queue.append(frame, by);
-            let much = !queue.has_writer() && queue.pending() > limits.buffer;
-            let crowded = much || queue.is_crowded(limits);
-            (callers, if crowded { Sent::Crowded } else { Sent::Done })
+        self.in_form(frame, |frame| {
+            self.admit(frame.len(), patience, |queue| {
+                let callers = queue.append(frame, by);
+                let much = !queue.has_writer() && queue.pending() > limits.buffer;
+                let crowded = much || queue.is_crowded(limits);
+                (callers, if crowded { Sent::Crowded } else { Sent::Done })
+            })
         })
+    }
+
+    /// Passes on a frame in the form that this client gets: as it is, or compressed.
+    #[inline]
+    fn in_form<T>(&self, frame: &Frame, then: impl FnOnce(&Frame) -> T) -> T {
+        #[cfg(feature = "deflate")]
+        if let Some(form) = self.form(frame) {
+            return then(&frame.compressed(&form));
+        }
+        then(frame)
     }
 
     /// Returns whether a pong may be sent like any other frame. For a client that is behind, the
@@ -718,5 +753,54 @@ impl Outbox {
 
     pub fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl Outbox {
+    /// Sets the bits of the window that was negotiated, before any other thread knows the outbox.
+    pub fn set_window(&self, bits: u8) {
+        self.window.store(bits, Ordering::Relaxed);
+    }
+
+    /// Returns the bits of the window, or 0 where no compression was negotiated.
+    #[inline]
+    pub fn window(&self) -> u8 {
+        self.window.load(Ordering::Relaxed)
+    }
+
+    /// Counts what the client sent compressed, in bytes as they came and inflated.
+    pub fn inflated(&self, (compressed, uncompressed): (u64, u64)) {
+        if compressed > 0 {
+            self.change(|queue| {
+                queue.counts.compression.compressed_in += compressed;
+                queue.counts.compression.uncompressed_in += uncompressed;
+            });
+        }
+    }
+
+    /// Returns the compressed form of a frame, or `None` if it goes as it is. No lock is held while
+    /// it is made, which takes 10 KiB of stack.
+    #[inline]
+    fn form(&self, frame: &Frame) -> Form {
+        match (self.window(), frame.forms()) {
+            (0, _) | (_, None) => None,
+            (window, Some(forms)) => self.make_form(frame.payload(), forms, window),
+        }
+    }
+
+    /// Returns the form for a window, which is made unless it is known.
+    #[inline(never)]
+    pub fn make_form(&self, payload: &[u8], forms: &Forms, window: u8) -> Form {
+        if let Some(known) = forms.get(window) {
+            return known;
+        }
+        let compressors = self.shared.compressors.as_ref()?;
+        if payload.len() < compressors.smallest {
+            return None;
+        }
+        // Not noted where no compressor is idle: the next receiver asks again.
+        let form = compressors.compress(payload, window, forms.room(payload.len()))?;
+        forms.add(window, form.map(Into::into))
     }
 }

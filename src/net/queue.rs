@@ -48,6 +48,20 @@ pub(crate) struct Counts {
     pub dropped: u64,
     /// Clients that were cut off for that.
     pub cut_off: u64,
+    /// What was compressed: bytes from clients and to them.
+    #[cfg(feature = "deflate")]
+    pub compression: Compression,
+}
+
+/// The bytes of compressed messages, as they travel and as they are otherwise.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
+pub(crate) struct Compression {
+    pub compressed_in: u64,
+    pub uncompressed_in: u64,
+    pub compressed_out: u64,
+    pub uncompressed_out: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -58,6 +72,14 @@ impl std::ops::AddAssign for Counts {
         self.bytes_out += more.bytes_out;
         self.dropped += more.dropped;
         self.cut_off += more.cut_off;
+        #[cfg(feature = "deflate")]
+        {
+            let (all, more) = (&mut self.compression, more.compression);
+            all.compressed_in += more.compressed_in;
+            all.uncompressed_in += more.uncompressed_in;
+            all.compressed_out += more.compressed_out;
+            all.uncompressed_out += more.uncompressed_out;
+        }
     }
 }
 
@@ -334,6 +356,11 @@ impl Queue {
         frame.parts().iter().for_each(|part| self.pending.extend_from_slice(part));
         self.messages += 1;
         self.counts.messages_out += u64::from(frame.is_message());
+        #[cfg(feature = "deflate")]
+        if let Some((uncompressed, compressed)) = frame.lengths() {
+            self.counts.compression.uncompressed_out += uncompressed as u64;
+            self.counts.compression.compressed_out += compressed as u64;
+        }
     }
 
     fn take_pong(&mut self) {

@@ -3,7 +3,8 @@
 
 use crate::net::outbox::{Full, Outbox};
 use crate::net::queue::{Life, Owner, Queue};
-use crate::websocket::message::Message;
+use crate::websocket::frame::Frame;
+use crate::websocket::message::KeptMessage;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ impl Outbox {
     /// Appends what topics kept for a new member, for the caller to write: the newest messages for
     /// which there is room, oldest first. The others are counted as dropped. After the end of the
     /// connection, does nothing.
-    pub fn give(&self, messages: &[Arc<Message>]) {
+    pub fn give(&self, messages: &[Arc<KeptMessage>]) {
         let limits = &self.shared.limits;
         let total = limits.total_backlog.saturating_sub(self.total());
         self.change(|queue| {
@@ -74,8 +75,8 @@ impl Outbox {
             }
             let (bytes, most) = queue.room(limits);
             let mut room = bytes.min(total);
-            let fits = |message: &&Arc<Message>| {
-                let left = room.checked_sub(message.frame().len());
+            let fits = |message: &&Arc<KeptMessage>| {
+                let left = room.checked_sub(self.in_known_form(message, |frame| frame.len()));
                 room = left.unwrap_or(0);
                 left.is_some()
             };
@@ -84,8 +85,30 @@ impl Outbox {
             queue.counts.dropped += missed.len() as u64;
             for message in given {
                 // For no batch: what the total does not count could pass it on many connections.
-                queue.append(&message.frame(), Owner::Courier);
+                self.in_known_form(message, |frame| queue.append(frame, Owner::Courier));
             }
         });
+    }
+
+    /// Passes on what a topic keeps: compressed if this client gets it so, and if that form has been
+    /// made, since the registry's lock is held here.
+    fn in_known_form<T>(&self, message: &KeptMessage, then: impl FnOnce(&Frame) -> T) -> T {
+        #[cfg(feature = "deflate")]
+        if let (window @ 1.., Some(forms)) = (self.window(), message.frame().forms()) {
+            if let Some(form) = forms.get(window).flatten() {
+                return then(&message.frame().compressed(&form));
+            }
+        }
+        then(&message.frame())
+    }
+
+    /// Makes the forms in which this client gets what a topic keeps, without any lock.
+    #[cfg(feature = "deflate")]
+    pub fn prepare(&self, messages: &[Arc<KeptMessage>]) {
+        for message in messages {
+            if let (window @ 1.., Some(forms)) = (self.window(), message.frame().forms()) {
+                self.make_form(message.frame().payload(), forms, window);
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! byte 0       version: 1
-//!       1       content: 1 text, 2 binary, 3 close, 4 ended login, 5 ended logins
+//!       1       content: 1 text, 2 binary, 3 close, 4 ended login, 5 ended logins,
+//!              0x81 text and 0x82 binary that must not be compressed
 //!       2       target: 1 a session, 2 everybody, 3 a topic
 //!       3       session: 0 none, 1 a guest, 2 a user; the recipient of target 1, or else left out
 //!       4..20   node: the process that sends it
@@ -22,7 +23,7 @@
 use crate::ground::limits::ENVELOPE;
 use crate::relay::channel::{Bits, Channel, SessionName};
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::message::Message;
+use crate::websocket::message::{Message, Outgoing};
 use std::fmt;
 
 const VERSION: u8 = 1;
@@ -76,6 +77,10 @@ pub enum Content<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
+    /// A text message that [must not be compressed](crate::websocket::Message::uncompressed).
+    UncompressedText(&'a str),
+    /// A binary message that must not be compressed.
+    UncompressedBinary(&'a [u8]),
     /// A Close frame.
     Close {
         /// The close code.
@@ -105,14 +110,29 @@ impl<'a> From<&'a Message> for Content<'a> {
     }
 }
 
+impl<'a> From<&'a Outgoing> for Content<'a> {
+    fn from(outgoing: &'a Outgoing) -> Content<'a> {
+        match Content::from(&outgoing.message) {
+            Content::Text(text) if !outgoing.compresses => Content::UncompressedText(text),
+            Content::Binary(bytes) if !outgoing.compresses => Content::UncompressedBinary(bytes),
+            content => content,
+        }
+    }
+}
+
 impl Content<'_> {
     /// Returns the message, if the content is one.
     pub(crate) fn message(&self) -> Option<Message> {
         match *self {
-            Content::Text(text) => Some(text.into()),
-            Content::Binary(bytes) => Some(bytes.into()),
+            Content::Text(text) | Content::UncompressedText(text) => Some(text.into()),
+            Content::Binary(bytes) | Content::UncompressedBinary(bytes) => Some(bytes.into()),
             Content::Close { .. } | Content::Ended { .. } => None,
         }
+    }
+
+    /// Returns whether the content may be compressed.
+    pub(crate) fn compresses(&self) -> bool {
+        matches!(self, Content::Text(_) | Content::Binary(_))
     }
 }
 
@@ -158,6 +178,8 @@ impl<'a> Envelope<'a> {
         let (content, parts): (u8, [&[u8]; 3]) = match &self.content {
             Content::Text(text) => (1, [text.as_bytes(), &[], &[]]),
             Content::Binary(bytes) => (2, [bytes, &[], &[]]),
+            Content::UncompressedText(text) => (0x81, [text.as_bytes(), &[], &[]]),
+            Content::UncompressedBinary(bytes) => (0x82, [bytes, &[], &[]]),
             Content::Close { code: CloseCode(number), reason } => {
                 code = number.to_be_bytes();
                 (3, [&code, reason.as_bytes(), &[]])
@@ -229,6 +251,8 @@ fn parse_content<'a>(
     Ok(match (kind, target) {
         (1, _) => Content::Text(text(rest)?),
         (2, _) => Content::Binary(rest),
+        (0x81, _) => Content::UncompressedText(text(rest)?),
+        (0x82, _) => Content::UncompressedBinary(rest),
         (3, _) => {
             let code = CloseCode(u16::from_be_bytes(take(&mut rest)?));
             let reason = reason(rest)?;

@@ -71,8 +71,9 @@ use crate::server::connections::Slot;
 use crate::server::pace::Pace;
 use crate::session::id::SessionId;
 use crate::websocket::close::{CloseCode, CloseFrame};
-use crate::websocket::frame::{apply_mask, Frame, FrameHeader, OpCode};
-use crate::websocket::message::{Assembler, Message, Received, Violation};
+use crate::websocket::forms::Forms;
+use crate::websocket::frame::{apply_mask, Frame, OpCode};
+use crate::websocket::message::{Assembler, Message, Outgoing, Received, Violation};
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -221,6 +222,13 @@ impl Connection {
     ) -> Box<Connection> {
         let pace = Pace::new(outbox.shared.limits.messages_per_second);
         slot.set_handling(true);
+        #[cfg(not(feature = "deflate"))]
+        let assembler = Assembler::default();
+        #[cfg(feature = "deflate")]
+        let assembler = match outbox.window() {
+            0 => Assembler::default(),
+            _ => Assembler::inflating(),
+        };
         Box::new(Connection {
             path: path.to_string(),
             peer,
@@ -230,7 +238,7 @@ impl Connection {
             socket,
             batch: BatchGuard::take(&outbox),
             outbox,
-            assembler: Assembler::default(),
+            assembler,
             message_deadline: None,
             left: None,
             in_batch: false,
@@ -329,7 +337,7 @@ impl Connection {
             return self.ended().map(|()| false);
         }
         let there = self.look();
-        if !whole_frame(self.socket.unread()) {
+        if !whole_frame(&self.assembler, self.socket.unread()) {
             self.write_batch();
         }
         match there {
@@ -349,13 +357,14 @@ impl Connection {
     /// [`Error::Gone`] if the connection has ended, or the client has left. Returned from the
     /// closure, it closes nothing and is not logged. What the client had sent before it left can
     /// still be received: a closure for which that counts does not leave with `?` here.
-    pub fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+    pub fn send(&self, message: impl Into<Outgoing>) -> Result<(), Error> {
         self.send_message(&message.into())
     }
 
-    fn send_message(&self, message: &Message) -> Result<(), Error> {
+    fn send_message(&self, message: &Outgoing) -> Result<(), Error> {
+        let forms = Forms::default();
         // The own connection is waited for, so it is never full.
-        deliver_to_own(&self.outbox, &message.frame()).map_err(|_| Error::Gone)
+        deliver_to_own(&self.outbox, &message.frame(&forms)).map_err(|_| Error::Gone)
     }
 
     /// Closes the connection: sends a Close frame behind everything that was sent before, and waits
@@ -493,7 +502,8 @@ impl Connection {
                     self.received.0 += 1;
                     // When the batch has more, before this frame or after it, one write at its end
                     // serves all of it. The clock writes earlier if the application is slow.
-                    self.in_batch = self.in_batch || whole_frame(self.socket.unread());
+                    self.in_batch =
+                        self.in_batch || whole_frame(&self.assembler, self.socket.unread());
                     self.batch.cork(self.in_batch);
                     return Ok(Some(message));
                 }
@@ -519,6 +529,8 @@ impl Connection {
     fn write_batch(&mut self) {
         let (messages, bytes) = std::mem::take(&mut self.received);
         self.outbox.heard(messages, bytes);
+        #[cfg(feature = "deflate")]
+        self.outbox.inflated(self.assembler.take_inflated());
         self.in_batch = false;
         self.batch.end();
     }
@@ -682,7 +694,8 @@ impl Connection {
         let mut at = self.assembler.frame_rest();
         loop {
             let unread = self.socket.unread();
-            let (header, head) = match unread.get(at..).map(FrameHeader::parse) {
+            let parsed = unread.get(at..).map(|bytes| self.assembler.parse_header(bytes));
+            let (header, head) = match parsed {
                 Some(Ok(Some(found))) => found,
                 _ => return Ok(true),
             };
@@ -880,8 +893,8 @@ fn closing(code: CloseCode) -> CloseFrame {
 }
 
 /// Returns whether the bytes begin with a whole frame.
-fn whole_frame(bytes: &[u8]) -> bool {
-    match FrameHeader::parse(bytes) {
+fn whole_frame(assembler: &Assembler, bytes: &[u8]) -> bool {
+    match assembler.parse_header(bytes) {
         Ok(Some((header, used))) => header.length <= (bytes.len() - used) as u64,
         _ => false,
     }

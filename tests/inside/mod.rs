@@ -20,6 +20,8 @@ mod cookies;
 mod cost;
 #[cfg(test)]
 mod deadlines;
+#[cfg(all(test, feature = "deflate"))]
+mod deflate;
 #[cfg(test)]
 mod draws;
 #[cfg(test)]

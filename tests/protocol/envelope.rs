@@ -64,6 +64,12 @@ const ENVELOPES: &[(&str, &[u8], &str, Target, Content)] = &[
     ("a guest has ended",
         b"\x01\x04\x01\x01nodenodenodenodeguestguestguest!\0\0\0\x18loginloginlogin!\0\0\0\0\0\0\0\x01",
         "all", Target::Session(GUEST), Content::Ended { login: Some(LOGIN), issued: 1, reason: "" }),
+    ("a text that must not be compressed",
+        b"\x01\x81\x02\0nodenodenodenode\0\0\0\x03hey",
+        "all", Target::Everybody { except: None }, Content::UncompressedText("hey")),
+    ("bytes that must not be compressed",
+        b"\x01\x82\x02\0nodenodenodenode\0\0\0\x01\xff",
+        "all", Target::Everybody { except: None }, Content::UncompressedBinary(b"\xff")),
 ];
 
 #[test]
@@ -112,6 +118,7 @@ fn an_invalid_envelope_is_refused() {
         ("a text that is no envelope", b"hello, world", Version),
         ("a content of 0", b"\x01\0\x02\0nodenodenodenode\0\0\0\0", Kind),
         ("a content of 6", b"\x01\x06\x02\0nodenodenodenode\0\0\0\0", Kind),
+        ("a content of 0x83", b"\x01\x83\x02\0nodenodenodenode\0\0\0\0", Kind),
         ("a target of 0", b"\x01\x01\0\0nodenodenodenode\0\0\0\0", Kind),
         ("a target of 4", b"\x01\x01\x04\0nodenodenodenode\0\0\0\0", Kind),
         ("a session of 3", b"\x01\x01\x02\x03nodenodenodenode\0\0\0\0", Kind),
@@ -171,5 +178,8 @@ fn a_message_becomes_content_and_debug_shows_no_session_bits() {
     let (text, bytes) = (Message::from("hey"), Message::from(&b"\0"[..]));
     assert_eq!(Content::from(&text), Content::Text("hey"));
     assert_eq!(Content::from(&bytes), Content::Binary(b"\0"));
+    let (text, bytes) = (text.uncompressed(), bytes.uncompressed());
+    assert_eq!(Content::from(&text), Content::UncompressedText("hey"));
+    assert_eq!(Content::from(&bytes), Content::UncompressedBinary(b"\0"));
     assert_eq!(format!("{:?}", GUEST), "Guest(128 bits)");
 }

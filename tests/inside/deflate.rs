@@ -1,0 +1,402 @@
+//! Compression, where a socket could not show it: what is agreed, the windows, the pool, and how often
+//! a message is compressed.
+
+use super::random::Random;
+use super::{guest, pauses, wait_until, Script, Stub};
+use crate::comms::registry::{join, Registration};
+use crate::ground::limits::Limits;
+use crate::ground::peer::Peer;
+use crate::net::batch::BatchGuard;
+use crate::net::compressors::Compressors;
+use crate::net::outbox::{Outbox, Shared};
+use crate::websocket::deflate::{Compressor, MAKING, TAIL};
+use crate::websocket::extension::negotiate;
+use crate::websocket::forms::Forms;
+use crate::websocket::frame::FrameHeader;
+use crate::websocket::inflate::Inflater;
+use crate::websocket::message::Message;
+use crate::Comms;
+use miniz_oxide::inflate::core::{decompress, inflate_flags, DecompressorOxide};
+use miniz_oxide::inflate::TINFLStatus;
+use std::net::IpAddr;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread;
+
+/// The fields of Sec-WebSocket-Extensions, and the parameters of the answer behind
+/// `client_no_context_takeover`, with the window; `None` is no answer.
+type Offer = (&'static [&'static str], Option<(&'static str, u8)>);
+
+#[rustfmt::skip]
+const OFFERS: &[Offer] = &[
+    (&[], None),
+    (&[""], None),
+    (&["permessage-deflate"], Some(("", 15))),
+    // What browsers and the common clients offer.
+    (&["permessage-deflate; client_max_window_bits"], Some(("", 15))),
+    (&["permessage-deflate; client_max_window_bits=15"], Some(("", 15))),
+    (&["permessage-deflate;client_max_window_bits;server_max_window_bits=9"], Some(("; server_max_window_bits=9", 9))),
+    (&["permessage-deflate; server_no_context_takeover; client_no_context_takeover"],
+        Some(("; server_no_context_takeover", 15))),
+    (&["permessage-deflate; server_max_window_bits=10; server_no_context_takeover"],
+        Some(("; server_max_window_bits=10; server_no_context_takeover", 10))),
+    // All windows, and those that there are not.
+    (&["permessage-deflate; server_max_window_bits=8"], Some(("; server_max_window_bits=8", 8))),
+    (&["permessage-deflate; server_max_window_bits=14"], Some(("; server_max_window_bits=14", 14))),
+    (&["permessage-deflate; server_max_window_bits=15"], Some(("; server_max_window_bits=15", 15))),
+    (&["permessage-deflate; server_max_window_bits=7"], None),
+    (&["permessage-deflate; server_max_window_bits=16"], None),
+    (&["permessage-deflate; server_max_window_bits=08"], None),
+    (&["permessage-deflate; server_max_window_bits=+9"], None),
+    (&["permessage-deflate; server_max_window_bits=115"], None),
+    (&["permessage-deflate; server_max_window_bits="], None),
+    (&["permessage-deflate; server_max_window_bits"], None),
+    (&["permessage-deflate; client_max_window_bits=7"], None),
+    (&["permessage-deflate; client_max_window_bits=16"], None),
+    (&["permessage-deflate; client_max_window_bits=8"], Some(("", 15))),
+    // Values where there are none, twice the same, and what is unknown.
+    (&["permessage-deflate; server_no_context_takeover=1"], None),
+    (&["permessage-deflate; client_no_context_takeover=true"], None),
+    (&["permessage-deflate; client_no_context_takeover; client_no_context_takeover"], None),
+    (&["permessage-deflate; server_max_window_bits=9; server_max_window_bits=9"], None),
+    (&["permessage-deflate; client_max_window_bits; client_max_window_bits=9"], None),
+    (&["permessage-deflate; level=9"], None),
+    (&["permessage-deflate; Server_max_window_bits=9"], None),
+    // Several offers, in one line and in more.
+    (&["permessage-deflate; level=9, permessage-deflate"], Some(("", 15))),
+    (&["permessage-deflate; server_max_window_bits=9, permessage-deflate"], Some(("; server_max_window_bits=9", 9))),
+    (&["permessage-deflate; server_max_window_bits=99", "permessage-deflate; server_max_window_bits=12"],
+        Some(("; server_max_window_bits=12", 12))),
+    // Other extensions are ignored, whatever they say.
+    (&["x-webkit-deflate-frame"], None),
+    (&["x-webkit-deflate-frame; no_context_takeover, permessage-deflate"], Some(("", 15))),
+    (&["mux; max-channels=4; flow-control", "permessage-deflate"], Some(("", 15))),
+    (&["deflate-stream, permessage-bzip2, Permessage-Deflate"], None),
+    // Quoted values (RFC 6455, 9.1).
+    (&["permessage-deflate; server_max_window_bits=\"10\""], Some(("; server_max_window_bits=10", 10))),
+    (&["permessage-deflate; server_max_window_bits=\"1\\0\""], Some(("; server_max_window_bits=10", 10))),
+    (&["permessage-deflate; server_max_window_bits=\"10"], None),
+    (&["permessage-deflate; server_max_window_bits=1\"0\""], None),
+    (&["permessage-deflate; server_max_window_bits=\"10\"0\""], None),
+    (&["permessage-deflate; server_max_window_bits=\"\""], None),
+    (&["permessage-deflate; server_max_window_bits=\" 10\""], None),
+    (&["foo; bar=\"permessage-deflate, x\", permessage-deflate; client_max_window_bits"], Some(("", 15))),
+    (&["foo; bar=\"a, permessage-deflate\""], None),
+    (&["foo; bar=\"a\\\", permessage-deflate\""], None),
+    // Whitespace and separators.
+    (&[" \tpermessage-deflate \t;\t server_max_window_bits = 10 "], Some(("; server_max_window_bits=10", 10))),
+    (&[", ,permessage-deflate,"], Some(("", 15))),
+    (&["permessage-deflate;"], None),
+    (&["permessage-deflate;; client_max_window_bits"], None),
+    (&["permessage-deflate client_max_window_bits"], None),
+    (&["permessage-deflate=1"], None),
+    (&["permessage-deflate; =9"], None),
+];
+
+#[test]
+fn an_offer_is_accepted_with_its_parameters_or_the_next_one_is_looked_at() {
+    for (values, expected) in OFFERS {
+        let agreed = negotiate(values.iter().map(|value| value.as_bytes()));
+        let expected = expected.map(|(parameters, window)| {
+            (format!("permessage-deflate; client_no_context_takeover{}", parameters), window)
+        });
+        assert_eq!(agreed.map(|agreed| (agreed.answer, agreed.window)), expected, "{:?}", values);
+    }
+}
+
+/// Returns texts and bytes of many kinds and lengths.
+fn messages(count: usize, most: usize) -> Vec<Vec<u8>> {
+    let mut random = Random(7692);
+    let mut kind = |at: usize| {
+        let length = random.below(most);
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            match at % 4 {
+                0 => bytes.push(random.below(256) as u8),
+                1 => bytes.extend(
+                    format!("{{\"id\":{},\"value\":\"{}\"}},", bytes.len(), random.below(99))
+                        .bytes(),
+                ),
+                2 => bytes.extend(vec![random.below(3) as u8; random.below(600)]),
+                _ => match bytes.len() {
+                    // Repeats what was far away.
+                    long @ 300.. if random.below(2) == 0 => {
+                        let from = random.below(long - 200);
+                        let again = bytes[from..from + 200].to_vec();
+                        bytes.extend(again);
+                    }
+                    _ => bytes.extend((0..100).map(|_| random.below(256) as u8)),
+                },
+            }
+        }
+        bytes.truncate(length);
+        bytes
+    };
+    (0..count).map(&mut kind).collect()
+}
+
+/// Inflates with a buffer of the window's size alone, so that a longer distance is an error.
+fn inflate_within(window: u8, form: &[u8]) -> Option<Vec<u8>> {
+    let (mut core, mut buffer) = (Box::<DecompressorOxide>::default(), vec![0; 1 << window]);
+    let input = [form, &TAIL, &[1, 0, 0, 0xff, 0xff]].concat();
+    let (mut rest, mut at, mut message) = (&input[..], 0, Vec::new());
+    loop {
+        let flags = inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+        let (status, used, made) = decompress(&mut core, rest, &mut buffer, at, flags);
+        message.extend_from_slice(&buffer[at..at + made]);
+        rest = &rest[used..];
+        at = (at + made) % buffer.len();
+        match status {
+            TINFLStatus::HasMoreOutput => {}
+            TINFLStatus::Done if rest.is_empty() => return Some(message),
+            _ => return None,
+        }
+    }
+}
+
+fn inflated(form: &[u8], piece: usize) -> Vec<u8> {
+    let (mut inflater, mut message) = (Inflater::new(), Vec::new());
+    for piece in form.chunks(piece) {
+        inflater.take(piece, &mut message, 1 << 20).expect("it is whole");
+    }
+    inflater.end(&mut message, 1 << 20).expect("it is whole");
+    message
+}
+
+#[test]
+fn no_distance_reaches_beyond_the_window_and_no_message_into_another() {
+    let messages = messages(10, 20_000);
+    for level in [1, 4, 6, 9] {
+        let mut compressor = Compressor::new(level);
+        for window in 8..=15 {
+            for message in &messages {
+                let form = compressor.compress(message, window, usize::MAX / 2);
+                if message.is_empty() {
+                    assert_eq!(form, None);
+                    continue;
+                }
+                let form = form.expect("there is room");
+                let found = inflate_within(window, &form);
+                assert!(found.as_ref() == Some(message), "level {}, window {}", level, window);
+                assert!(inflated(&form, 1000) == *message);
+            }
+        }
+    }
+    // The check would find a distance that is too long.
+    let mut compressor = Compressor::new(1);
+    let message = [&messages[0][..1000], &messages[0][..1000]].concat();
+    let form = compressor.compress(&message, 15, 1 << 20).expect("there is room");
+    assert_eq!(inflate_within(8, &form), None);
+}
+
+#[test]
+fn a_thousand_messages_are_inflated_to_what_they_were_however_they_are_cut() {
+    let mut compressor = Compressor::new(1);
+    for (at, message) in messages(1000, 5000).iter().enumerate().filter(|(_, one)| !one.is_empty())
+    {
+        let form = compressor.compress(message, 8 + (at % 8) as u8, 1 << 20).expect("room");
+        assert!(inflated(&form, 1 + at % 50) == *message, "{}", at);
+    }
+}
+
+#[test]
+fn what_is_longer_than_it_may_be_is_no_form_and_spoils_none() {
+    let mut compressor = Compressor::new(1);
+    let text = "how long is this, ".repeat(100).into_bytes();
+    let noise = messages(1, 4000).remove(0);
+    let form = compressor.compress(&text, 15, 1000).expect("it shrinks");
+    assert_eq!(compressor.compress(&text, 15, form.len()).as_ref(), Some(&form));
+    assert_eq!(compressor.compress(&text, 15, form.len() - 1), None);
+    assert_eq!(compressor.compress(&noise, 15, noise.len() - 1), None);
+    assert_eq!(compressor.compress(&noise, 9, noise.len() - 1), None);
+    assert_eq!(compressor.compress(&text, 15, 1000), Some(form));
+    // Each flush costs time, so a small window gets no long message compressed.
+    let long = vec![7; 65_536 + 256];
+    assert!(compressor.compress(&long[..65_536], 8, 65_536).is_some());
+    assert_eq!(compressor.compress(&long, 8, 65_536), None);
+    assert!(compressor.compress(&long, 9, 65_536).is_some());
+}
+
+#[test]
+fn all_forms_of_a_message_are_together_no_longer_than_it() {
+    let forms = Forms::default();
+    assert_eq!((forms.room(100), forms.get(15)), (99, None));
+    assert_eq!(forms.add(15, Some(vec![1; 60].into())).map(|form| form.len()), Some(60));
+    assert_eq!((forms.room(100), forms.get(15).is_some()), (40, true));
+    assert_eq!(forms.add(15, Some(vec![2; 50].into())).map(|form| form[0]), Some(1), "the first");
+    assert_eq!(forms.add(9, None), None);
+    assert_eq!((forms.room(100), forms.get(9)), (40, Some(None)));
+}
+
+/// A WebSocket with this window.
+struct Tab {
+    stub: Arc<Stub>,
+    outbox: Arc<Outbox>,
+    _registration: Registration,
+    guard: Option<BatchGuard>,
+}
+
+impl Tab {
+    fn new(shared: &Arc<Shared>, window: u8) -> Tab {
+        let stub = Stub::new(Script::default());
+        let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
+        let outbox = Outbox::new(guest(), stub.clone(), peer, Arc::clone(shared), Vec::new());
+        outbox.set_window(window);
+        let registration = join(&outbox, 0).expect("room");
+        assert!(outbox.open());
+        Tab { stub, outbox, _registration: registration, guard: None }
+    }
+
+    /// Returns the messages that were written, each with whether it was compressed.
+    fn got(&self) -> Vec<(bool, Vec<u8>)> {
+        assert!(self.outbox.wait_until_written());
+        let output = std::mem::take(&mut self.stub.script().output);
+        let (mut rest, mut got) = (&output[..], Vec::new());
+        while let Ok(Some((header, used))) = FrameHeader::parse_with(rest, true) {
+            let (payload, next) = rest[used..].split_at(header.length as usize);
+            assert!(header.fin);
+            got.push(match header.rsv1 {
+                true => (true, inflated(payload, usize::MAX)),
+                false => (false, payload.to_vec()),
+            });
+            rest = next;
+        }
+        assert_eq!(rest, b"");
+        got
+    }
+}
+
+fn shared(compressors: usize) -> (Arc<Shared>, Arc<Compressors>) {
+    let compressors = Compressors::new(1, 100, compressors).expect("a thread");
+    (Shared::compressing(Limits::default(), Some(Arc::clone(&compressors))), compressors)
+}
+
+fn uses(compressors: &Compressors) -> usize {
+    compressors.uses.swap(0, Ordering::Relaxed)
+}
+
+fn text(what: &str) -> String {
+    format!("{}: {}", what, "a figure, another one, ".repeat(20))
+}
+
+#[test]
+fn a_message_to_many_is_compressed_once_for_each_window_and_not_at_all_for_nobody() {
+    let (shared, compressors) = shared(2);
+    let tabs: Vec<Tab> =
+        [0, 15, 15, 9, 0, 9, 15, 12].map(|window| Tab::new(&shared, window)).into();
+    let name = "deflate/many";
+    for tab in &tabs {
+        assert!(Comms::topic(name).subscribe(&tab.outbox.session.id));
+    }
+    let (long, short) = (text("to many"), "short".to_string());
+    for (message, windows) in [(&long, 3), (&short, 0)] {
+        assert_eq!(Comms::topic(name).send(message).expect("no error"), tabs.len());
+        assert_eq!(uses(&compressors), windows);
+        for tab in &tabs {
+            let compressed = tab.outbox.window() > 0 && windows > 0;
+            assert_eq!(tab.got(), [(compressed, message.clone().into_bytes())]);
+        }
+    }
+    // By its author's wish, and where it does not shrink: tried once for each window.
+    let secret = Message::from(&long).uncompressed();
+    assert_eq!(Comms::topic(name).send(secret).expect("no error"), tabs.len());
+    assert_eq!(uses(&compressors), 0);
+    let noise = messages(1, 4000).remove(0);
+    assert_eq!(Comms::topic(name).send(noise.clone()).expect("no error"), tabs.len());
+    assert_eq!(uses(&compressors), 3);
+    for tab in &tabs {
+        assert_eq!(tab.got(), [(false, long.clone().into_bytes()), (false, noise.clone())]);
+    }
+    // One client, which has not negotiated it.
+    assert_eq!(Comms::websocket(tabs[0].outbox.session.id).send(&long).expect("no error"), 1);
+    assert_eq!((uses(&compressors), tabs[0].got().len()), (0, 1));
+    let counts = tabs[1].outbox.counts().compression;
+    assert_eq!(counts.uncompressed_out, long.len() as u64);
+    assert!(counts.compressed_out > 0 && counts.compressed_out < counts.uncompressed_out / 2);
+    assert_eq!(tabs[0].outbox.counts().compression, Default::default());
+}
+
+#[test]
+fn what_a_topic_keeps_is_compressed_once_for_all_that_come_later() {
+    let (shared, compressors) = shared(2);
+    let topic = Comms::topic("deflate/kept").keep(10);
+    let first = Tab::new(&shared, 0);
+    assert!(topic.subscribe(&first.outbox.session.id));
+    let (kept, secret) = (text("kept"), text("secret"));
+    topic.send(&kept).expect("no error");
+    topic.send(Message::from(&secret).uncompressed()).expect("no error");
+    topic.send("short").expect("no error");
+    assert_eq!(uses(&compressors), 0);
+    let expected = |compressed: bool| {
+        let plain = |text: &str| (false, text.as_bytes().to_vec());
+        [(compressed, kept.clone().into_bytes()), plain(&secret), plain("short")]
+    };
+    for (window, used) in [(15, 1), (15, 0), (0, 0), (10, 1), (10, 0)] {
+        let tab = Tab::new(&shared, window);
+        assert!(topic.subscribe(&tab.outbox.session.id));
+        assert_eq!((tab.got(), uses(&compressors)), (expected(window > 0).to_vec(), used));
+    }
+    // What was compressed for those who were there is not compressed again for those who come.
+    let second = Tab::new(&shared, 15);
+    let topic = Comms::topic("deflate/kept/live").keep(10);
+    assert!(topic.subscribe(&second.outbox.session.id));
+    topic.send(&kept).expect("no error");
+    let third = Tab::new(&shared, 15);
+    assert!(topic.subscribe(&third.outbox.session.id));
+    assert_eq!(uses(&compressors), 1);
+    assert_eq!(
+        (second.got(), third.got()),
+        (expected(true)[..1].to_vec(), expected(true)[..1].to_vec())
+    );
+}
+
+#[test]
+fn with_every_compressor_lent_a_message_goes_as_it_is_and_a_panic_gives_the_slot_back() {
+    let (shared, compressors) = shared(1);
+    let tab = Tab::new(&shared, 15);
+    let id = tab.outbox.session.id;
+    let (one, other) = (text("one"), text("other"));
+    let sent = other.clone();
+    pauses::once("a compressor is lent", move || {
+        let other = thread::spawn(move || Comms::websocket(id).send(sent));
+        assert_eq!(other.join().expect("no panic").expect("no error"), 1);
+    });
+    assert_eq!(Comms::websocket(id).send(&one).expect("no error"), 1);
+    assert_eq!(tab.got(), [(false, other.into_bytes()), (true, one.clone().into_bytes())]);
+    assert_eq!(uses(&compressors), 1);
+
+    pauses::once("a compressor is lent", || panic!("as if by a fault of the compressor"));
+    let send = || Comms::websocket(id).send(&one);
+    assert!(catch_unwind(AssertUnwindSafe(send)).is_err());
+    assert_eq!(compressors.count_idle(), 0);
+    // The next message starts the thread that makes another one, and does not wait for it.
+    let alone = pauses::Alone::from_here();
+    send().expect("no error");
+    drop(alone);
+    assert_eq!((tab.got(), compressors.count_idle()), (vec![(false, one.clone().into_bytes())], 0));
+    send().expect("no error");
+    wait_until("it is made", || compressors.count_idle() == 1);
+    send().expect("no error");
+    assert_eq!(tab.got().last(), Some(&(true, one.into_bytes())));
+    let none = Compressors::new(1, 100, 0).expect("nothing to do");
+    assert_eq!(none.compress(&[0; 1000], 15, 999), None);
+    let _ = tab.guard;
+}
+
+#[test]
+fn a_stack_of_64_kib_is_enough_to_compress_and_to_inflate() {
+    let (_, compressors) = shared(1);
+    let work = move || {
+        let text = text("on a small stack").repeat(100).into_bytes();
+        let form = compressors.compress(&text, 15, text.len()).expect("it is idle");
+        assert!(inflated(&form.expect("it shrinks"), 100) == text);
+        let form = compressors.compress(&text, 8, text.len()).expect("it is idle");
+        assert!(inflated(&form.expect("it shrinks"), 100) == text);
+    };
+    let small = thread::Builder::new().stack_size(Limits::small().stack);
+    small.spawn(work).expect("a thread").join().expect("no panic");
+    // And what takes more has it.
+    let maker = thread::Builder::new().stack_size(MAKING);
+    assert!(maker.spawn(|| Compressor::new(9)).expect("a thread").join().is_ok());
+}
