@@ -61,7 +61,7 @@
 //! relay/      channel envelope adapter
 //! comms/      mailbox process topics interests stats registry dispatch inbound global receiver
 //!             websocket topic broadcast
-//! server/     connections incoming request body_reader body_writer pace conversation upgrade
+//! server/     connections incoming request deflate body_reader body_writer pace conversation upgrade
 //!             controller route connection acceptor launch files jar testing
 //! ```
 //!
@@ -266,6 +266,8 @@ pub mod websocket {
     pub use self::frame::{apply_mask, FrameError, FrameHeader, OpCode};
     pub use self::handshake::{accept_key, Refusal};
     pub use self::message::{Assembler, Message, Outgoing, Received, Violation};
+    #[cfg(feature = "deflate")]
+    pub use crate::server::deflate::Deflate;
 }
 
 mod error;

@@ -11,6 +11,8 @@
 pub(crate) mod connections;
 pub(crate) mod incoming;
 pub(crate) mod request;
+#[cfg(feature = "deflate")]
+pub(crate) mod deflate;
 pub(crate) mod body_reader;
 pub(crate) mod body_writer;
 pub(crate) mod pace;

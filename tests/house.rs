@@ -74,6 +74,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "connections",
             "incoming",
             "request",
+            "deflate",
             "body_reader",
             "body_writer",
             "pace",

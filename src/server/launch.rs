@@ -22,6 +22,8 @@ use crate::net::listener::{Listener, Tcp};
 use crate::net::outbox::Shared;
 use crate::server::acceptor::Acceptor;
 use crate::server::connections::Connections;
+#[cfg(feature = "deflate")]
+use crate::server::deflate::Deflate;
 use crate::server::request::Service;
 use crate::server::route::{Handler, Router};
 use crate::server::upgrade::going_away;
@@ -66,6 +68,8 @@ pub struct Server {
     proxies: Proxies,
     #[cfg(unix)]
     unix_mode: u32,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
 }
 
 impl Server {
@@ -82,6 +86,8 @@ impl Server {
             proxies: Proxies::default(),
             #[cfg(unix)]
             unix_mode: 0o600,
+            #[cfg(feature = "deflate")]
+            deflate: None,
         }
     }
 
@@ -221,6 +227,23 @@ impl Server {
         self
     }
 
+    /// Compresses WebSocket messages, both ways, for clients that offer it (RFC 7692). Off by default.
+    /// Needs the feature `deflate`.
+    ///
+    /// ```
+    /// use sockling::prelude::*;
+    /// use sockling::websocket::Deflate;
+    ///
+    /// let listening = Server::new(vec![]).deflate(Deflate::default()).bind("127.0.0.1:0")?;
+    /// assert!(Server::new(vec![]).deflate(Deflate::default().level(0)).bind("127.0.0.1:0").is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: Deflate) -> Server {
+        self.deflate = Some(deflate);
+        self
+    }
+
     /// Listens on an address; for port 0 the system chooses a port. Clients wait until
     /// [`Listening::serve`] is called.
     ///
@@ -307,9 +330,23 @@ impl Server {
         let keys = self.keys.take().map_or_else(process_keys, Ok)?;
         let cookie = SessionCookie { name: take(&mut self.cookie_name), secure: false, keys };
         let origins = Origins { allowed: take(&mut self.origins), ..Origins::default() };
-        let (shared, proxies) = (Shared::new(take(&mut self.limits)), take(&mut self.proxies));
-        let mut service =
-            Service { shared, cookie, origins, hosts: None, proxies, encrypted: false };
+        let (limits, proxies) = (take(&mut self.limits), take(&mut self.proxies));
+        #[cfg(not(feature = "deflate"))]
+        let shared = Shared::new(limits);
+        #[cfg(feature = "deflate")]
+        let compressors = self.deflate.as_ref().map(Deflate::start).transpose()?;
+        #[cfg(feature = "deflate")]
+        let shared = Shared::compressing(limits, compressors);
+        let mut service = Service {
+            shared,
+            cookie,
+            origins,
+            hosts: None,
+            proxies,
+            encrypted: false,
+            #[cfg(feature = "deflate")]
+            agree: self.deflate.take().map(Deflate::into_agree),
+        };
         fit(&mut service, address, encrypted, &self.hosts, self.secure);
         Ok((router, Arc::new(service)))
     }

@@ -116,7 +116,15 @@ pub(crate) struct Service {
     pub proxies: Proxies,
     /// Whether the transport itself encrypts.
     pub encrypted: bool,
+    /// Agrees with a client about compression, if there is any.
+    #[cfg(feature = "deflate")]
+    pub agree: Option<Arc<Agree>>,
 }
+
+/// Adds what is agreed with a client about compression to the 101. Returns the bits of its window, or
+/// 0 if it gets none.
+#[cfg(feature = "deflate")]
+pub(crate) type Agree = dyn Fn(&Request, &mut Response) -> u8 + Send + Sync;
 
 impl Request {
     pub(crate) fn new(
@@ -180,6 +188,8 @@ impl Request {
                 hosts: None,
                 proxies: Proxies::default(),
                 encrypted: false,
+                #[cfg(feature = "deflate")]
+                agree: None,
             }),
             session: Mutex::new(None),
             slot: None,

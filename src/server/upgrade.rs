@@ -153,6 +153,12 @@ type Answer = Box<Result<Response, Error>>;
 /// Opens the WebSocket. The error is the answer to a request that opens none.
 #[inline(never)]
 fn open(request: &Request, response: Box<Response>) -> Result<Box<Connection>, Answer> {
+    #[cfg(feature = "deflate")]
+    let (mut response, mut window) = (response, 0);
+    #[cfg(feature = "deflate")]
+    if let Some(agree) = &request.service.agree {
+        window = agree(request, &mut response);
+    }
     let taken = request.take_socket();
     let (slot, socket) = match (&request.slot, taken) {
         (Some(slot), Some(socket)) => (slot, socket),
@@ -166,6 +172,8 @@ fn open(request: &Request, response: Box<Response>) -> Result<Box<Connection>, A
     // Registered, and known to the slot, before the 101 is written: a client that has it is
     // reachable.
     let outbox = Outbox::new(request.session(), stream, request.peer(), shared, first);
+    #[cfg(feature = "deflate")]
+    outbox.set_window(window);
     let registration = match registry::join(&outbox, most) {
         Ok(registration) => registration,
         Err(refused) => {

@@ -99,7 +99,16 @@ pub(super) fn service(limits: Limits) -> Arc<Service> {
     let origins = Origins { loopback: true, ..Origins::default() };
     let (shared, hosts) = (Shared::new(limits), Authority::parse("h").map(|host| vec![host]));
     let (proxies, encrypted) = Default::default();
-    Arc::new(Service { shared, cookie, origins, hosts, proxies, encrypted })
+    Arc::new(Service {
+        shared,
+        cookie,
+        origins,
+        hosts,
+        proxies,
+        encrypted,
+        #[cfg(feature = "deflate")]
+        agree: None,
+    })
 }
 
 /// Serves the stub until its connection is over. Returns what was written, without the values that
