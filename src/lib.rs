@@ -3,7 +3,7 @@
 //!
 //! In scope: HTTP/1.1 requests and responses, the files of a directory, WebSockets (RFC 6455),
 //! sessions in a signed cookie, and [`Comms`], which sends to a session from any thread. Out of
-//! scope: TLS, HTTP/2, compression, clients, and everything else that a web framework adds.
+//! scope: TLS, HTTP/2, clients, compressed answers, and everything else that a web framework adds.
 //!
 //! ```no_run
 //! use sockling::prelude::*;
@@ -38,6 +38,7 @@
 //! - [`testing`] is a browser without sockets, for the tests of an application.
 //! - [`guide::sending`] explains topics, presence, and slow clients.
 //! - [`guide::bodies`] takes and gives what does not fit into memory.
+//! - The page *Compression* of the [`guide`], with the feature `deflate`, says when it helps.
 //! - [`guide::beyond_one_host`] connects several processes.
 //! - [`guide::writing`] follows a message to the socket, with the states of the write path.
 //! - [`guide::reliability`] lists what the server promises when things go wrong.
@@ -310,6 +311,10 @@ pub mod guide {
 
     #[doc = include_str!("guide/bodies.md")]
     pub mod bodies {}
+
+    #[cfg(feature = "deflate")]
+    #[doc = include_str!("guide/compression.md")]
+    pub mod compression {}
 
     #[doc = include_str!("guide/map.md")]
     pub mod map {}

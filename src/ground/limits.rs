@@ -330,7 +330,8 @@ impl Limits {
     /// [a larger limit](crate::http::Handler::limit), each of which is in memory once, or one and a
     /// half times while it grows, unless it [streams](crate::http::Handler::streams); what handlers
     /// allocate, including the bodies of their responses, to which the library adds at most
-    /// 16 KiB; up to [`RECEIVER_BYTES`] for each [`Receiver`](crate::Receiver); and the system's
+    /// 16 KiB; compression, for which `Deflate::most_memory` is the sum; up to [`RECEIVER_BYTES`] for
+    /// each [`Receiver`](crate::Receiver); and the system's
     /// buffers for sockets, which may take several megabytes for a client that does not read.
     pub fn most_memory(&self) -> Option<usize> {
         let head = self.request_line.saturating_add(self.headers);
