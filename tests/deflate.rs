@@ -2,6 +2,7 @@
 
 mod loopback;
 
+use loopback::wire::transports;
 use loopback::{masked, wait_until, Client, Running};
 use miniz_oxide::deflate::compress_to_vec;
 use sockling::limits::Limits;
@@ -245,4 +246,17 @@ fn settings_that_mean_nothing_are_refused_and_no_compressor_compresses_nothing()
     let mut client = Client::websocket(running.address, "/ws", OFFER);
     client.send(&compressed(0x81, text(1000).as_bytes()));
     assert_eq!(next(&mut client), (false, text(1000).into()));
+}
+
+transports! {
+    all {
+        messages_are_compressed_both_ways_where_the_client_offers_it
+        a_window_of_the_server_is_kept_and_a_ping_between_fragments_is_answered
+        without_an_offer_or_where_it_is_declined_there_is_no_extension
+        a_message_may_go_uncompressed_beside_others
+        what_cannot_be_inflated_or_is_too_large_closes_with_its_code
+        small_stacks_are_enough_for_both_directions
+        bytes_are_counted_before_and_after_compression
+        settings_that_mean_nothing_are_refused_and_no_compressor_compresses_nothing
+    }
 }
