@@ -183,7 +183,7 @@ fn what_cannot_be_inflated_or_is_too_large_closes_with_its_code() {
         (masked(0xc2, &bomb), 1009, "a message that is too large"),
         (masked(0xc2, &stored.repeat(20_000)), 1009, "a message that is too large"),
         (masked(0xc2, &b"\x02\x08\x20\x80\x00".repeat(10_000)), 1008, "a compressed message of too many blocks"),
-        (masked(0xc9, b"ping"), 1002, "RSV1 set on a frame that does not begin a message"),
+        (masked(0xc9, b"ping"), 1002, "a frame with RSV1 set that does not begin a message"),
     ];
     for (bytes, code, reason) in rows {
         let mut client = Client::websocket(running.address, "/ws", OFFER);

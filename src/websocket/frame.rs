@@ -169,12 +169,11 @@ impl FrameHeader {
             None => return Ok(None),
         };
         // Only a negotiated extension may use these bits (5.2), and the one that may be has RSV1.
-        if first & 0x30 != 0 {
-            return Err(FrameError::ReservedBits);
-        }
-        let rsv1 = first & 0x40 != 0;
-        if rsv1 && !compresses {
-            return Err(FrameError::Rsv1);
+        let reserved = first & 0x70;
+        let rsv1 = compresses && reserved == 0x40;
+        if reserved != 0 && !rsv1 {
+            let one = reserved == 0x40;
+            return Err(if one { FrameError::Rsv1 } else { FrameError::ReservedBits });
         }
         let (fin, opcode) =
             (first & 0x80 != 0, OpCode::from_bits(first & 0x0f).ok_or(FrameError::Opcode)?);
@@ -282,9 +281,10 @@ pub(crate) struct Frame<'a> {
     /// The compressed forms of the message, if it may be compressed.
     #[cfg(feature = "deflate")]
     forms: Option<&'a Forms>,
-    /// In a compressed form, the length of the message in bytes.
+    /// In a compressed form, the length of the message in bytes, and otherwise 0: what is empty has no
+    /// shorter form.
     #[cfg(feature = "deflate")]
-    uncompressed: Option<usize>,
+    uncompressed: usize,
 }
 
 impl<'a> Frame<'a> {
@@ -301,7 +301,7 @@ impl<'a> Frame<'a> {
             #[cfg(feature = "deflate")]
             forms: None,
             #[cfg(feature = "deflate")]
-            uncompressed: None,
+            uncompressed: 0,
         }
     }
 
@@ -340,7 +340,7 @@ impl<'a> Frame<'a> {
         let opcode = OpCode::from_bits(self.header[0] & 0x0f).unwrap_or(OpCode::Binary);
         let mut header = FrameHeader::new(opcode, form.len() as u64);
         header.rsv1 = true;
-        Frame { uncompressed: Some(self.payload.len()), ..Frame::with_header(header, form) }
+        Frame { uncompressed: self.payload.len(), ..Frame::with_header(header, form) }
     }
 
     /// Returns the payload.
@@ -352,7 +352,7 @@ impl<'a> Frame<'a> {
     /// form, in bytes.
     #[inline]
     pub fn lengths(&self) -> Option<(usize, usize)> {
-        self.uncompressed.map(|length| (length, self.payload.len()))
+        (self.uncompressed > 0).then_some((self.uncompressed, self.payload.len()))
     }
 }
 
@@ -408,7 +408,7 @@ impl fmt::Display for FrameError {
             FrameError::ReservedBits => "a frame with a reserved bit set",
             FrameError::Rsv1 => "a frame with RSV1 set, although compression was not negotiated",
             #[cfg(feature = "deflate")]
-            FrameError::Rsv1Inside => "RSV1 set on a frame that does not begin a message",
+            FrameError::Rsv1Inside => "a frame with RSV1 set that does not begin a message",
             FrameError::Opcode => "a frame with a reserved opcode",
             FrameError::ControlFragment => "a fragmented control frame",
             FrameError::ControlLength => "a control frame of more than 125 bytes",
