@@ -28,7 +28,7 @@ use crate::websocket::forms::Forms;
 use crate::websocket::frame::{Frame, OpCode};
 #[cfg(feature = "deflate")]
 use crate::websocket::message::KeptMessage;
-use crate::websocket::message::{may_compress, Outgoing};
+use crate::websocket::message::Outgoing;
 use std::slice::from_ref;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -87,7 +87,7 @@ impl Found {
 /// write.
 #[inline(never)]
 pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<usize, Error> {
-    let frame = match content {
+    let mut frame = match content {
         Content::Text(text) | Content::UncompressedText(text) => {
             Frame::new(OpCode::Text, text.as_bytes())
         }
@@ -97,7 +97,7 @@ pub(crate) fn send(to: To, content: Content, until: Option<Instant>) -> Result<u
         Content::Close { .. } | Content::Ended { .. } => return Ok(send_close(&to, &content)),
     };
     let (found, own) = (announce(&to, &content), Forms::default());
-    let frame = may_compress(frame, found.forms(&own), content.compresses());
+    frame.set_forms(found.forms(&own), content.compresses());
     let to_session = matches!(
         to,
         To::Connection(_)

@@ -381,12 +381,14 @@ impl Outbox {
         frame: &Frame,
         patience: &mut Patience,
     ) -> Result<Sent, Refused> {
+        #[cfg(feature = "deflate")]
+        if let Some(form) = self.form(frame) {
+            return self.send(&frame.compressed(&form), patience);
+        }
         let limits = &self.shared.limits;
-        let (next, crowded) = self.in_form(frame, |frame| {
-            self.admit(frame.len(), patience, |queue| {
-                let next = queue.send(frame);
-                (next, queue.is_crowded(limits))
-            })
+        let (next, crowded) = self.admit(frame.len(), patience, |queue| {
+            let next = queue.send(frame);
+            (next, queue.is_crowded(limits))
         })?;
         let sent = self.run(next);
         Ok(if crowded { Sent::Crowded } else { sent })
@@ -515,25 +517,17 @@ impl Outbox {
         by: Owner,
         patience: &mut Patience,
     ) -> Result<(bool, Sent), Refused> {
-        let limits = &self.shared.limits;
-        self.in_form(frame, |frame| {
-            self.admit(frame.len(), patience, |queue| {
-                let callers = queue.append(frame, by);
-                let much = !queue.has_writer() && queue.pending() > limits.buffer;
-                let crowded = much || queue.is_crowded(limits);
-                (callers, if crowded { Sent::Crowded } else { Sent::Done })
-            })
-        })
-    }
-
-    /// Passes on a frame in the form that this client gets: as it is, or compressed.
-    #[inline]
-    fn in_form<T>(&self, frame: &Frame, then: impl FnOnce(&Frame) -> T) -> T {
         #[cfg(feature = "deflate")]
         if let Some(form) = self.form(frame) {
-            return then(&frame.compressed(&form));
+            return self.append(&frame.compressed(&form), by, patience);
         }
-        then(frame)
+        let limits = &self.shared.limits;
+        self.admit(frame.len(), patience, |queue| {
+            let callers = queue.append(frame, by);
+            let much = !queue.has_writer() && queue.pending() > limits.buffer;
+            let crowded = much || queue.is_crowded(limits);
+            (callers, if crowded { Sent::Crowded } else { Sent::Done })
+        })
     }
 
     /// Returns whether a pong may be sent like any other frame. For a client that is behind, the
@@ -779,8 +773,8 @@ impl Outbox {
         }
     }
 
-    /// Returns the compressed form of a frame, or `None` if it goes as it is. No lock is held while
-    /// it is made, which takes 10 KiB of stack.
+    /// Returns the compressed form of a frame, which has none itself, or `None` if the frame goes as it
+    /// is. No lock is held while the form is made, which takes 10 KiB of stack.
     #[inline]
     fn form(&self, frame: &Frame) -> Form {
         match (self.window(), frame.forms()) {

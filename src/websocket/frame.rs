@@ -19,7 +19,6 @@
 //! form. RSV1 says that a message is compressed (RFC 7692, 6), and is refused unless that was
 //! negotiated.
 
-#[cfg(feature = "deflate")]
 use super::forms::Forms;
 use std::fmt;
 
@@ -305,6 +304,16 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Lets the frame be sent in one of these compressed forms of its message, if `may`.
+    #[inline]
+    pub fn set_forms(&mut self, forms: &'a Forms, may: bool) {
+        #[cfg(feature = "deflate")]
+        {
+            self.forms = may.then_some(forms);
+        }
+        let _ = (forms, may);
+    }
+
     /// Returns the bytes of the header, and those of the payload.
     pub fn parts(&self) -> [&[u8]; 2] {
         [&self.header[..self.header_length], self.payload]
@@ -324,11 +333,6 @@ impl<'a> Frame<'a> {
 
 #[cfg(feature = "deflate")]
 impl<'a> Frame<'a> {
-    /// Returns the frame of a message that may be sent in one of these forms.
-    pub fn with_forms(self, forms: &'a Forms) -> Frame<'a> {
-        Frame { forms: Some(forms), ..self }
-    }
-
     /// Returns the compressed forms of the message, if it may be compressed.
     #[inline]
     pub fn forms(&self) -> Option<&'a Forms> {

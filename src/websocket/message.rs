@@ -108,7 +108,9 @@ impl<M: Into<Message>> From<M> for Outgoing {
 impl Outgoing {
     /// Returns the message as a single frame, which may be sent in one of these forms.
     pub(crate) fn frame<'a>(&'a self, forms: &'a Forms) -> Frame<'a> {
-        may_compress(self.message.frame(), forms, self.compresses)
+        let mut frame = self.message.frame();
+        frame.set_forms(forms, self.compresses);
+        frame
     }
 }
 
@@ -127,19 +129,10 @@ impl KeptMessage {
 
     /// Returns the message as a single frame, which may be sent in one of its forms.
     pub fn frame(&self) -> Frame<'_> {
-        may_compress(self.message.frame(), &self.forms, self.compresses)
+        let mut frame = self.message.frame();
+        frame.set_forms(&self.forms, self.compresses);
+        frame
     }
-}
-
-/// Returns a frame that may be sent in one of these forms, if it may be compressed.
-#[inline]
-pub(crate) fn may_compress<'a>(frame: Frame<'a>, forms: &'a Forms, may: bool) -> Frame<'a> {
-    #[cfg(feature = "deflate")]
-    if may {
-        return frame.with_forms(forms);
-    }
-    let _ = (forms, may);
-    frame
 }
 
 macro_rules! contents {
@@ -331,12 +324,7 @@ impl Assembler {
         }
         #[cfg(feature = "deflate")]
         if header.rsv1 || self.inflater.is_some() {
-            let inflater = self.inflater.get_or_insert_with(Inflater::new);
-            inflater.begin_frame();
-            return match inflater.taken().checked_add(header.length) {
-                Some(sum) if sum <= most_compressed(limits.message) => Ok(()),
-                _ => Err(Violation::TooBig),
-            };
+            return self.start_compressed(header.length, limits);
         }
         match (self.message.len() as u64).checked_add(header.length) {
             Some(sum) if sum <= limits.message as u64 => Ok(()),
@@ -365,11 +353,8 @@ impl Assembler {
             return Ok(());
         }
         #[cfg(feature = "deflate")]
-        if let Some(inflater) = &mut self.inflater {
-            let taken = inflater.take(piece, &mut self.message, _limits.message);
-            // First, because the fault lies behind it.
-            self.check_text()?;
-            return Ok(taken?);
+        if self.inflater.is_some() {
+            return self.inflate(Some(piece), _limits);
         }
         if self.message.capacity() - self.message.len() < piece.len() {
             // Room for the piece, and at most as much again as has arrived, within what the frame
@@ -382,21 +367,14 @@ impl Assembler {
         // The end of a message is checked as a whole in `end_frame`.
         let all = header.fin && piece.len() as u64 == remaining;
         if self.kind == Some(OpCode::Text) && !all {
-            self.check_text()?;
+            self.check_text(self.message.len())?;
         }
         Ok(())
     }
 
-    /// Checks the bytes of a text that arrived since the last check. An incomplete character at the
-    /// end may still be completed (8.1).
-    fn check_text(&mut self) -> Result<(), Violation> {
-        let end = self.message.len();
-        #[cfg(feature = "deflate")]
-        let end = match &self.inflater {
-            Some(_) if self.kind != Some(OpCode::Text) => return Ok(()),
-            Some(inflater) => inflater.filled(),
-            None => end,
-        };
+    /// Checks the bytes of a text that arrived since the last check, up to `end`. An incomplete
+    /// character at the end may still be completed (8.1).
+    fn check_text(&mut self, end: usize) -> Result<(), Violation> {
         match std::str::from_utf8(&self.message[self.checked..end]) {
             Ok(text) => self.checked += text.len(),
             Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
@@ -423,12 +401,8 @@ impl Assembler {
             return Ok(None);
         }
         #[cfg(feature = "deflate")]
-        if let Some(inflater) = &mut self.inflater {
-            let ended = inflater.end(&mut self.message, _limits.message);
-            self.inflated.0 += inflater.taken();
-            self.inflated.1 += inflater.filled() as u64;
-            self.check_text()?;
-            ended?;
+        if self.inflater.is_some() {
+            self.inflate(None, _limits)?;
             self.inflater = None;
         }
         let bytes = std::mem::take(&mut self.message);
@@ -461,6 +435,38 @@ impl Assembler {
     /// ```
     pub fn inflating() -> Assembler {
         Assembler { inflates: true, ..Assembler::default() }
+    }
+
+    /// Checks a frame of a compressed message by its length. Like `inflate`, not inlined: what is not
+    /// compressed does not pay for it.
+    #[inline(never)]
+    fn start_compressed(&mut self, length: u64, limits: &Limits) -> Result<(), Violation> {
+        let inflater = self.inflater.get_or_insert_with(Inflater::new);
+        inflater.begin_frame();
+        match inflater.taken().checked_add(length) {
+            Some(sum) if sum <= most_compressed(limits.message) => Ok(()),
+            _ => Err(Violation::TooBig),
+        }
+    }
+
+    /// Inflates the next piece of a payload, or `None` at the end of a message.
+    #[inline(never)]
+    fn inflate(&mut self, piece: Option<&[u8]>, limits: &Limits) -> Result<(), Violation> {
+        let inflater = self.inflater.get_or_insert_with(Inflater::new);
+        let inflated = match piece {
+            Some(piece) => inflater.take(piece, &mut self.message, limits.message),
+            None => inflater.end(&mut self.message, limits.message),
+        };
+        let filled = inflater.filled();
+        if piece.is_none() {
+            self.inflated.0 += inflater.taken();
+            self.inflated.1 += filled as u64;
+        }
+        if self.kind == Some(OpCode::Text) {
+            // First, because a fault lies behind it.
+            self.check_text(filled)?;
+        }
+        Ok(inflated?)
     }
 
     /// Takes the number of bytes of compressed messages since the last call, as they came and
