@@ -78,6 +78,19 @@ await withPage('text and binary of every length form come back',
     equal(told.echoed, messages.map(() => true));
   });
 
+// Its page says that only WebSockets are there.
+await withPage('compressed text and binary of every length form come back',
+  `http://localhost:${ports.deflate}/`, async (page) => {
+    const messages = [{ text: 'žluťoučký kůň, 日本語, 🦀, \0' }];
+    for (const size of [0, 1, 125, 126, 65535, 65536, LIMIT]) {
+      messages.push({ size }, { size, binary: true });
+    }
+    const url = `ws://localhost:${ports.deflate}/`;
+    const told = await page.evaluate(converse, { url, messages });
+    equal(told.echoed, messages.map(() => true));
+    equal(told.chosen[1].split(';')[0], 'permessage-deflate');
+  });
+
 for (const close of [[1000, ''], [4001, 'důvod']]) {
   await withPage(`close ${close[0]} '${close[1]}' from the page is clean`,
     `http://localhost:${ports.echo}/`, async (page) => {

@@ -1,4 +1,4 @@
-// The client of `ws` talks to the echo example: node_ws.mjs PORT
+// The client of `ws` talks to the echo example, and to one that compresses: node_ws.mjs PORT [PORT]
 
 import { on, once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -155,6 +155,26 @@ await check('node ws: permessage-deflate is offered and not negotiated', async (
   equal([answer['sec-websocket-extensions'], ws.extensions], [undefined, '']);
   ws.terminate();
 });
+
+const compressing = process.argv[3];
+for (const [name, options] of compressing ? [
+  ['by default', {}],
+  ['with a server window of 9', { serverMaxWindowBits: 9 }],
+  ['with a client window of 9', { clientMaxWindowBits: 9 }],
+  ['without takeover', { serverNoContextTakeover: true, clientNoContextTakeover: true }],
+] : []) {
+  await check(`node ws: what is compressed ${name} comes back`, async () => {
+    const perMessageDeflate = { threshold: 0, ...options };
+    const ws = new WebSocket(`ws://127.0.0.1:${compressing}/`, [], { perMessageDeflate });
+    await once(ws, 'open', bound());
+    equal(ws.extensions, 'permessage-deflate');
+    for (const [, message] of messages) {
+      ws.send(message);
+      await expectMessage(ws, message);
+    }
+    ws.terminate();
+  });
+}
 
 await check('node ws: no offered subprotocol is selected', async () => {
   const ws = connect(['chat', 'superchat']);
