@@ -167,19 +167,9 @@ impl FrameHeader {
             Some(first) => *first,
             None => return Ok(None),
         };
-        // Only a negotiated extension may use these bits (5.2), and the one that may be has RSV1.
-        let reserved = first & 0x70;
-        let rsv1 = compresses && reserved == 0x40;
-        if reserved != 0 && !rsv1 {
-            let one = reserved == 0x40;
-            return Err(if one { FrameError::Rsv1 } else { FrameError::ReservedBits });
-        }
+        let rsv1 = first & 0x70 != 0 && is_compressed(first, compresses)?;
         let (fin, opcode) =
             (first & 0x80 != 0, OpCode::from_bits(first & 0x0f).ok_or(FrameError::Opcode)?);
-        #[cfg(feature = "deflate")]
-        if rsv1 && !matches!(opcode, OpCode::Text | OpCode::Binary) {
-            return Err(FrameError::Rsv1Inside);
-        }
         if opcode.is_control() && !fin {
             return Err(FrameError::ControlFragment);
         }
@@ -357,6 +347,22 @@ impl<'a> Frame<'a> {
     #[inline]
     pub fn lengths(&self) -> Option<(usize, usize)> {
         (self.uncompressed > 0).then_some((self.uncompressed, self.payload.len()))
+    }
+}
+
+/// Returns true for a first byte with RSV1 where that may be set, and an error for any other with a
+/// reserved bit. Only a negotiated extension may use these (5.2), and the one that may be uses RSV1.
+#[cold]
+fn is_compressed(first: u8, _compresses: bool) -> Result<bool, FrameError> {
+    match first & 0x70 {
+        #[cfg(feature = "deflate")]
+        0x40 if _compresses => match OpCode::from_bits(first & 0x0f) {
+            Some(OpCode::Text | OpCode::Binary) => Ok(true),
+            Some(_) => Err(FrameError::Rsv1Inside),
+            None => Err(FrameError::Opcode),
+        },
+        0x40 => Err(FrameError::Rsv1),
+        _ => Err(FrameError::ReservedBits),
     }
 }
 
