@@ -28,8 +28,9 @@ pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The most full flushes in one message. Each costs some 10 us, so that a client that asks for the
 /// smallest window makes its messages twenty times as dear: a longer one goes to it as it is.
 const FLUSHES: usize = 256;
-/// The bytes and flushes after which a compressor is replaced, whose counters may have 32 bits.
-const LIFE: u32 = 1 << 31;
+/// The bytes and flushes after which a compressor is replaced, whose counters may have 32 bits. In tests
+/// inside the library they come soon.
+pub(crate) const LIFE: u32 = if cfg!(test) { 1 << 22 } else { 1 << 31 };
 /// The longest message that is compressed, in bytes: so its last one does not overflow the counters.
 const LONGEST: usize = 1 << 30;
 

@@ -10,7 +10,7 @@ use crate::net::batch::BatchGuard;
 use crate::net::compressors::Compressors;
 use crate::net::outbox::{Outbox, Shared};
 use crate::session::cookie::Session;
-use crate::websocket::deflate::{Compressor, MAKING, TAIL};
+use crate::websocket::deflate::{Compressor, LIFE, MAKING, TAIL};
 use crate::websocket::extension::negotiate;
 use crate::websocket::forms::Forms;
 use crate::websocket::frame::FrameHeader;
@@ -400,6 +400,20 @@ fn with_every_compressor_lent_a_message_goes_as_it_is_and_a_panic_gives_the_slot
     let none = Compressors::new(1, 100, 0).expect("nothing to do");
     assert_eq!(none.compress(&[0; 1000], 15, 999), None);
     let _ = tab.guard;
+}
+
+#[test]
+fn a_compressor_whose_counters_could_overflow_is_replaced() {
+    let (_, compressors) = shared(1);
+    let message = vec![7; LIFE as usize / 8];
+    for _ in 0..8 {
+        assert_eq!(compressors.count_idle(), 1);
+        let form = compressors.compress(&message, 15, message.len()).expect("it is idle");
+        assert!(inflated(&form.expect("it shrinks"), usize::MAX) == message);
+    }
+    assert_eq!(compressors.count_idle(), 0);
+    drop(compressors.compress(&message[..1000], 15, 999));
+    wait_until("it is made", || compressors.count_idle() == 1);
 }
 
 #[test]
