@@ -54,10 +54,11 @@ impl Message {
         }
     }
 
-    /// Has the message sent as it is, to clients with which compression was negotiated too: for a
-    /// secret beside text that somebody else chooses, whose length after compression would tell of
-    /// it (see the page *Compression* of the [`guide`](crate::guide)). Whatever sends a message takes
-    /// the result. Topics keep it like this, and a relay carries it so.
+    /// Returns the message marked to be sent as it is, even to clients with which compression was
+    /// negotiated. This is for a secret beside text that somebody else chooses, since the length after
+    /// compression would tell of the secret (see the page *Compression* of the
+    /// [`guide`](crate::guide)). Everything that sends a message takes the result, topics keep the
+    /// mark, and a relay carries it.
     ///
     /// ```
     /// use sockling::prelude::*;
