@@ -200,7 +200,8 @@ pub struct Assembler {
     control: Vec<u8>,
     /// Whether messages are skipped.
     skips: bool,
-    /// The number of bytes that were consumed in front of the frame header that was refused.
+    /// The number of bytes that were consumed in front of what was refused: a frame header, a piece
+    /// of a payload, or the end of a frame.
     before: usize,
     /// Whether compression was negotiated.
     #[cfg(feature = "deflate")]
@@ -238,8 +239,7 @@ impl Assembler {
                     None => return Ok((used, None)),
                     Some((header, length)) => {
                         if let Err(violation) = self.start(&header, limits) {
-                            self.before = used;
-                            return Err(violation);
+                            return Err(self.refused(used, violation));
                         }
                         used += length;
                         (header, header.length)
@@ -247,7 +247,11 @@ impl Assembler {
                 },
             };
             let piece = (bytes.len() - used).min(usize::try_from(remaining).unwrap_or(usize::MAX));
-            self.take(&header, &mut bytes[used..used + piece], remaining, limits)?;
+            let payload = &mut bytes[used..used + piece];
+            if let Err(violation) = self.take(&header, payload, remaining, limits) {
+                self.frame = Some((header, remaining));
+                return Err(self.refused(used, violation));
+            }
             used += piece;
             let remaining = remaining - piece as u64;
             if remaining > 0 {
@@ -255,10 +259,18 @@ impl Assembler {
                 return Ok((used, None));
             }
             self.frame = None;
-            if let Some(received) = self.end_frame(&header, limits)? {
-                return Ok((used, Some(received)));
+            match self.end_frame(&header, limits) {
+                Ok(None) => {}
+                Ok(received) => return Ok((used, received)),
+                Err(violation) => return Err(self.refused(used, violation)),
             }
         }
+    }
+
+    /// Notes how many bytes were consumed in front of what is refused.
+    fn refused(&mut self, used: usize, violation: Violation) -> Violation {
+        self.before = used;
+        violation
     }
 
     /// Makes `read` skip messages, the one in progress included, and return control frames only.

@@ -15,8 +15,9 @@ use crate::websocket::extension::negotiate;
 use crate::websocket::forms::Forms;
 use crate::websocket::frame::FrameHeader;
 use crate::websocket::inflate::Inflater;
-use crate::websocket::message::Message;
+use crate::websocket::message::{Assembler, Message, Received, Violation};
 use crate::{Comms, Websocket};
+use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::core::{decompress, inflate_flags, DecompressorOxide};
 use miniz_oxide::inflate::TINFLStatus;
 use std::net::IpAddr;
@@ -237,6 +238,82 @@ fn all_forms_of_a_message_are_together_no_longer_than_it() {
     assert_eq!(forms.add(15, Some(vec![2; 50].into())).map(|form| form[0]), Some(1), "the first");
     assert_eq!(forms.add(9, None), None);
     assert_eq!((forms.room(100), forms.get(9)), (40, Some(None)));
+}
+
+/// Returns a masked frame, whose key of zeros leaves the payload as it is.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        long => {
+            bytes.push(0xfe);
+            bytes.extend((long as u16).to_be_bytes());
+        }
+    }
+    [bytes, vec![0; 4], payload.to_vec()].concat()
+}
+
+/// Reads bytes as a connection does, in two pieces. Returns the violation, and what is read behind it.
+fn read_behind(bytes: &[u8], cut: usize, limits: &Limits) -> (Violation, Vec<Received>) {
+    let (mut assembler, mut unread, mut rest) = (Assembler::inflating(), vec![], bytes);
+    let (mut violation, mut received) = (None, vec![]);
+    for piece in [cut, bytes.len() - cut] {
+        let (new, later) = rest.split_at(piece);
+        unread.extend_from_slice(new);
+        rest = later;
+        loop {
+            match assembler.read(&mut unread, limits) {
+                Ok((used, None)) => {
+                    unread.drain(..used);
+                    break;
+                }
+                Ok((used, Some(what))) => {
+                    unread.drain(..used);
+                    received.push(what);
+                }
+                Err(why) => {
+                    assert_eq!(violation.replace(why), None, "a second violation");
+                    unread.drain(..assembler.skip());
+                }
+            }
+        }
+    }
+    assert_eq!(unread, b"");
+    (violation.expect("a violation"), received)
+}
+
+#[test]
+fn behind_a_message_that_inflates_to_too_much_the_close_frame_is_found() {
+    let limits = Limits { message: 1000, ..Limits::default() };
+    let bomb = [&compress_to_vec(&[0; 10_000], 6)[..], b"\0"].concat();
+    // A stored block whose 10 bytes look like the header of a huge frame.
+    let like_a_frame = frame(0x42, b"\0\x0a\0\xf5\xff\x82\xff\0\0\0\0\x7f\xff\xff\xff");
+    let close = frame(0x88, &1009u16.to_be_bytes());
+    // Empty blocks, of which the last is one too many: the one that is whole at the end alone.
+    let blocks = |count: usize| {
+        let four = b"\x02\x08\x20\x80\x00".repeat(count / 4);
+        frame(0x80, &[&four, &b"\0\0\0\xff\xff".repeat(count % 4)[..], b"\0"].concat())
+    };
+    let refused = |count: &usize| {
+        let mut bytes = [&like_a_frame[..], &blocks(*count)].concat();
+        Assembler::inflating().read(&mut bytes, &limits).is_err()
+    };
+    let most = (1080..).find(refused).expect("there is a bound");
+    let rows = [
+        (frame(0x80, &bomb), Violation::TooBig),
+        (blocks(most), Violation::TooManyBlocks),
+        (blocks(most + 100), Violation::TooManyBlocks),
+    ];
+    for (last, expected) in rows {
+        let bytes = [&like_a_frame[..], &last, &frame(0x89, b"ping"), &close].concat();
+        for cut in (0..60).chain(bytes.len() - 60..=bytes.len()) {
+            let (violation, received) = read_behind(&bytes, cut, &limits);
+            assert_eq!(violation, expected, "cut at {}", cut);
+            let closed = matches!(&received[1..], [Received::Close(close)] if close.code.0 == 1009);
+            assert_eq!(received[0], Received::Ping(b"ping".to_vec()), "cut at {}", cut);
+            assert!(closed, "cut at {}: {:?}", cut, received);
+        }
+    }
 }
 
 /// A WebSocket with this window.
