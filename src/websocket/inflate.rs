@@ -8,8 +8,9 @@
 //!
 //! What a client can make the server do is bounded three times: what a message inflates to counts
 //! while it inflates, and ends it before the memory is taken; compressed bytes have a bound of their
-//! own, since they may inflate to nothing; and so have blocks, since the tables of an empty one take
-//! more than 1 us and 10 bits.
+//! own, since they may inflate to nothing; and blocks, since the tables of an empty one take more than
+//! 1 us and 10 bits, have to be paid for: the client earns them with frames and bytes, and has some in
+//! advance. That account goes on from message to message, or many small ones would have no bound.
 
 use super::deflate::TAIL;
 use miniz_oxide::inflate::core::inflate_flags::{
@@ -22,14 +23,14 @@ use miniz_oxide::inflate::TINFLStatus;
 /// The memory of an inflater, in bytes.
 pub(crate) const INFLATER: usize = 11 * 1024;
 
-/// The blocks that every message may have.
-const BLOCKS: u64 = 1024;
-/// The further blocks for each of its frames, since many senders flush at the end of each.
-const BLOCKS_PER_FRAME: u64 = 2;
-/// The compressed bytes for each block beyond these. A sender that flushes within a frame, after 26
-/// bytes or more, stays below. With this bound, the dearest bytes cost some 110 ns each, and those of
-/// a message of empty blocks would cost 800 without it; a byte of JSON costs 7.
-const BYTES_PER_BLOCK: u64 = 16;
+/// What a block costs, in compressed bytes that pay for it. A sender that flushes within a frame, after
+/// 26 bytes or more, pays its blocks by its bytes. With this price, the dearest bytes cost some 110 ns
+/// each, and empty blocks would cost 800 a byte without it; a byte of JSON costs 7.
+const BLOCK: u32 = 16;
+/// What a frame of a compressed message pays, since many senders flush at the end of each.
+pub(crate) const FRAME: u32 = 2 * BLOCK;
+/// What a connection has in advance, and the most that it can have.
+pub(crate) const CREDIT: u32 = 1024 * BLOCK;
 /// The first room for a message, in bytes. With less, inflating is slow.
 const ROOM: usize = 1024;
 
@@ -44,7 +45,7 @@ const FINAL: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 pub(crate) enum Fault {
     /// It inflates to more than it may.
     TooBig,
-    /// It has too many blocks.
+    /// It has a block that nothing pays for.
     TooManyBlocks,
     /// It is not a whole message.
     Invalid,
@@ -53,21 +54,20 @@ pub(crate) enum Fault {
 /// Inflates one message.
 pub(crate) struct Inflater {
     core: Box<DecompressorOxide>,
-    /// The frames and the compressed bytes so far, and how many of these have been inflated.
-    frames: u64,
+    /// The compressed bytes so far.
     taken: u64,
-    used: u64,
+    /// What is left to pay for blocks, at most `CREDIT`.
+    credit: u32,
     /// The number of bytes at the front of the message that are inflated. The rest is zeros, since
     /// room is made rarely and zeroed once: a message of fragments of one byte takes linear time.
     filled: usize,
-    blocks: u64,
     /// Whether the last block was a final one, and nothing has followed.
     done: bool,
 }
 
 impl std::fmt::Debug for Inflater {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(out, "Inflater({} to {} bytes, {} blocks)", self.taken, self.filled, self.blocks)
+        write!(out, "Inflater({} to {} bytes)", self.taken, self.filled)
     }
 }
 
@@ -80,17 +80,15 @@ pub(crate) fn most_compressed(message: usize) -> u64 {
 }
 
 impl Inflater {
+    /// Returns what inflates the next message of a client that has so much to pay for blocks.
     #[inline(never)]
-    pub fn new() -> Inflater {
-        Inflater {
-            core: Box::default(),
-            frames: 0,
-            taken: 0,
-            used: 0,
-            filled: 0,
-            blocks: 0,
-            done: false,
-        }
+    pub fn new(credit: u32) -> Inflater {
+        Inflater { core: Box::default(), taken: 0, credit, filled: 0, done: false }
+    }
+
+    /// Returns what the client has left to pay for blocks.
+    pub fn credit(&self) -> u32 {
+        self.credit
     }
 
     /// Returns the compressed bytes so far.
@@ -100,7 +98,7 @@ impl Inflater {
 
     /// Notes that a further frame of the message begins.
     pub fn begin_frame(&mut self) {
-        self.frames += 1;
+        self.earn(FRAME);
     }
 
     /// Returns the number of bytes at the front of the message that are inflated.
@@ -122,7 +120,8 @@ impl Inflater {
         if self.taken > 0 {
             self.inflate(&TAIL, message, most)?;
             // After this tail a block must begin at a byte; anywhere else it is read as something
-            // that does not end here.
+            // that does not end here. The client does not pay for this block.
+            self.earn(BLOCK);
             self.inflate(&FINAL, message, most)?;
             if !self.done {
                 return Err(Fault::Invalid);
@@ -150,7 +149,7 @@ impl Inflater {
             let (status, used, made) =
                 decompress(&mut self.core, piece, message, self.filled, FLAGS);
             piece = &piece[used..];
-            self.used += used as u64;
+            self.earn(u32::try_from(used).unwrap_or(CREDIT));
             self.filled += made;
             // The room is one byte more than the message may have, or the end of the largest one
             // could not be told from the lack of room.
@@ -160,9 +159,9 @@ impl Inflater {
             match status {
                 TINFLStatus::NeedsMoreInput => return Ok(()),
                 TINFLStatus::HasMoreOutput => self.make_room(piece.len(), message, most),
-                TINFLStatus::BlockBoundary => self.count_block()?,
+                TINFLStatus::BlockBoundary => self.pay_block()?,
                 TINFLStatus::Done => {
-                    self.count_block()?;
+                    self.pay_block()?;
                     self.done = true;
                 }
                 _ => return Err(Fault::Invalid),
@@ -179,12 +178,12 @@ impl Inflater {
         message.resize(room, 0);
     }
 
-    fn count_block(&mut self) -> Result<(), Fault> {
-        self.blocks += 1;
-        let most = BLOCKS + BLOCKS_PER_FRAME * self.frames + self.used / BYTES_PER_BLOCK;
-        match self.blocks <= most {
-            true => Ok(()),
-            false => Err(Fault::TooManyBlocks),
-        }
+    fn earn(&mut self, more: u32) {
+        self.credit = self.credit.saturating_add(more).min(CREDIT);
+    }
+
+    fn pay_block(&mut self) -> Result<(), Fault> {
+        self.credit = self.credit.checked_sub(BLOCK).ok_or(Fault::TooManyBlocks)?;
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::close::{CloseCode, CloseError, CloseFrame};
 use super::forms::Forms;
 use super::frame::{apply_mask, Frame, FrameError, FrameHeader, OpCode};
 #[cfg(feature = "deflate")]
-use super::inflate::{most_compressed, Fault, Inflater};
+use super::inflate::{most_compressed, Fault, Inflater, CREDIT};
 use crate::ground::limits::Limits;
 use std::borrow::Cow;
 use std::fmt;
@@ -210,6 +210,9 @@ pub struct Assembler {
     /// inflated.
     #[cfg(feature = "deflate")]
     inflater: Option<Inflater>,
+    /// What the client has to pay for the blocks of its next compressed message.
+    #[cfg(feature = "deflate")]
+    credit: u32,
     /// The bytes of compressed messages so far, as they came and inflated.
     #[cfg(feature = "deflate")]
     inflated: (u64, u64),
@@ -447,14 +450,14 @@ impl Assembler {
     /// # Ok::<(), sockling::websocket::Violation>(())
     /// ```
     pub fn inflating() -> Assembler {
-        Assembler { inflates: true, ..Assembler::default() }
+        Assembler { inflates: true, credit: CREDIT, ..Assembler::default() }
     }
 
     /// Checks a frame of a compressed message by its length. Like `inflate`, not inlined: what is not
     /// compressed does not pay for it.
     #[inline(never)]
     fn start_compressed(&mut self, length: u64, limits: &Limits) -> Result<(), Violation> {
-        let inflater = self.inflater.get_or_insert_with(Inflater::new);
+        let inflater = self.inflater.get_or_insert_with(|| Inflater::new(self.credit));
         inflater.begin_frame();
         match inflater.taken().checked_add(length) {
             Some(sum) if sum <= most_compressed(limits.message) => Ok(()),
@@ -465,7 +468,7 @@ impl Assembler {
     /// Inflates the next piece of a payload, or `None` at the end of a message.
     #[inline(never)]
     fn inflate(&mut self, piece: Option<&[u8]>, limits: &Limits) -> Result<(), Violation> {
-        let inflater = self.inflater.get_or_insert_with(Inflater::new);
+        let inflater = self.inflater.get_or_insert_with(|| Inflater::new(self.credit));
         let inflated = match piece {
             Some(piece) => inflater.take(piece, &mut self.message, limits.message),
             None => inflater.end(&mut self.message, limits.message),
@@ -474,6 +477,7 @@ impl Assembler {
         if piece.is_none() {
             self.inflated.0 += inflater.taken();
             self.inflated.1 += filled as u64;
+            self.credit = inflater.credit();
         }
         if self.kind == Some(OpCode::Text) {
             // First, because a fault lies behind it.
@@ -535,8 +539,8 @@ pub enum Violation {
     /// A compressed message cannot be inflated (RFC 7692, 7.2.2). 1007.
     #[cfg(feature = "deflate")]
     NotDeflated,
-    /// A compressed message has more than 1,024 blocks, two more for each of its frames, and one more
-    /// for each 16 of its bytes. 1008.
+    /// Compressed messages have too many blocks: more than two for each frame and one for each 16
+    /// bytes, by 1,024. 1008.
     #[cfg(feature = "deflate")]
     TooManyBlocks,
     /// A Close frame is invalid. 1002, or 1007 if its reason is not UTF-8.

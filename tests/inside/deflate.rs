@@ -14,7 +14,7 @@ use crate::websocket::deflate::{Compressor, LIFE, MAKING, TAIL};
 use crate::websocket::extension::negotiate;
 use crate::websocket::forms::Forms;
 use crate::websocket::frame::FrameHeader;
-use crate::websocket::inflate::Inflater;
+use crate::websocket::inflate::{Inflater, CREDIT};
 use crate::websocket::message::{Assembler, Message, Received, Violation};
 use crate::{Comms, Websocket};
 use miniz_oxide::deflate::compress_to_vec;
@@ -167,7 +167,7 @@ fn inflate_within(window: u8, form: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn inflated(form: &[u8], piece: usize) -> Vec<u8> {
-    let (mut inflater, mut message) = (Inflater::new(), Vec::new());
+    let (mut inflater, mut message) = (Inflater::new(CREDIT), Vec::new());
     for piece in form.chunks(piece) {
         inflater.take(piece, &mut message, 1 << 20).expect("it is whole");
     }

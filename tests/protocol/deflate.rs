@@ -265,12 +265,13 @@ fn the_blocks_of_a_message_have_a_bound_that_senders_with_frequent_flushes_keep(
         bits.resize(bits.len() + 3, 0);
         packed(&bits)
     };
-    let may = |count: usize| 1024 + 2 + (blocks(count).len() + 9) / 16;
-    let most = (1..).find(|count| count + 2 > may(*count)).unwrap_or(0) - 1;
-    assert!((1100..1200).contains(&most), "{}", most);
+    // 1,024, and one for each 16 bytes, of which the tail takes one.
     let limits = Limits::default();
-    assert_eq!(length_of(&compressed(&blocks(most)), &limits), Ok(0));
-    assert_eq!(length_of(&compressed(&blocks(most + 1)), &limits), Err(Violation::TooManyBlocks));
+    let length = |count: usize| length_of(&compressed(&blocks(count)), &limits);
+    let least = (1090..).find(|count| length(*count).is_err()).expect("there is a bound");
+    assert!((1100..1115).contains(&least), "{}", least);
+    assert_eq!(length(least - 1), Ok(0));
+    assert_eq!(length(least), Err(Violation::TooManyBlocks));
 
     // A sender that flushes within a frame, after every 26 bytes: a fixed block with these, and an
     // empty one that is stored.
@@ -292,6 +293,50 @@ fn the_blocks_of_a_message_have_a_bound_that_senders_with_frequent_flushes_keep(
     }
     bytes.extend(frame(true, OpCode::Continuation, [0; 4], b"\0"));
     assert_eq!(length_of(&bytes, &limits), Ok(10_000));
+}
+
+/// Returns the number of these messages, one after the other, until one is refused.
+fn count_messages(message: &[u8], most: usize) -> (usize, Option<Violation>) {
+    let mut assembler = Assembler::inflating();
+    for at in 0..most {
+        let mut bytes = message.to_vec();
+        match assembler.read(&mut bytes, &Limits::default()) {
+            Ok((used, Some(_))) => assert_eq!(used, bytes.len()),
+            Ok(other) => panic!("{:?}", other),
+            Err(violation) => return (at, Some(violation)),
+        }
+    }
+    (most, None)
+}
+
+#[test]
+fn many_small_messages_have_no_more_blocks_than_a_large_one() {
+    let blocks = |count: usize| {
+        let mut bits = EMPTY_BLOCK.repeat(count);
+        bits.resize(bits.len() + 3, 0);
+        compressed(&packed(&bits))
+    };
+    let refused = |count, least: usize| {
+        let (accepted, violation) = count_messages(&blocks(count), 2_000);
+        assert_eq!(violation, Some(Violation::TooManyBlocks), "{} blocks", count);
+        assert!((least..=least + least / 10).contains(&accepted), "{}: {}", count, accepted);
+    };
+    // Each message of 1,000 blocks takes them from the same 1,024, beside what it pays: 79.
+    refused(1000, 1);
+    refused(100, 11);
+    refused(10, 124);
+    refused(3, 900);
+    // What senders do is never refused: one block and the flush, with and without a final block, and
+    // in messages of a few bytes.
+    let hello = b"\xf2\x48\xcd\xc9\xc9\x07\0";
+    for legal in [compressed(hello), deflated(b""), deflated(b"a"), blocks(0), blocks(1)] {
+        assert_eq!(count_messages(&legal, 3_000), (3_000, None));
+    }
+    for level in 0..=9 {
+        let message: Vec<u8> = (0..500).map(|at: usize| (at * at / 7) as u8).collect();
+        let message = [&compress_to_vec(&message, level)[..], b"\0"].concat();
+        assert_eq!(count_messages(&compressed(&message), 1_200), (1_200, None), "{}", level);
+    }
 }
 
 #[test]
