@@ -227,7 +227,7 @@ fn ten_megabytes_in_ten_kilobytes_end_at_the_limit() {
 
 #[test]
 fn compressed_bytes_have_a_bound_where_they_inflate_to_nothing() {
-    // A message of at most 8,000 bytes may have 8,000 + 1,000 + 1,024 compressed ones: here in frames
+    // A message of at most 8,000 bytes may have 8,000 + 4,000 + 1,024 compressed ones: here in frames
     // of two blocks each, empty and stored, of 5 bytes each, of which the tail completes the last.
     let limits = Limits { message: 8_000, ..Limits::default() };
     let blocks = |bytes: usize| {
@@ -239,8 +239,8 @@ fn compressed_bytes_have_a_bound_where_they_inflate_to_nothing() {
         frames.for_each(|(opcode, part)| bytes.extend(frame(false, opcode, [0; 4], part)));
         [bytes, frame(true, OpCode::Continuation, [0; 4], b"\0")].concat()
     };
-    assert_eq!(length_of(&blocks(10_020), &limits), Ok(0));
-    assert_eq!(length_of(&blocks(10_025), &limits), Err(Violation::TooBig));
+    assert_eq!(length_of(&blocks(13_020), &limits), Ok(0));
+    assert_eq!(length_of(&blocks(13_025), &limits), Err(Violation::TooBig));
     // What does not shrink is far below: stored in the smallest blocks of common senders.
     let stored = [&b"\0\x00\x01\xff\xfe"[..], &[7; 256]].concat().repeat(8_000 / 256);
     let stored = compressed(&[stored, b"\0".to_vec()].concat());
@@ -283,6 +283,8 @@ fn the_blocks_of_a_message_have_a_bound_that_senders_with_frequent_flushes_keep(
     };
     let flushed = |length| compressed(&[flush(length).repeat(10_000), b"\0".to_vec()].concat());
     assert_eq!(length_of(&flushed(26), &limits), Ok(260_000));
+    let exactly = Limits { message: 260_000, ..Limits::default() };
+    assert_eq!(length_of(&flushed(26), &exactly), Ok(260_000));
     assert_eq!(length_of(&flushed(20), &limits), Err(Violation::TooManyBlocks));
 
     // And one that flushes after every byte, but sends each in a frame of its own.
