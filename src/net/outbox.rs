@@ -64,7 +64,7 @@ use crate::net::timer::Clock;
 use crate::session::cookie::Session;
 use crate::websocket::close::CloseFrame;
 #[cfg(feature = "deflate")]
-use crate::websocket::forms::{Form, Forms};
+use crate::websocket::forms::{place, Form, Forms, WINDOWS};
 use crate::websocket::frame::{Frame, OpCode};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -163,8 +163,7 @@ pub(crate) struct Outbox {
     last: AtomicBool,
     /// It has missed a message, which was logged.
     missed: AtomicBool,
-    /// The bits of the window for which messages to it are compressed; 0 where that was not
-    /// negotiated.
+    /// The bits of the window that the client allows; 0 where no compression was negotiated.
     #[cfg(feature = "deflate")]
     window: AtomicU8,
 }
@@ -777,16 +776,13 @@ impl Outbox {
     /// is. No lock is held while the form is made, which takes 10 KiB of stack.
     #[inline]
     fn form(&self, frame: &Frame) -> Form {
-        match (self.window(), frame.forms()) {
-            (0, _) | (_, None) => None,
-            (window, Some(forms)) => self.make_form(frame.payload(), forms, window),
-        }
+        self.make_form(frame.payload(), frame.forms()?, place(self.window())?)
     }
 
-    /// Returns the form for a window, which is made unless it is known.
+    /// Returns the form at a place, which is made unless it is known.
     #[inline(never)]
-    pub fn make_form(&self, payload: &[u8], forms: &Forms, window: u8) -> Form {
-        if let Some(known) = forms.get(window) {
+    pub fn make_form(&self, payload: &[u8], forms: &Forms, place: usize) -> Form {
+        if let Some(known) = forms.get(place) {
             return known;
         }
         let compressors = self.shared.compressors.as_ref()?;
@@ -794,7 +790,8 @@ impl Outbox {
             return None;
         }
         // Not noted where no compressor is idle: the next receiver asks again.
-        let form = compressors.compress(payload, window, forms.room(payload.len()))?;
-        forms.add(window, form.map(Into::into))
+        let shorter = payload.len().saturating_sub(1);
+        let form = compressors.compress(payload, WINDOWS[place], shorter)?;
+        forms.add(place, form.map(Into::into))
     }
 }

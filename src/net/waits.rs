@@ -3,6 +3,8 @@
 
 use crate::net::outbox::{Full, Outbox};
 use crate::net::queue::{Life, Owner, Queue};
+#[cfg(feature = "deflate")]
+use crate::websocket::forms::place;
 use crate::websocket::frame::Frame;
 use crate::websocket::message::KeptMessage;
 use std::sync::{Arc, MutexGuard};
@@ -94,8 +96,8 @@ impl Outbox {
     /// made, since the registry's lock is held here.
     fn in_known_form<T>(&self, message: &KeptMessage, then: impl FnOnce(&Frame) -> T) -> T {
         #[cfg(feature = "deflate")]
-        if let (window @ 1.., Some(forms)) = (self.window(), message.frame().forms()) {
-            if let Some(form) = forms.get(window).flatten() {
+        if let (Some(place), Some(forms)) = (place(self.window()), message.frame().forms()) {
+            if let Some(form) = forms.get(place).flatten() {
                 return then(&message.frame().compressed(&form));
             }
         }
@@ -106,8 +108,8 @@ impl Outbox {
     #[cfg(feature = "deflate")]
     pub fn prepare(&self, messages: &[Arc<KeptMessage>]) {
         for message in messages {
-            if let (window @ 1.., Some(forms)) = (self.window(), message.frame().forms()) {
-                self.make_form(message.frame().payload(), forms, window);
+            if let (Some(place), Some(forms)) = (place(self.window()), message.frame().forms()) {
+                self.make_form(message.frame().payload(), forms, place);
             }
         }
     }

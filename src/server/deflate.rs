@@ -17,8 +17,8 @@ use std::sync::Arc;
 ///
 /// Each message is compressed by itself, in both directions, so that no connection holds a window:
 /// the server always asks its clients to do so (`client_no_context_takeover`). A message to many is
-/// compressed once for each window size that they have, and a message that does not shrink goes as it
-/// is.
+/// compressed once, and once more if some of them allow a smaller window only; a message that does not
+/// shrink goes as it is.
 ///
 /// ```
 /// use sockling::limits::Limits;
@@ -98,12 +98,17 @@ impl Deflate {
     }
 
     /// Returns [`Limits::most_memory`] of a server with this compression: with the compressors; for
-    /// each connection an inflater, and the compressed forms of one message; and those of what topics
-    /// keep, which are together as long as the messages at most.
+    /// each connection an inflater, the two compressed forms of one message, and one that is being
+    /// made; and the two forms of each message that topics keep.
     pub fn most_memory(&self, limits: &Limits) -> Option<usize> {
-        let each = limits.connections.saturating_mul(limits.message.saturating_add(INFLATER));
+        // While a form is made, it may have twice the room that it needs.
+        let forms = limits.message.saturating_mul(4);
+        let each = limits.connections.saturating_mul(forms.saturating_add(INFLATER));
         let all = self.compressors.saturating_mul(COMPRESSOR).saturating_add(each);
-        Some(limits.most_memory()?.saturating_add(all).saturating_add(limits.topics_keep))
+        // What the forms take beside their bytes is less than what a kept message counts for beside
+        // its own (`MESSAGE_OVERHEAD`).
+        let kept = limits.topics_keep.saturating_mul(2);
+        Some(limits.most_memory()?.saturating_add(all).saturating_add(kept))
     }
 
     /// Makes the compressors.

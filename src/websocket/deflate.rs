@@ -25,8 +25,8 @@ pub(crate) const MAKING: usize = 512 * 1024;
 /// The end of a flush, which the receiver adds (7.2.1).
 pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// The most full flushes in one message. Each costs some 10 us, so that a client that asks for the
-/// smallest window makes its messages twenty times as dear: a longer one goes to it as it is.
+/// The most full flushes in one message. Each costs some 10 us, so that a small window makes messages
+/// twenty times as dear: a longer one goes to such a client as it is.
 const FLUSHES: usize = 256;
 /// The bytes and flushes after which a compressor is replaced, whose counters may have 32 bits. In tests
 /// inside the library they come soon.

@@ -1,50 +1,51 @@
-//! The compressed forms in which a message is sent: one for each window size that its receivers have
-//! negotiated, made by the first receiver that needs it. Without the feature `deflate` there are none.
+//! The compressed forms in which a message is sent: at most two, one for the largest window and one
+//! for all smaller ones, each made by the first receiver that needs it. So no message is compressed
+//! more than twice, whatever windows its receivers have negotiated. Without the feature `deflate`
+//! there are none.
 
 #[cfg(feature = "deflate")]
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The forms of one message, which are together no longer than the message.
+/// The windows of the forms, in bits. The smaller one is for every client that allows 9 to 14 bits: a
+/// window may be smaller than agreed (RFC 7692, 7.1.2.1). One of 8 bits, which hardly any client asks
+/// for, would double the time for all of these.
+#[cfg(feature = "deflate")]
+pub(crate) const WINDOWS: [u8; 2] = [15, 9];
+
+/// The forms of one message, each of which is shorter than the message.
 #[derive(Debug, Default)]
 pub(crate) struct Forms {
-    /// The form for each window size, in bits, or `None` where the message goes as it is. Locked to
-    /// look it up and to add one, never to compress.
+    /// For each window, the form, once it is known. Locked to look it up and to note one, never to
+    /// compress.
     #[cfg(feature = "deflate")]
-    made: Mutex<Vec<(u8, Form)>>,
+    made: Mutex<[Option<Form>; 2]>,
 }
 
 /// A compressed payload, or `None` where it is not shorter.
 #[cfg(feature = "deflate")]
 pub(crate) type Form = Option<Arc<[u8]>>;
 
+/// Returns the place of the form for a client that allows this window, or `None` if messages go to it
+/// as they are.
+#[cfg(feature = "deflate")]
+#[inline]
+pub(crate) fn place(window: u8) -> Option<usize> {
+    WINDOWS.iter().position(|least| *least <= window)
+}
+
 #[cfg(feature = "deflate")]
 impl Forms {
-    /// Returns the form for a window size, once it has been made.
-    pub fn get(&self, window: u8) -> Option<Form> {
-        let made = self.made();
-        made.iter().find(|(of, _)| *of == window).map(|(_, form)| form.clone())
+    /// Returns the form at a place, once it is known.
+    pub fn get(&self, place: usize) -> Option<Form> {
+        self.made()[place].clone()
     }
 
-    /// Returns how long a further form of a message of this length may be, in bytes: it has to be
-    /// shorter than the message, and all forms together must not be longer.
-    pub fn room(&self, message: usize) -> usize {
-        let used: usize =
-            self.made().iter().flat_map(|(_, form)| form).map(|form| form.len()).sum();
-        message.saturating_sub(used.max(1))
+    /// Notes the form at a place, and returns it, or the one that another thread has noted meanwhile.
+    pub fn add(&self, place: usize, form: Form) -> Form {
+        self.made()[place].get_or_insert(form).clone()
     }
 
-    /// Adds the form for a window size, and returns it, or the one that another thread has added
-    /// meanwhile.
-    pub fn add(&self, window: u8, form: Form) -> Form {
-        let mut made = self.made();
-        if let Some((_, form)) = made.iter().find(|(of, _)| *of == window) {
-            return form.clone();
-        }
-        made.push((window, form.clone()));
-        form
-    }
-
-    fn made(&self) -> MutexGuard<'_, Vec<(u8, Form)>> {
+    fn made(&self) -> MutexGuard<'_, [Option<Form>; 2]> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
