@@ -34,9 +34,6 @@ pub(crate) struct Members {
 pub(crate) trait Hook: Send {
     /// Notes that a WebSocket has joined a session. Returns what it gets first.
     fn joined(&mut self, id: &SessionId) -> Vec<Arc<KeptMessage>>;
-    /// Returns what a topic keeps, or what all topics of a session keep.
-    #[cfg(feature = "deflate")]
-    fn kept(&self, topic: Option<&str>, id: &SessionId) -> Vec<Arc<KeptMessage>>;
     /// Notes that a WebSocket has left its session, perhaps as the last. Returns whether the
     /// session still has a receiver.
     fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool;
@@ -68,11 +65,6 @@ impl Interests {
 impl Hook for Interests {
     fn joined(&mut self, id: &SessionId) -> Vec<Arc<KeptMessage>> {
         self.topics.joined(id)
-    }
-
-    #[cfg(feature = "deflate")]
-    fn kept(&self, topic: Option<&str>, id: &SessionId) -> Vec<Arc<KeptMessage>> {
-        self.topics.kept(topic, id)
     }
 
     fn left(&mut self, outbox: &Arc<Outbox>, last: bool) -> bool {

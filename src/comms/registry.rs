@@ -161,8 +161,6 @@ impl std::fmt::Display for NotJoined {
 /// Puts a WebSocket into the map, if its session has fewer than `most` (0: no ceiling).
 pub(crate) fn join(outbox: &Arc<Outbox>, most: usize) -> Result<Registration, NotJoined> {
     let session = &outbox.session;
-    #[cfg(feature = "deflate")]
-    prepare(std::iter::once(outbox), None, &session.id);
     with(|registry| {
         // Inside the lock: see above.
         if is_ended(session) {
@@ -309,11 +307,6 @@ pub(crate) fn join_topic(
     one: Option<&Arc<Outbox>>,
     keep: Option<usize>,
 ) -> Option<Vec<Arc<Outbox>>> {
-    #[cfg(feature = "deflate")]
-    match one {
-        Some(one) => prepare(std::iter::once(one), Some(name), id),
-        None => prepare(outboxes(id).iter().flat_map(|all| all.iter()), Some(name), id),
-    }
     let joined = with_interests(|Interests { topics, receivers }, sessions| {
         let outboxes = match sessions.get(id) {
             Some(outboxes) => outboxes,
@@ -339,23 +332,6 @@ pub(crate) fn join_topic(
         log_line!(Info, "{} cannot join the topic {:?}: {}", id, name, why);
     }
     joined.ok()
-}
-
-/// Compresses what a topic keeps, or what all topics of a session do, for WebSockets that are about to
-/// get it: in front of the lock under which they do.
-#[cfg(feature = "deflate")]
-fn prepare<'a>(
-    outboxes: impl Iterator<Item = &'a Arc<Outbox>>,
-    topic: Option<&str>,
-    id: &SessionId,
-) {
-    for outbox in outboxes.filter(|outbox| outbox.window() > 0) {
-        let kept = with(|registry| {
-            let interests = registry.interests.as_ref();
-            interests.map_or(Vec::new(), |interests| interests.kept(topic, id))
-        });
-        outbox.prepare(&kept);
-    }
 }
 
 /// Returns the WebSockets and mailboxes of a topic's members, and has the topic keep the message if

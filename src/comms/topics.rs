@@ -169,15 +169,6 @@ impl Topics {
         in_order(kept.collect())
     }
 
-    /// Returns what a topic keeps, or what all topics of a session keep.
-    #[cfg(feature = "deflate")]
-    pub fn kept(&self, name: Option<&str>, id: &SessionId) -> Vec<Arc<KeptMessage>> {
-        let of = self.topics_of.get(id).into_iter().flatten().filter(|_| name.is_none());
-        let names = of.map(|name| &**name).chain(name);
-        let topics = names.filter_map(|name| self.topics.get(name));
-        topics.flat_map(|topic| &topic.kept).map(|kept| Arc::clone(&kept.message)).collect()
-    }
-
     /// Notes that a WebSocket has left its session, and perhaps the session has gone with it.
     pub fn left(&mut self, outbox: &Arc<Outbox>, session_too: bool) {
         let id = &outbox.session.id;

@@ -781,7 +781,7 @@ impl Outbox {
 
     /// Returns the form at a place, which is made unless it is known.
     #[inline(never)]
-    pub fn make_form(&self, payload: &[u8], forms: &Forms, place: usize) -> Form {
+    fn make_form(&self, payload: &[u8], forms: &Forms, place: usize) -> Form {
         if let Some(known) = forms.get(place) {
             return known;
         }

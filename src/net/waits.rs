@@ -93,7 +93,7 @@ impl Outbox {
     }
 
     /// Passes on what a topic keeps: compressed if this client gets it so, and if that form has been
-    /// made, since the registry's lock is held here.
+    /// made for another one, since the registry's lock is held here.
     fn in_known_form<T>(&self, message: &KeptMessage, then: impl FnOnce(&Frame) -> T) -> T {
         #[cfg(feature = "deflate")]
         if let (Some(place), Some(forms)) = (place(self.window()), message.frame().forms()) {
@@ -102,15 +102,5 @@ impl Outbox {
             }
         }
         then(&message.frame())
-    }
-
-    /// Makes the forms in which this client gets what a topic keeps, without any lock.
-    #[cfg(feature = "deflate")]
-    pub fn prepare(&self, messages: &[Arc<KeptMessage>]) {
-        for message in messages {
-            if let (Some(place), Some(forms)) = (place(self.window()), message.frame().forms()) {
-                self.make_form(message.frame().payload(), forms, place);
-            }
-        }
     }
 }

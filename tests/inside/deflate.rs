@@ -432,42 +432,39 @@ fn a_message_to_many_is_compressed_twice_at_most_and_not_at_all_for_nobody() {
 }
 
 #[test]
-fn what_a_topic_keeps_is_compressed_once_for_all_that_come_later() {
+fn what_a_topic_keeps_is_given_in_the_forms_that_its_members_had_and_never_compressed_for_it() {
     let (shared, compressors) = shared(2);
     let topic = Comms::topic("deflate/kept").keep(10);
-    let first = Tab::new(&shared, 0);
-    assert!(topic.subscribe(&first.outbox.session.id));
     let (kept, secret) = (text("kept"), text("secret"));
+    let first = Tab::new(&shared, 15);
+    assert!(topic.subscribe(&first.outbox.session.id));
     topic.send(&kept).expect("no error");
     topic.send(Message::from(&secret).uncompressed()).expect("no error");
     topic.send("short").expect("no error");
-    assert_eq!(uses(&compressors), 0);
+    topic.send_except(&first.outbox.session.id, text("for others")).expect("no error");
+    assert_eq!(uses(&compressors), 1);
     let expected = |compressed: bool| {
         let plain = |text: &str| (false, text.as_bytes().to_vec());
-        [(compressed, kept.clone().into_bytes()), plain(&secret), plain("short")]
+        let others = text("for others");
+        [(compressed, kept.clone().into_bytes()), plain(&secret), plain("short"), plain(&others)]
     };
-    for (window, used) in [(15, 1), (15, 0), (0, 0), (10, 1), (10, 0)] {
+    assert_eq!(first.got(), expected(true)[..3]);
+    // Members with the same window get the form, others the message, and nothing is compressed.
+    for (window, compressed) in [(15, true), (0, false), (8, false), (9, false), (14, false)] {
         let tab = Tab::new(&shared, window);
         assert!(topic.subscribe(&tab.outbox.session.id));
-        assert_eq!((tab.got(), uses(&compressors)), (expected(window > 0).to_vec(), used));
+        assert_eq!(tab.got(), expected(compressed), "{}", window);
+        // Another tab of a member gets it as it opens.
+        let other = Tab::of(tab.outbox.session, &shared, 15);
+        assert_eq!(other.got(), expected(true), "{}", window);
+        // And a member that subscribes again gets nothing.
+        assert!(topic.subscribe(&tab.outbox.session.id));
+        assert_eq!((tab.got(), other.got()), (vec![], vec![]));
     }
-    // What was compressed for those who were there is not compressed again for those who come.
-    let second = Tab::new(&shared, 15);
-    let topic = Comms::topic("deflate/kept/live").keep(10);
-    assert!(topic.subscribe(&second.outbox.session.id));
-    topic.send(&kept).expect("no error");
-    let third = Tab::new(&shared, 15);
-    assert!(topic.subscribe(&third.outbox.session.id));
-    assert_eq!(uses(&compressors), 1);
-    // Another tab of a member gets it as it opens, and a tab can be a member by itself.
-    let fourth = Tab::of(second.outbox.session, &shared, 12);
-    assert_eq!(uses(&compressors), 1);
-    let fifth = Tab::new(&shared, 13);
-    assert!(topic.join(&Websocket::of(&fifth.outbox)));
-    assert_eq!(uses(&compressors), 0);
-    for tab in [&second, &third, &fourth, &fifth] {
-        assert_eq!(tab.got(), expected(true)[..1]);
-    }
+    // A tab can be a member by itself.
+    let one = Tab::new(&shared, 15);
+    assert!(topic.join(&Websocket::of(&one.outbox)));
+    assert_eq!((one.got(), uses(&compressors)), (expected(true).to_vec(), 0));
 }
 
 #[test]
