@@ -84,6 +84,11 @@ const FLUSHER_STACK: usize = 128 * 1024;
 /// How long a flusher stays after its client has caught up.
 const FLUSHER_STAYS: Duration = Duration::from_secs(1);
 
+/// A message is compressed for a client that does not read if a part of it has room: more than it
+/// shrinks by is hardly ever left, and then it is refused as it is.
+#[cfg(feature = "deflate")]
+const LEAST_ROOM: usize = 16;
+
 /// Why a message is dropped, or its client cut off.
 const UNREAD: &str = "it does not read what is sent to it";
 
@@ -787,6 +792,12 @@ impl Outbox {
         }
         let compressors = self.shared.compressors.as_ref()?;
         if payload.len() < compressors.smallest {
+            return None;
+        }
+        let part = payload.len() / LEAST_ROOM;
+        let admission = self.lock().admission(part, self.total(), &self.shared.limits);
+        if matches!(admission, Admission::Gone | Admission::Full) {
+            // Refused anyway.
             return None;
         }
         // Not noted where no compressor is idle: the next receiver asks again.

@@ -4,7 +4,7 @@
 use super::random::Random;
 use super::{guest, pauses, wait_until, Script, Stub};
 use crate::comms::registry::{join, Registration};
-use crate::ground::limits::{Limits, MESSAGE_OVERHEAD};
+use crate::ground::limits::{Limits, Overflow, MESSAGE_OVERHEAD};
 use crate::ground::peer::Peer;
 use crate::net::batch::BatchGuard;
 use crate::net::compressors::Compressors;
@@ -25,6 +25,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// The fields of Sec-WebSocket-Extensions, and the parameters of the answer behind
 /// `client_no_context_takeover`, with the window; `None` is no answer.
@@ -465,6 +466,45 @@ fn what_a_topic_keeps_is_given_in_the_forms_that_its_members_had_and_never_compr
     let one = Tab::new(&shared, 15);
     assert!(topic.join(&Websocket::of(&one.outbox)));
     assert_eq!((one.got(), uses(&compressors)), (expected(true).to_vec(), 0));
+}
+
+/// Returns a WebSocket whose client reads nothing, with this much room left for messages.
+fn stuck(shared: &Arc<Shared>, room: usize) -> Tab {
+    let tab = Tab::new(shared, 15);
+    tab.stub.script().pace = Some((0, Duration::MAX));
+    let websocket = Comms::websocket(tab.outbox.session.id);
+    let _ = websocket.send("x");
+    let writes = || tab.stub.script().timeouts[1] > Duration::from_secs(1);
+    wait_until("the flusher writes", writes);
+    let header = if shared.limits.backlog - room < 65_536 { 4 } else { 10 };
+    let fill = vec![7; shared.limits.backlog - room - header];
+    assert_eq!(websocket.send(Message::from(fill).uncompressed()).expect("room"), 1);
+    assert_eq!(tab.outbox.lock().room(&shared.limits).0, room);
+    wait_until("the grace has passed", || tab.outbox.lock().is_too_slow());
+    tab
+}
+
+#[test]
+fn nothing_is_compressed_for_a_client_that_gets_nothing() {
+    let (shared, compressors) = shared(2);
+    let drops = Limits { overflow: Overflow::Drop, ..Limits::default() };
+    let shared = Shared::compressing(drops, shared.compressors.clone());
+    let long = text("to nobody").repeat(40);
+    for (tab, gone) in [(stuck(&shared, 500), false), (Tab::new(&shared, 15), true)] {
+        if gone {
+            // The sender still holds it.
+            tab.outbox.cut_off("a test");
+        }
+        let websocket = Comms::websocket(tab.outbox.session.id);
+        for _ in 0..5 {
+            assert!(!matches!(websocket.send(&long), Ok(1..)), "{}", gone);
+        }
+        assert_eq!(uses(&compressors), 0, "{}", gone);
+        // One that has room gets it in the form that is made then.
+        let other = Tab::new(&shared, 15);
+        assert_eq!(Comms::websocket(other.outbox.session.id).send(&long).expect("room"), 1);
+        assert_eq!((other.got()[0].0, uses(&compressors)), (true, 1));
+    }
 }
 
 #[test]
