@@ -194,7 +194,7 @@ fn deliver_within(
     patience: &mut Patience,
     waits: bool,
 ) -> Result<(), Refused> {
-    loop {
+    to.in_form(frame, |frame| loop {
         match append_or_send(to, frame, patience) {
             Err(Refused::Full(_)) if waits => wait_for_own(to, frame.len()),
             Ok(Sent::Crowded) if waits => {
@@ -209,7 +209,7 @@ fn deliver_within(
             }
             Err(refused) => return Err(noted(to, refused)),
         }
-    }
+    })
 }
 
 /// Waits for the thread's own client, after writing what was corked for others.
@@ -230,23 +230,27 @@ pub(crate) fn deliver_patiently<'a>(
     let mut tally = Tally::default();
     flush();
     for outbox in to {
-        let sent = loop {
-            match outbox.wait_for_room(frame.len(), Some(deadline)) {
-                Ok(()) => {
-                    #[cfg(test)]
-                    crate::inside::pauses::at("there is room");
-                    match append_or_send(outbox, frame, &mut Patience::default()) {
-                        // Another sender was faster.
-                        Err(Refused::Full(_)) => {}
-                        result => break result,
-                    }
-                }
-                Err(none) => break Err(Refused::Full(none)),
-            }
-        };
-        tally.count(sent.map(drop).map_err(|refused| noted(outbox, refused)));
+        // First, so that nothing is compressed for a client that reads nothing.
+        let sent = outbox.wait_for_room(0, Some(deadline)).map_err(Refused::Full);
+        let sent = sent
+            .and_then(|()| outbox.in_form(frame, |frame| deliver_until(outbox, frame, deadline)));
+        tally.count(sent.map_err(|refused| noted(outbox, refused)));
     }
     (tally.taken, tally.full)
+}
+
+/// Sends a whole frame to one connection, and waits for room until the deadline.
+fn deliver_until(to: &Arc<Outbox>, frame: &Frame, deadline: Instant) -> Result<(), Refused> {
+    loop {
+        to.wait_for_room(frame.len(), Some(deadline)).map_err(Refused::Full)?;
+        #[cfg(test)]
+        crate::inside::pauses::at("there is room");
+        match append_or_send(to, frame, &mut Patience::default()) {
+            // Another sender was faster.
+            Err(Refused::Full(_)) => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 fn leave_to_courier(
@@ -255,7 +259,7 @@ fn leave_to_courier(
     patience: &mut Patience,
     left: &mut Vec<Arc<Outbox>>,
 ) -> Result<(), Refused> {
-    let appended = to.append(frame, Owner::Courier, patience);
+    let appended = to.in_form(frame, |frame| to.append(frame, Owner::Courier, patience));
     let (new, _) = appended.map_err(|refused| noted(to, refused))?;
     if new {
         left.push(Arc::clone(to));

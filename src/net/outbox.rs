@@ -378,6 +378,18 @@ impl Outbox {
         !self.is_shut()
     }
 
+    /// Passes on a frame in the form in which this client gets it.
+    #[inline]
+    pub fn in_form<T>(&self, frame: &Frame, then: impl FnOnce(&Frame) -> T) -> T {
+        #[cfg(feature = "deflate")]
+        {
+            let form = self.form(frame);
+            then(&form.as_ref().map_or(*frame, |form| frame.compressed(form)))
+        }
+        #[cfg(not(feature = "deflate"))]
+        then(frame)
+    }
+
     /// Sends a whole frame: writes it, or leaves it to the thread that is writing.
     #[inline]
     pub fn send(
@@ -385,10 +397,6 @@ impl Outbox {
         frame: &Frame,
         patience: &mut Patience,
     ) -> Result<Sent, Refused> {
-        #[cfg(feature = "deflate")]
-        if let Some(form) = self.form(frame) {
-            return self.send(&frame.compressed(&form), patience);
-        }
         let limits = &self.shared.limits;
         let (next, crowded) = self.admit(frame.len(), patience, |queue| {
             let next = queue.send(frame);
@@ -521,10 +529,6 @@ impl Outbox {
         by: Owner,
         patience: &mut Patience,
     ) -> Result<(bool, Sent), Refused> {
-        #[cfg(feature = "deflate")]
-        if let Some(form) = self.form(frame) {
-            return self.append(&frame.compressed(&form), by, patience);
-        }
         let limits = &self.shared.limits;
         self.admit(frame.len(), patience, |queue| {
             let callers = queue.append(frame, by);

@@ -6,7 +6,7 @@ use super::{guest, pauses, wait_until, Script, Stub};
 use crate::comms::registry::{join, Registration};
 use crate::ground::limits::{Limits, Overflow, MESSAGE_OVERHEAD};
 use crate::ground::peer::Peer;
-use crate::net::batch::BatchGuard;
+use crate::net::batch::{deliver_all, BatchGuard};
 use crate::net::compressors::Compressors;
 use crate::net::outbox::{Outbox, Shared};
 use crate::session::cookie::Session;
@@ -15,7 +15,7 @@ use crate::websocket::extension::negotiate;
 use crate::websocket::forms::{place, Forms};
 use crate::websocket::frame::FrameHeader;
 use crate::websocket::inflate::{Inflater, CREDIT};
-use crate::websocket::message::{Assembler, Message, Received, Violation};
+use crate::websocket::message::{Assembler, Message, Outgoing, Received, Violation};
 use crate::{Comms, Websocket};
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::core::{decompress, inflate_flags, DecompressorOxide};
@@ -505,6 +505,33 @@ fn nothing_is_compressed_for_a_client_that_gets_nothing() {
         assert_eq!(Comms::websocket(other.outbox.session.id).send(&long).expect("room"), 1);
         assert_eq!((other.got()[0].0, uses(&compressors)), (true, 1));
     }
+}
+
+#[test]
+fn a_message_whose_form_has_room_is_taken_within_a_timeout_too() {
+    let (shared, compressors) = shared(2);
+    let long = text("to one").repeat(40);
+    // A client that reads nothing yet, and has room for the form alone, below half of the backlog.
+    let backlog = Limits { backlog: 30_000, ..Limits::default() };
+    let shared = Shared::compressing(backlog, shared.compressors.clone());
+    let tab = stuck(&shared, 15_100);
+    assert!(long.len() > 15_100);
+    let websocket = Comms::websocket(tab.outbox.session.id);
+    let within = websocket.send_timeout(&long, Duration::from_millis(1));
+    let without = websocket.send(&long);
+    assert_eq!((within.ok(), without.ok(), uses(&compressors)), (Some(1), Some(1), 2));
+}
+
+#[test]
+fn what_is_left_to_a_courier_is_compressed_too() {
+    let (shared, compressors) = shared(2);
+    let (slow, other) = (Tab::new(&shared, 15), Tab::new(&shared, 15));
+    slow.stub.script().pace = Some((0, Duration::MAX));
+    let (message, forms) = (Outgoing::from(text("to two")), Forms::default());
+    let to = [&slow.outbox, &other.outbox];
+    assert_eq!(deliver_all(to.iter().copied(), &message.frame(&forms), false).0, 2);
+    assert!(slow.outbox.is_behind());
+    assert_eq!((other.got()[0].0, uses(&compressors)), (true, 1));
 }
 
 #[test]
