@@ -12,6 +12,4 @@ pub use crate::server::controller::{Controller, WebsocketController};
 pub use crate::server::conversation::{Connection, Next};
 pub use crate::session::id::SessionId;
 pub use crate::session::keys::SessionKeys;
-#[cfg(feature = "deflate")]
-pub use crate::websocket::Deflate;
 pub use crate::websocket::{CloseCode, CloseFrame, Message};
