@@ -248,6 +248,18 @@ fn settings_that_mean_nothing_are_refused_and_no_compressor_compresses_nothing()
     assert_eq!(next(&mut client), (false, text(1000).into()));
 }
 
+/// A test's browser knows no compression, so it must not get compressed messages.
+#[test]
+fn the_browser_of_tests_gets_messages_whatever_it_offers() {
+    let server = sockling::testing::Server::of(server());
+    let browser = server.browser();
+    let request = browser.request(Method::Get, "/pulled");
+    let tab = request.header("Sec-WebSocket-Extensions", "permessage-deflate").websocket();
+    let tab = tab.expect("a WebSocket");
+    tab.send(text(1000));
+    assert_eq!(tab.receive(), text(1000).into());
+}
+
 transports! {
     all {
         messages_are_compressed_both_ways_where_the_client_offers_it
@@ -258,5 +270,8 @@ transports! {
         small_stacks_are_enough_for_both_directions
         bytes_are_counted_before_and_after_compression
         settings_that_mean_nothing_are_refused_and_no_compressor_compresses_nothing
+    }
+    only over TCP: "the server of tests has a stream of its own" {
+        the_browser_of_tests_gets_messages_whatever_it_offers
     }
 }

@@ -536,13 +536,15 @@ impl RequestBuilder {
         self.exchange(false).2
     }
 
-    /// Opens a WebSocket in a new tab, or returns the answer that refuses it.
+    /// Opens a WebSocket in a new tab, or returns the answer that refuses it. The tab knows no
+    /// extension, so a header `Sec-WebSocket-Extensions` is not sent.
     ///
     /// # Panics
     ///
     /// As [`send`](RequestBuilder::send).
     #[track_caller]
     pub fn websocket(mut self) -> Result<Tab, Answer> {
+        self.headers.remove("sec-websocket-extensions");
         for (name, value) in [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
