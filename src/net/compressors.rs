@@ -70,6 +70,10 @@ impl Compressors {
     /// Starts a thread that makes what is missing.
     fn replace(self: &Arc<Self>) -> io::Result<()> {
         let count = self.missing.swap(0, Ordering::Relaxed);
+        if count == 0 {
+            // There are to be none, or another thread replaces them.
+            return Ok(());
+        }
         let compressors = Arc::clone(self);
         let job = move || {
             for _ in 0..count {

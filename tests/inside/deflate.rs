@@ -562,7 +562,10 @@ fn with_every_compressor_lent_a_message_goes_as_it_is_and_a_panic_gives_the_slot
     wait_until("it is made", || compressors.count_idle() == 1);
     send().expect("no error");
     assert_eq!(tab.got().last(), Some(&(true, one.into_bytes())));
+    // For none, no thread is started.
+    let alone = pauses::Alone::from_here();
     let none = Compressors::new(1, 100, 0).expect("nothing to do");
+    drop(alone);
     assert_eq!(none.compress(&[0; 1000], 15, 999), None);
     let _ = tab.guard;
 }
