@@ -207,9 +207,10 @@ fn small_stacks_are_enough_for_both_directions() {
     for round in 0..10 {
         let text = text(16 * 1024 - round);
         clients.iter_mut().for_each(|client| client.send(&compressed(0x81, text.as_bytes())));
-        for client in &mut clients {
-            assert_eq!(next(client).1, Message::from(&text));
-        }
+        // All at once: those that find no compressor get theirs plain, but never all of them.
+        let got: Vec<_> = clients.iter_mut().map(next).collect();
+        assert!(got.iter().any(|(compressed, _)| *compressed), "{}", round);
+        assert!(got.iter().all(|(_, message)| *message == Message::from(&text)), "{}", round);
     }
 }
 

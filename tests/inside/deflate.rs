@@ -14,7 +14,7 @@ use crate::websocket::deflate::{Compressor, LIFE, MAKING, TAIL};
 use crate::websocket::extension::negotiate;
 use crate::websocket::forms::{place, Forms};
 use crate::websocket::frame::FrameHeader;
-use crate::websocket::inflate::{Inflater, CREDIT};
+use crate::websocket::inflate::{Fault, Inflater, CREDIT};
 use crate::websocket::message::{Assembler, Message, Outgoing, Received, Violation};
 use crate::{Comms, Websocket};
 use miniz_oxide::deflate::compress_to_vec;
@@ -209,6 +209,43 @@ fn a_thousand_messages_are_inflated_to_what_they_were_however_they_are_cut() {
     {
         let form = compressor.compress(message, 8 + (at % 8) as u8, 1 << 20).expect("room");
         assert!(inflated(&form, 1 + at % 50) == *message, "{}", at);
+    }
+}
+
+/// Feeds a compressed message in pieces. Returns how often room was made, how much, and the result.
+fn rooms(bytes: &[u8], piece: usize, most: usize) -> (usize, usize, Result<(), Fault>) {
+    let (mut inflater, mut message) = (Inflater::new(CREDIT), Vec::new());
+    let (mut made, mut result) = (0, Ok(()));
+    for piece in bytes.chunks(piece) {
+        let before = message.len();
+        result = inflater.take(piece, &mut message, most);
+        // What is room is zeros, and is never taken back: nothing is zeroed twice.
+        assert!(message.len() >= before);
+        made += usize::from(message.len() > before);
+        if result.is_err() {
+            break;
+        }
+    }
+    (made, message.capacity(), result)
+}
+
+#[test]
+fn room_is_made_as_a_message_is_inflated_and_rarely_however_small_the_pieces_are() {
+    // Of bytes that do not shrink, and of bytes that do.
+    for message in [messages(1, 400_000).remove(0), vec![7; 400_000]] {
+        let bytes = compress_to_vec(&message, 6);
+        let (made, most, result) = rooms(&bytes, 1, 1 << 20);
+        assert_eq!(result, Ok(()));
+        assert!(made < 12 && most <= 2 * message.len() + 1024, "{} times, {}", made, most);
+    }
+    // A bomb takes what it has filled as much again, and never more than the limit.
+    let bomb = compress_to_vec(&[0; 10_000_000], 6);
+    let (_, first, result) = rooms(&bomb[..20], 1, 1 << 20);
+    assert!(first <= 16 * 1024, "{}", first);
+    assert_eq!(result, Ok(()));
+    for piece in [1, 1000, bomb.len()] {
+        let (_, room, result) = rooms(&bomb, piece, 1 << 20);
+        assert_eq!((room, result), ((1 << 20) + 1, Err(Fault::TooBig)));
     }
 }
 
