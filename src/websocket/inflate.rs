@@ -24,8 +24,9 @@ use miniz_oxide::inflate::TINFLStatus;
 pub(crate) const INFLATER: usize = 11 * 1024;
 
 /// What a block costs, in compressed bytes that pay for it. A sender that flushes within a frame, after
-/// 26 bytes or more, pays its blocks by its bytes. With this price, the dearest bytes cost some 110 ns
-/// each, and empty blocks would cost 800 a byte without it; a byte of JSON costs 7.
+/// 26 bytes or more, pays its blocks by its bytes. With this price, the dearest bytes of a large message
+/// cost some 110 ns each, and those of empty blocks would cost 800 without it; a byte of JSON costs 7.
+/// A message of a few bytes takes some 3 us, whatever is in it.
 const BLOCK: u32 = 16;
 /// What a frame of a compressed message pays, since many senders flush at the end of each.
 pub(crate) const FRAME: u32 = 2 * BLOCK;
