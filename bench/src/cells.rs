@@ -1,13 +1,13 @@
 //! What is measured: each cell is one load that every server gets.
 
 use crate::load::requests::Ask;
-use crate::servers::Mode;
+use crate::servers::{Mode, Wire};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     pub name: String,
-    /// Over TLS, by servers that speak it.
-    pub tls: bool,
+    /// For the servers that speak it; a raw one belongs to the plain cells.
+    pub wire: Wire,
     pub kind: Kind,
 }
 
@@ -18,7 +18,7 @@ pub enum Kind {
     /// HTTP requests answered.
     Requests { connections: usize, ask: Ask },
     /// One of the members speaks, all of them get it.
-    Broadcast { members: usize, in_flight: usize, topic: bool },
+    Broadcast { members: usize, in_flight: usize, bytes: usize, topic: bool },
     /// Messages of so many KiB sent back on one connection.
     Flood { kib: usize, in_flight: usize },
     /// Connect, upgrade, one echo, close.
@@ -62,6 +62,7 @@ const fn cpu(title: &'static str) -> Column {
 }
 
 const BUSY: Column = column("client busy %", 0);
+const PLAIN: Column = column("not compressed %", 1);
 
 impl Cell {
     /// Returns the numbers of a sample, in their order.
@@ -95,11 +96,15 @@ impl Cell {
             Kind::Unmask => UNMASK,
         };
         let against = |column: &Column| match column.against {
-            Some(_) if self.tls => Some("tokio-tungstenite-tls"),
+            Some(_) if self.wire == Wire::Tls => Some("tokio-tungstenite-tls"),
+            Some(_) if self.wire == Wire::Deflate => Some("node-ws-deflate"),
             Some(_) if matches!(self.kind, Kind::Requests { .. }) => Some("tiny_http"),
             against => against,
         };
-        columns.iter().map(|column| Column { against: against(column), ..*column }).collect()
+        let idle = matches!(self.kind, Kind::Idle { .. });
+        let more = (self.wire == Wire::Deflate && !idle).then_some(&PLAIN);
+        let columns = columns.iter().chain(more);
+        columns.map(|column| Column { against: against(column), ..*column }).collect()
     }
 
     pub fn mode(&self) -> Mode {
@@ -114,19 +119,19 @@ impl Cell {
     }
 
     pub fn about(&self) -> String {
-        let tls = if self.tls { "; over TLS" } else { "" };
-        self.plainly() + tls
+        let wire = match self.wire {
+            Wire::Tls => "; over TLS",
+            Wire::Deflate => "; with compression",
+            Wire::WebSocket | Wire::Raw => "",
+        };
+        self.plainly() + wire
     }
 
     fn plainly(&self) -> String {
         match self.kind {
             Kind::Echo { connections, in_flight, bytes, one_core } => {
                 let place = if one_core { "; client and server on one core" } else { "" };
-                let size = match bytes {
-                    MESSAGE => "125 bytes".to_string(),
-                    _ => format!("{} KiB", bytes / 1024),
-                };
-                format!("echo of {size}: {connections} × {in_flight} in flight{place}")
+                format!("echo of {}: {connections} × {in_flight} in flight{place}", size(bytes))
             }
             Kind::Requests { connections, ask } => {
                 let body = if ask.large { "1 MiB" } else { "125 bytes" };
@@ -137,9 +142,9 @@ impl Cell {
                 };
                 format!("HTTP, answers of {body}: {connections} connections{way}")
             }
-            Kind::Broadcast { members, in_flight, topic } => {
+            Kind::Broadcast { members, in_flight, bytes, topic } => {
                 let what = if topic { "topic: a message" } else { "broadcast" };
-                format!("{what} of 125 bytes to {members}: {in_flight} in flight")
+                format!("{what} of {} to {members}: {in_flight} in flight", size(bytes))
             }
             Kind::Flood { kib, in_flight } => {
                 format!("echo of {kib} KiB on one connection: {in_flight} in flight")
@@ -162,39 +167,49 @@ impl Cell {
     }
 }
 
+fn size(bytes: usize) -> String {
+    match bytes {
+        MESSAGE => format!("{bytes} bytes"),
+        _ => format!("{} KiB", bytes / 1024),
+    }
+}
+
 pub fn all() -> Vec<Cell> {
     let echo = |connections, in_flight, one_core| Cell {
         name: format!("echo-{connections}-{in_flight}"),
-        tls: false,
+        wire: Wire::WebSocket,
         kind: Kind::Echo { connections, in_flight, bytes: MESSAGE, one_core },
     };
     let sized = |in_flight, kib: usize| Cell {
         name: format!("echo-16-{in_flight}-{kib}k"),
-        tls: false,
+        wire: Wire::WebSocket,
         kind: Kind::Echo { connections: 16, in_flight, bytes: kib * 1024, one_core: false },
     };
     let http = |name: &str, connections, ask| Cell {
         name: format!("http-{name}"),
-        tls: false,
+        wire: Wire::WebSocket,
         kind: Kind::Requests { connections, ask },
     };
     let one = Ask { large: false, close: false, in_flight: 1 };
     let broadcast = |in_flight, topic| Cell {
         name: format!("{}-{in_flight}", if topic { "topic" } else { "broadcast" }),
-        tls: false,
-        kind: Kind::Broadcast { members: 1000, in_flight, topic },
+        wire: Wire::WebSocket,
+        kind: Kind::Broadcast { members: 1000, in_flight, bytes: MESSAGE, topic },
     };
-    let cell = |name: &str, kind| Cell { name: name.to_string(), tls: false, kind };
+    let cell = |name: &str, kind| Cell { name: name.to_string(), wire: Wire::WebSocket, kind };
     let flood = |name, kib| cell(name, Kind::Flood { kib, in_flight: 4 });
-    let tls = |plain: Cell| Cell { name: format!("tls-{}", plain.name), tls: true, ..plain };
+    let over =
+        |wire, name, plain: Cell| Cell { name: format!("{name}-{}", plain.name), wire, ..plain };
+    let tls = |plain| over(Wire::Tls, "tls", plain);
+    let deflate = |plain| over(Wire::Deflate, "deflate", plain);
     let idle = |connections| Cell {
         name: format!("idle-{connections}"),
-        tls: false,
+        wire: Wire::WebSocket,
         kind: Kind::Idle { connections, bytes: MESSAGE },
     };
     let stalled = |stalled| Cell {
         name: format!("stalled-{stalled}"),
-        tls: false,
+        wire: Wire::WebSocket,
         kind: Kind::Stalled { stalled, clients: 100 },
     };
     vec![
@@ -236,6 +251,13 @@ pub fn all() -> Vec<Cell> {
         tls(cell("storm", Kind::Storm { visitors: 16 })),
         tls(idle(1000)),
         tls(cell("idle-1000-30000", Kind::Idle { connections: 1000, bytes: 30_000 })),
+        deflate(cell(
+            "broadcast-1",
+            Kind::Broadcast { members: 1000, in_flight: 1, bytes: 1024, topic: false },
+        )),
+        deflate(sized(1, 16)),
+        deflate(idle(1000)),
+        deflate(cell("idle-1000-1024", Kind::Idle { connections: 1000, bytes: 1024 })),
     ]
 }
 
@@ -243,7 +265,9 @@ pub fn all() -> Vec<Cell> {
 /// `growth` for the echo cells with 64 in flight.
 pub fn named(names: &str) -> Result<Vec<Cell>, String> {
     let is = |cell: &Cell, name: &str| match name {
-        "growth" => !cell.tls && matches!(cell.kind, Kind::Echo { in_flight: 64, .. }),
+        "growth" => {
+            cell.wire == Wire::WebSocket && matches!(cell.kind, Kind::Echo { in_flight: 64, .. })
+        }
         _ => cell.name == name || cell.name.starts_with(&format!("{name}-")),
     };
     for name in names.split(',') {

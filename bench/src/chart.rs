@@ -3,7 +3,7 @@
 use crate::args::Plan;
 use crate::cells::{Kind, CPU, MESSAGE};
 use crate::results::Results;
-use crate::servers::Server;
+use crate::servers::{Server, Wire};
 use plotters::prelude::*;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,11 +44,12 @@ fn lines(
     connections: impl Fn(Kind) -> Option<usize>,
 ) -> Vec<Line> {
     let line = |server: Server| {
-        let points = plan.cells.iter().filter(|cell| !cell.tls).filter_map(|cell| {
-            let value = results.median(&cell.name, server, column)?;
-            // The axis has a logarithmic scale.
-            (value > 0.0).then_some((connections(cell.kind)? as f64, value))
-        });
+        let points =
+            plan.cells.iter().filter(|cell| cell.wire == Wire::WebSocket).filter_map(|cell| {
+                let value = results.median(&cell.name, server, column)?;
+                // The axis has a logarithmic scale.
+                (value > 0.0).then_some((connections(cell.kind)? as f64, value))
+            });
         (server, points.collect::<Vec<_>>())
     };
     servers.iter().map(|server| line(*server)).filter(|(_, points)| !points.is_empty()).collect()
@@ -116,12 +117,12 @@ fn short(value: &f64) -> String {
 /// Colours that can be told apart without red and green.
 fn colour(server: Server) -> RGBColor {
     match server {
-        Server::Sockling | Server::SocklingTls => RGBColor(213, 94, 0),
+        Server::Sockling | Server::SocklingTls | Server::SocklingDeflate => RGBColor(213, 94, 0),
         Server::SocklingLines | Server::SocklingTlsLines => RGBColor(240, 228, 66),
         Server::Tungstenite | Server::TinyHttp => RGBColor(0, 114, 178),
         Server::TokioTungstenite | Server::TokioTungsteniteTls => RGBColor(86, 180, 233),
-        Server::FastWebsockets | Server::Axum => RGBColor(0, 158, 115),
-        Server::NodeWs | Server::Rouille => RGBColor(204, 121, 167),
+        Server::FastWebsockets | Server::Axum | Server::YawcDeflate => RGBColor(0, 158, 115),
+        Server::NodeWs | Server::NodeWsDeflate | Server::Rouille => RGBColor(204, 121, 167),
         Server::PythonWebsockets => RGBColor(230, 159, 0),
         Server::TcpThreads => RGBColor(60, 60, 60),
         Server::TcpEpoll => RGBColor(160, 160, 160),

@@ -2,6 +2,7 @@
 
 use crate::args::Plan;
 use crate::cells::{Cell, Kind, MESSAGE};
+use crate::load::deflate;
 use crate::load::echo::Echo;
 use crate::load::frames::{OpCode, Ring};
 use crate::load::idle::one_echo_each;
@@ -12,7 +13,7 @@ use crate::load::stalled::{self, Order};
 use crate::load::storm::Storm;
 use crate::load::Load;
 use crate::proc::{own_cpu, OneCore, Process};
-use crate::servers::Server;
+use crate::servers::{Server, Wire};
 use std::hint::black_box;
 use std::io;
 use std::thread::sleep;
@@ -33,8 +34,6 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
         return Ok(vec![unmask(plan.measured)]);
     }
     let wire = server.wire();
-    let ring_of = |first, bytes| Ring::new(wire, OpCode::Text, first, bytes, DIFFERENT);
-    let ring = |first| ring_of(first, MESSAGE);
     // Taken before the child starts, which inherits it.
     let one_core = match cell.kind {
         Kind::Echo { one_core: true, .. } => Some(OneCore::take()?),
@@ -42,17 +41,27 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
     };
     let mut process = Process::start(server.command(cell.mode())?)?;
     let address = process.address;
+    let ring_of = |first, bytes| match wire {
+        Wire::Deflate => deflate::learn(&mut open(address, wire, 1)?[0], first, bytes, DIFFERENT),
+        _ => Ok(Ring::new(wire, OpCode::Text, first, bytes, DIFFERENT)),
+    };
     let numbers = match cell.kind {
         Kind::Echo { connections, in_flight, bytes, .. } => {
             let streams = open(address, wire, connections)?;
-            let mut load = Echo::new(streams, ring_of(b'e', bytes), in_flight as u64)?;
-            metered(&process, plan, &mut load)?
+            let mut load = Echo::new(streams, ring_of(b'e', bytes)?, in_flight as u64)?;
+            let mut numbers = metered(&process, plan, &mut load)?;
+            numbers.extend(load.plain());
+            numbers
         }
-        Kind::Broadcast { members, in_flight, .. } => {
+        Kind::Broadcast { members, in_flight, bytes, .. } => {
+            let (ring, echoed) = (ring_of(b'b', bytes)?, ring_of(b'e', bytes)?);
             let mut streams = open(address, wire, members)?;
             // Who has an answer has been told of, and is in the room.
-            one_echo_each(&mut streams, &ring(b'e'))?;
-            metered(&process, plan, &mut Room::new(streams, ring(b'b'), in_flight)?)?
+            one_echo_each(&mut streams, &echoed)?;
+            let mut load = Room::new(streams, ring, in_flight)?;
+            let mut numbers = metered(&process, plan, &mut load)?;
+            numbers.extend(load.plain());
+            numbers
         }
         Kind::Flood { kib, in_flight } => {
             let ring = Ring::new(wire, OpCode::Binary, b'e', kib * 1024, in_flight);
@@ -63,10 +72,11 @@ pub fn measure(cell: &Cell, server: Server, plan: &Plan) -> io::Result<Vec<f64>>
             metered(&process, plan, &mut Requests::new(address, connections, ask)?)?
         }
         Kind::Storm { visitors } => {
-            metered(&process, plan, &mut Storm::new(address, wire, ring(b'e'), visitors)?)?
+            let ring = ring_of(b'e', MESSAGE)?;
+            metered(&process, plan, &mut Storm::new(address, wire, ring, visitors)?)?
         }
         Kind::Idle { connections, bytes } => {
-            let ring = ring_of(b'e', bytes);
+            let ring = ring_of(b'e', bytes)?;
             // One visit before, so that what all connections share is there.
             one_echo_each(&mut open(address, wire, 1)?, &ring)?;
             sleep(SETTLE);

@@ -29,8 +29,11 @@ pub fn run(plan: &Plan) -> io::Result<()> {
         let mut failed = HashSet::new();
         for round in 0..plan.rounds {
             for (index, server) in servers.iter().copied().enumerate() {
-                let wrong_wire = cell.tls != (server.wire() == Wire::Tls);
-                if wrong_wire || !server.can(cell.mode()) || failed.contains(&index) {
+                let wire = match server.wire() {
+                    Wire::Raw => Wire::WebSocket,
+                    wire => wire,
+                };
+                if wire != cell.wire || !server.can(cell.mode()) || failed.contains(&index) {
                     continue;
                 }
                 let (name, seconds) = (server.name(), start.elapsed().as_secs());

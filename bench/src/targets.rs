@@ -151,6 +151,20 @@ fn all(results: &Results) -> Vec<Target> {
             results.median(&format!("tls-{cell}"), Server::SocklingTls, 0),
         );
     }
+    let deflate =
+        |cell: &str, server, column| results.median(&format!("deflate-{cell}"), server, column);
+    let half = || {
+        let peers = [Server::NodeWsDeflate, Server::YawcDeflate];
+        let peers = peers.map(|peer| deflate("broadcast-1", peer, CPU));
+        let best = peers.into_iter().flatten().reduce(f64::min)?;
+        Some(deflate("broadcast-1", Server::SocklingDeflate, CPU)? / best)
+    };
+    let what = "compressed broadcast to 1,000, time per delivery to the best peer's";
+    add(what, " ×", AtMost(0.5), half());
+    let each = deflate("idle-1000", Server::SocklingDeflate, 0);
+    let more = each.zip(own("idle-1000", 0)).map(|(each, plain)| each - plain);
+    let what = "memory that compression adds to each of 1000 silent connections";
+    add(what, " KiB", AtMost(1.0), more);
     add("unmask", " GB/s", AtLeast(10.0), own("unmask", 0));
     targets
 }

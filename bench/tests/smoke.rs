@@ -72,6 +72,26 @@ fn a_short_run_of_requests_measures_the_servers_of_http_and_names_the_best_peer(
 }
 
 #[test]
+fn a_short_run_with_compression_measures_the_servers_that_compress() {
+    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deflate").join("REPORT.md");
+    let servers = ["sockling-deflate", "yawc-deflate"];
+    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(["--cells", "deflate", "--servers", &format!("sockling,{}", servers.join(","))])
+        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
+        .arg("--out")
+        .arg(&report)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(!text.contains("failed"), "{text}");
+    for server in servers {
+        assert_eq!(text.matches(&format!("| {server} |")).count(), 4, "{server} in {text}");
+    }
+    assert!(!text.contains("| sockling |"), "{text}");
+}
+
+#[test]
 fn what_is_not_known_is_refused() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("--nonsense").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

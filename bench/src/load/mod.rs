@@ -5,6 +5,7 @@
 //! must come, so a reply that is missing, cut, doubled or out of order ends the measurement.
 
 mod connection;
+pub mod deflate;
 pub mod echo;
 pub mod frames;
 pub mod idle;

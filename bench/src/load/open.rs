@@ -14,6 +14,11 @@ pub const REQUEST: &[u8] = b"GET /websocket HTTP/1.1\r\nHost: localhost\r\n\
     Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// What the request ends with where compression is wanted, of each message by itself (RFC 7692,
+/// 7.1.1).
+const OFFER: &[u8] = b"\r\nSec-WebSocket-Extensions: permessage-deflate; \
+    server_no_context_takeover; client_no_context_takeover\r\n\r\n";
+
 /// A raw connection is open when this has come back.
 const HELLO: &[u8] = b"hello";
 
@@ -27,6 +32,11 @@ pub fn open(
     count: usize,
 ) -> io::Result<Vec<Connection<TcpStream>>> {
     let mut streams = Vec::with_capacity(count);
+    let greeting = match wire {
+        Wire::WebSocket | Wire::Tls => REQUEST.to_vec(),
+        Wire::Deflate => [REQUEST.trim_ascii_end(), OFFER].concat(),
+        Wire::Raw => HELLO.to_vec(),
+    };
     while streams.len() < count {
         let from = streams.len();
         for _ in from..count.min(from + AT_A_TIME) {
@@ -34,21 +44,23 @@ pub fn open(
             tcp.set_nodelay(true)?;
             tcp.set_read_timeout(Some(SILENCE))?;
             let mut stream = Connection::new(tcp, wire)?;
-            stream.write_all(match wire {
-                Wire::WebSocket | Wire::Tls => REQUEST,
-                Wire::Raw => HELLO,
-            })?;
+            stream.write_all(&greeting)?;
             streams.push(stream);
         }
         streams[from..].iter_mut().try_for_each(|stream| match wire {
-            Wire::WebSocket | Wire::Tls => read_head(stream),
             Wire::Raw => stream.read_exact(&mut [0; HELLO.len()]),
+            _ => match read_head(stream)? {
+                head if wire == Wire::Deflate && !is_agreed(&head) => {
+                    Err(wrong("the server does not agree to compress each message by itself"))
+                }
+                _ => Ok(()),
+            },
         })?;
     }
     Ok(streams)
 }
 
-fn read_head(stream: &mut impl Read) -> io::Result<()> {
+fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !is_whole_head(&head)? {
@@ -57,7 +69,7 @@ fn read_head(stream: &mut impl Read) -> io::Result<()> {
             count => head.extend(&buffer[..count]),
         }
     }
-    Ok(())
+    Ok(head)
 }
 
 /// Returns whether the answer's head is there. Error: it is no 101 for the key that was sent, or
@@ -74,6 +86,16 @@ pub fn is_whole_head(bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Returns whether the answer's head agrees to the offer: the server need not repeat what binds the
+/// client alone.
+fn is_agreed(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let extensions = head.lines().find_map(|line| line.strip_prefix("sec-websocket-extensions:"));
+    let mut parts = extensions.unwrap_or_default().split(';').map(str::trim);
+    parts.next() == Some("permessage-deflate")
+        && parts.any(|part| part == "server_no_context_takeover")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +108,17 @@ mod tests {
         assert!(!is_whole_head(&head[..head.len() - 1]).unwrap());
         assert!(is_whole_head(b"HTTP/1.1 503 No\r\n\r\n").is_err());
         assert!(is_whole_head(b"HTTP/1.1 101 Yes\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn compression_is_agreed_on_only_for_each_message_by_itself() {
+        let head = |line: &str| format!("HTTP/1.1 101 Yes\r\n{line}\r\n\r\n").into_bytes();
+        assert!(is_agreed(&head(
+            "Sec-WebSocket-Extensions: permessage-deflate; \
+            client_no_context_takeover; server_no_context_takeover"
+        )));
+        assert!(!is_agreed(&head("Sec-WebSocket-Extensions: permessage-deflate")));
+        assert!(!is_agreed(&head("Sec-WebSocket-Extensions: x; server_no_context_takeover")));
+        assert!(!is_agreed(&head("Server: permessage-deflate; server_no_context_takeover")));
     }
 }

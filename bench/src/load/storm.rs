@@ -100,8 +100,8 @@ impl Visit {
             };
             self.stream.tcp.set_nodelay(true)?;
             match script.wire {
-                Wire::WebSocket | Wire::Tls => self.say(Step::Upgrading, REQUEST)?,
                 Wire::Raw => self.say(Step::Echoing, script.message())?,
+                _ => self.say(Step::Upgrading, REQUEST)?,
             }
         }
         let mut buffer = [0; 4096];
@@ -127,12 +127,12 @@ impl Visit {
                     && script.ring.matches(0, &self.received);
                 match script.wire {
                     _ if !right => Err(wrong("a reply is not what was sent")),
-                    Wire::WebSocket | Wire::Tls => self.say(Step::Closing, &script.goodbye),
                     Wire::Raw => {
                         self.step = Step::Closing;
                         self.received.clear();
                         self.stream.tcp.shutdown(Shutdown::Write)
                     }
+                    _ => self.say(Step::Closing, &script.goodbye),
                 }
             }
             _ => Ok(()),
@@ -149,8 +149,8 @@ impl Visit {
     /// The server has ended its side: after its own Close frame, or too early.
     fn is_over(&self, wire: Wire) -> io::Result<bool> {
         let said_goodbye = match wire {
-            Wire::WebSocket | Wire::Tls => self.received.starts_with(b"\x88\x02\x03\xe8"),
             Wire::Raw => self.received.is_empty(),
+            _ => self.received.starts_with(b"\x88\x02\x03\xe8"),
         };
         if self.step == Step::Closing && said_goodbye {
             Ok(true)
@@ -162,6 +162,6 @@ impl Visit {
 
 impl Script {
     fn message(&self) -> &[u8] {
-        self.ring.to_send(0, self.ring.sent_length)
+        self.ring.to_send(0, self.ring.sent_by(1))
     }
 }

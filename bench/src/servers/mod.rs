@@ -8,6 +8,7 @@ mod tcp_epoll;
 mod tcp_threads;
 mod tokio;
 mod tungstenite;
+mod yawc;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -62,6 +63,8 @@ pub enum Wire {
     WebSocket,
     /// A WebSocket over TLS.
     Tls,
+    /// A WebSocket that compresses each message by itself.
+    Deflate,
     /// The same bytes without any meaning.
     Raw,
 }
@@ -83,6 +86,9 @@ pub enum Server {
     TinyHttp,
     Rouille,
     Axum,
+    SocklingDeflate,
+    NodeWsDeflate,
+    YawcDeflate,
 }
 
 /// The bodies of HTTP answers, in bytes, and what they are made of.
@@ -90,8 +96,13 @@ pub const SMALL: usize = 125;
 pub const LARGE: usize = 1024 * 1024;
 pub const LETTER: u8 = b'x';
 
+/// The level of those that compress, and the smallest message that they compress, in bytes: this
+/// library's defaults.
+const LEVEL: u32 = 1;
+pub const SMALLEST: usize = 256;
+
 impl Server {
-    pub const ALL: [Server; 15] = [
+    pub const ALL: [Server; 18] = [
         Server::Sockling,
         Server::SocklingLines,
         Server::Tungstenite,
@@ -107,6 +118,9 @@ impl Server {
         Server::TinyHttp,
         Server::Rouille,
         Server::Axum,
+        Server::SocklingDeflate,
+        Server::NodeWsDeflate,
+        Server::YawcDeflate,
     ];
 
     pub fn name(self) -> &'static str {
@@ -126,6 +140,9 @@ impl Server {
             Server::TinyHttp => "tiny_http",
             Server::Rouille => "rouille",
             Server::Axum => "axum",
+            Server::SocklingDeflate => "sockling-deflate",
+            Server::NodeWsDeflate => "node-ws-deflate",
+            Server::YawcDeflate => "yawc-deflate",
         }
     }
 
@@ -148,6 +165,9 @@ impl Server {
             Server::TinyHttp => "HTTP: a pool of threads, four of which answer",
             Server::Rouille => "HTTP: on `tiny_http`, a pool of threads of its own",
             Server::Axum => "HTTP: hyper on tokio with its default of a thread per core",
+            Server::SocklingDeflate => "this library, compressing",
+            Server::NodeWsDeflate => "Node's `ws`, compressing for each client",
+            Server::YawcDeflate => "tokio and hyper's upgrade, compressing for each client",
         }
     }
 
@@ -167,6 +187,7 @@ impl Server {
             Server::SocklingTls | Server::SocklingTlsLines | Server::TokioTungsteniteTls => {
                 Wire::Tls
             }
+            Server::SocklingDeflate | Server::NodeWsDeflate | Server::YawcDeflate => Wire::Deflate,
             _ => Wire::WebSocket,
         }
     }
@@ -179,7 +200,10 @@ impl Server {
             // Rouille sends a long body in chunks, which is other work.
             Mode::Large => http_alone && self != Server::Rouille || self == Server::Sockling,
             // Others have no broadcast, or need more than a few lines for one.
-            Mode::Room => matches!(self, Server::Sockling | Server::TokioTungstenite),
+            Mode::Room => {
+                let those = [Server::Sockling, Server::TokioTungstenite, Server::NodeWs];
+                those.contains(&self) || self.wire() == Wire::Deflate
+            }
             Mode::Topic | Mode::Stalled => self == Server::Sockling,
         }
     }
@@ -187,7 +211,7 @@ impl Server {
     /// Returns why the server cannot run here, if so.
     pub fn missing(self) -> Option<&'static str> {
         let (mut probe, why) = match self {
-            Server::NodeWs => {
+            Server::NodeWs | Server::NodeWsDeflate => {
                 let mut probe = Command::new("node");
                 probe.args(["-e", "require('ws')"]);
                 (probe, "there is no node with the module `ws`")
@@ -207,7 +231,7 @@ impl Server {
     /// Returns the command that starts the server.
     pub fn command(self, mode: Mode) -> io::Result<Command> {
         let (program, script) = match self {
-            Server::NodeWs => (PathBuf::from("node"), "node_ws.cjs"),
+            Server::NodeWs | Server::NodeWsDeflate => (PathBuf::from("node"), "node_ws.cjs"),
             Server::PythonWebsockets => (python(), "python_websockets.py"),
             _ => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -217,6 +241,9 @@ impl Server {
         };
         let mut command = Command::new(program);
         command.arg(peers().join(script));
+        if self.wire() == Wire::Deflate {
+            command.args([LEVEL.to_string(), SMALLEST.to_string()]);
+        }
         Ok(command)
     }
 }
@@ -251,20 +278,24 @@ pub fn serve(server: Server, mode: Mode) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     match server {
         Server::Sockling if matches!(mode, Mode::Http | Mode::Large) => http::sockling(),
-        Server::Sockling => sockling::serve(mode, false),
+        Server::Sockling => sockling::serve(mode, Wire::WebSocket),
         Server::TinyHttp => http::tiny_http(),
         Server::Rouille => http::rouille(),
         Server::Axum => http::axum(),
-        Server::SocklingLines => sockling::serve_lines(false),
+        Server::SocklingLines => sockling::serve_lines(Wire::WebSocket),
         Server::Tungstenite => tungstenite::serve(),
         Server::TokioTungstenite => tokio::serve(mode),
         Server::FastWebsockets => fast::serve(),
         Server::TcpThreads => tcp_threads::serve(),
         Server::TcpEpoll => tcp_epoll::serve(),
-        Server::SocklingTls => sockling::serve(mode, true),
-        Server::SocklingTlsLines => sockling::serve_lines(true),
+        Server::SocklingTls => sockling::serve(mode, Wire::Tls),
+        Server::SocklingTlsLines => sockling::serve_lines(Wire::Tls),
         Server::TokioTungsteniteTls => tokio::serve_tls(),
-        Server::NodeWs | Server::PythonWebsockets => Err(io::Error::other("a script serves it")),
+        Server::SocklingDeflate => sockling::serve(mode, Wire::Deflate),
+        Server::YawcDeflate => yawc::serve(mode),
+        Server::NodeWs | Server::NodeWsDeflate | Server::PythonWebsockets => {
+            Err(io::Error::other("a script serves it"))
+        }
     }
 }
 

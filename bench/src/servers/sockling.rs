@@ -2,11 +2,12 @@
 
 use crate::load::stalled::{Order, Told};
 use crate::proc::read_line;
-use crate::servers::Mode;
+use crate::servers::{Mode, Wire};
 use sockling::http::Listening;
 use sockling::limits::Limits;
 use sockling::net::Tcp;
 use sockling::prelude::*;
+use sockling::websocket::Deflate;
 use sockling_tls::Tls;
 use std::io;
 use std::thread;
@@ -37,8 +38,8 @@ impl WebsocketController for Bench {
     }
 }
 
-pub fn serve(mode: Mode, tls: bool) -> io::Result<()> {
-    let listening = listen(route!("/websocket" => Bench { topic: mode == Mode::Topic }), tls)?;
+pub fn serve(mode: Mode, wire: Wire) -> io::Result<()> {
+    let listening = listen(route!("/websocket" => Bench { topic: mode == Mode::Topic }), wire)?;
     if mode == Mode::Stalled {
         thread::spawn(|| -> io::Result<()> {
             let order = Order::from_line(&read_line(&mut io::stdin().lock())?)?;
@@ -50,7 +51,7 @@ pub fn serve(mode: Mode, tls: bool) -> io::Result<()> {
 }
 
 /// Serves the echo in the other form.
-pub fn serve_lines(tls: bool) -> io::Result<()> {
+pub fn serve_lines(wire: Wire) -> io::Result<()> {
     let echo = |request: &Request| {
         request.upgrade(&[], |client| {
             while let Some(message) = client.receive()? {
@@ -59,17 +60,18 @@ pub fn serve_lines(tls: bool) -> io::Result<()> {
             Ok(())
         })
     };
-    let listening = listen(Handler::new("/websocket", echo), tls)?;
+    let listening = listen(Handler::new("/websocket", echo), wire)?;
     listening.serve().map_err(io::Error::other)
 }
 
-fn listen(handler: Handler, tls: bool) -> io::Result<Listening> {
+fn listen(handler: Handler, wire: Wire) -> io::Result<Listening> {
     let limits = Limits { connections: 0, connections_per_session: 0, ..Limits::default() };
     let server = Server::new(vec![handler]).limits(limits);
     let tcp = Tcp::bind("127.0.0.1:0").map_err(io::Error::other)?;
-    let listening = match tls {
-        true => server.listen(Tls::from_pem(tcp, super::pem(), super::pem())?),
-        false => server.listen(tcp),
+    let listening = match wire {
+        Wire::Tls => server.listen(Tls::from_pem(tcp, super::pem(), super::pem())?),
+        Wire::Deflate => server.deflate(Deflate::default()).listen(tcp),
+        Wire::WebSocket | Wire::Raw => server.listen(tcp),
     };
     let listening = listening.map_err(io::Error::other)?;
     super::announce(listening.address())?;
