@@ -345,10 +345,11 @@ fn a_hostile_publisher_is_counted_and_nothing_else_comes_of_it() {
         assert_eq!(hostile.publish(&format!("sockling:{}", channel), payload), 1, "{}", channel);
         wrong += 1;
     };
-    // Cut at each place, and with each bit turned that is no payload.
+    // Cut at each place, and with each bit turned that is no payload; but the first one of the kind
+    // of content only says that the message must not be compressed.
     (0..valid.len()).for_each(|end| publish("u.7", &valid[..end]));
     for byte in (0..4).chain(28..32) {
-        for bit in 0..8 {
+        for bit in (0..8).filter(|bit| (byte, *bit) != (1, 7)) {
             let mut turned = *valid;
             turned[byte] ^= 1 << bit;
             publish("u.7", &turned);
