@@ -177,12 +177,22 @@ pub(crate) fn write_all(
     limits: &Limits,
 ) -> io::Result<()> {
     stream.set_write_timeout(timeout)?;
+    write_parts(stream, parts, timeout, limits)
+}
+
+/// Does the same on a stream that has this write timeout, before and after, so that what the system's
+/// buffers take is one call for each part.
+pub(crate) fn write_parts(
+    stream: &dyn Stream,
+    parts: &[&[u8]],
+    timeout: Duration,
+    limits: &Limits,
+) -> io::Result<()> {
     let mut waited = Waited::default();
     parts.iter().try_for_each(|part| write_part(stream, part, timeout, limits, &mut waited))
 }
 
-/// Writes the bytes, like [`write_all`], and goes on with the wait of earlier writes. The stream has
-/// this write timeout before and after, so that what the system's buffers take is one call.
+/// Writes the bytes, like [`write_parts`], and goes on with the wait of earlier writes.
 pub(crate) fn write_part(
     stream: &dyn Stream,
     mut bytes: &[u8],

@@ -56,7 +56,7 @@ use crate::http::response::Response;
 use crate::http::target::Authority;
 use crate::net::batch::note_last;
 use crate::net::reader::Socket;
-use crate::net::stream::{after, write_all, write_part, Stream, Waited};
+use crate::net::stream::{after, write_all, write_parts, Stream};
 use crate::server::connections::{Connections, SlotGuard};
 use crate::server::controller::Controller;
 use crate::server::incoming::{fill, Incoming, On};
@@ -403,12 +403,8 @@ impl Connection<'_> {
     }
 
     fn write_bytes(&self, socket: &Socket, parts: [&[u8]; 2]) -> Result<(), End> {
-        let (timeout, mut waited) = (self.limits.write_timeout, Waited::default());
-        let stream = &**socket.stream();
-        let mut parts = parts.iter();
-        let written =
-            parts.try_for_each(|part| write_part(stream, part, timeout, self.limits, &mut waited));
-        written.map_err(|_| End::Silent)
+        let timeout = self.limits.write_timeout;
+        write_parts(&**socket.stream(), &parts, timeout, self.limits).map_err(|_| End::Silent)
     }
 
     /// Ends a connection from which no further request is read. Answers the one that reaches no
