@@ -1,18 +1,17 @@
 //! The bench itself runs: a little of it, with the servers that need nothing installed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[test]
-fn a_short_run_writes_a_report_and_charts() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("smoke");
-    std::fs::create_dir_all(&folder).unwrap();
+/// Runs these cells briefly with these servers. Returns the report, and the folder that it is in.
+fn report(name: &str, cells: &str, servers: &str) -> (String, PathBuf) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let report = folder.join("REPORT.md");
+    // One of an earlier run would hide that this one writes none.
     let _ = std::fs::remove_file(&report);
-    let servers = "sockling,tungstenite,tokio-tungstenite,fastwebsockets,tcp-threads,tcp-epoll";
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--cells", "echo-1-1,echo-1-64,echo-16-64,broadcast-16,flood,storm,unmask"])
-        .args(["--servers", servers, "--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
+        .args(["--cells", cells, "--servers", servers])
+        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
         .arg("--out")
         .arg(&report)
         .output()
@@ -20,6 +19,14 @@ fn a_short_run_writes_a_report_and_charts() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read_to_string(&report).unwrap();
     assert!(!text.contains("failed"), "{text}");
+    (text, folder)
+}
+
+#[test]
+fn a_short_run_writes_a_report_and_charts() {
+    let servers = "sockling,tungstenite,tokio-tungstenite,fastwebsockets,tcp-threads,tcp-epoll";
+    let cells = "echo-1-1,echo-1-64,echo-16-64,broadcast-16,flood,storm,unmask";
+    let (text, folder) = report("smoke", cells, servers);
     for server in servers.split(',') {
         // Its line in the list, and a row in each of five tables at least.
         assert!(text.matches(server).count() > 5, "{server} is missing in {text}");
@@ -30,19 +37,9 @@ fn a_short_run_writes_a_report_and_charts() {
 
 #[test]
 fn a_short_run_over_tls_measures_the_servers_that_speak_it() {
-    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls").join("REPORT.md");
     let servers = ["sockling-tls", "sockling-tls-lines", "tokio-tungstenite-tls"];
-    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--cells", "tls-echo,tls-flood,tls-storm"])
-        .args(["--servers", &format!("tungstenite,{}", servers.join(","))])
-        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
-        .arg("--out")
-        .arg(&report)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = std::fs::read_to_string(&report).unwrap();
-    assert!(!text.contains("failed"), "{text}");
+    let all = format!("tungstenite,{}", servers.join(","));
+    let (text, _) = report("tls", "tls-echo,tls-flood,tls-storm", &all);
     for server in servers {
         assert_eq!(text.matches(&format!("| {server} |")).count(), 4, "{server} in {text}");
     }
@@ -51,18 +48,9 @@ fn a_short_run_over_tls_measures_the_servers_that_speak_it() {
 
 #[test]
 fn a_short_run_of_requests_measures_the_servers_of_http_and_names_the_best_peer() {
-    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("http").join("REPORT.md");
     let servers = ["sockling", "tiny_http", "rouille", "axum"];
-    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--cells", "http", "--servers", &format!("tungstenite,{}", servers.join(","))])
-        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
-        .arg("--out")
-        .arg(&report)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = std::fs::read_to_string(&report).unwrap();
-    assert!(!text.contains("failed"), "{text}");
+    let all = format!("tungstenite,{}", servers.join(","));
+    let (text, _) = report("http", "http", &all);
     for server in servers {
         let cells = if server == "rouille" { 4 } else { 5 };
         assert_eq!(text.matches(&format!("| {server} |")).count(), cells, "{server} in {text}");
@@ -73,18 +61,9 @@ fn a_short_run_of_requests_measures_the_servers_of_http_and_names_the_best_peer(
 
 #[test]
 fn a_short_run_with_compression_measures_the_servers_that_compress() {
-    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deflate").join("REPORT.md");
     let servers = ["sockling-deflate", "yawc-deflate"];
-    let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--cells", "deflate", "--servers", &format!("sockling,{}", servers.join(","))])
-        .args(["--rounds", "1", "--seconds", "0.1", "--warm-up", "0"])
-        .arg("--out")
-        .arg(&report)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = std::fs::read_to_string(&report).unwrap();
-    assert!(!text.contains("failed"), "{text}");
+    let all = format!("sockling,{}", servers.join(","));
+    let (text, _) = report("deflate", "deflate", &all);
     for server in servers {
         assert_eq!(text.matches(&format!("| {server} |")).count(), 4, "{server} in {text}");
     }
